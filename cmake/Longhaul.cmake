@@ -1,0 +1,45 @@
+# Build rules shared by every room: language, warnings, sanitizers, and longhaul_room() which declares a library and its tests.
+
+option(LONGHAUL_TESTS "Build unit and whole-command tests" ON)
+option(LONGHAUL_BENCH "Build the programs in bench/ (needs Google Benchmark and oneDNN)" OFF)
+set(LONGHAUL_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined | thread | fuzzer,address)")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+# Everything runs on any x86-64-v3; faster instruction sets are chosen at run time inside src/kernels.
+# Contractions are written, never left to the compiler (numerics contract): -ffp-contract=off, and no -ffast-math anywhere.
+add_compile_options(-march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+if(LONGHAUL_SANITIZE)
+  add_compile_options(-fsanitize=${LONGHAUL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${LONGHAUL_SANITIZE})
+endif()
+
+# longhaul_room(NAME [SOURCES …] [TESTS …] [DEPENDS …])
+#   library longhaul_NAME (alias longhaul::NAME) from SOURCES, linked publicly to DEPENDS; executable NAME_test from TESTS, run by ctest.
+function(longhaul_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;TESTS;DEPENDS" ${ARGN})
+  if(ROOM_SOURCES)
+    add_library(longhaul_${name} STATIC ${ROOM_SOURCES})
+    target_include_directories(longhaul_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(longhaul_${name} PUBLIC ${ROOM_DEPENDS} Threads::Threads)
+  else()
+    add_library(longhaul_${name} INTERFACE)
+    target_include_directories(longhaul_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(longhaul_${name} INTERFACE ${ROOM_DEPENDS})
+  endif()
+  add_library(longhaul::${name} ALIAS longhaul_${name})
+  if(LONGHAUL_TESTS AND ROOM_TESTS)
+    find_package(GTest REQUIRED)
+    add_executable(${name}_test ${ROOM_TESTS})
+    target_link_libraries(${name}_test PRIVATE longhaul::${name} GTest::gtest GTest::gtest_main)
+    add_test(NAME ${name}_test COMMAND ${name}_test)
+    set_tests_properties(${name}_test PROPERTIES LABELS unit)
+  endif()
+endfunction()
