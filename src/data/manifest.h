@@ -1,0 +1,84 @@
+// data/manifest.h — dataset.json: what a dataset directory holds, where it came from, and the hash of every file in it.
+//
+// The manifest is written last and the directory appears by rename, so a directory with a manifest is complete. It is also the
+// recipe: preparing again with the same sources and options is recognised by comparing `recipe_hash`, and reused.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace longhaul::data {
+
+/// Documents, UTF-8 bytes and tokens (with one <|endoftext|> a document).
+struct Counts {
+  std::int64_t documents = 0;
+  std::int64_t bytes = 0;
+  std::int64_t tokens = 0;
+  Counts& operator+=(const Counts& other);
+  bool operator==(const Counts&) const = default;
+};
+
+/// A file that was read; `path` relative to its source.
+struct SourceFile {
+  std::string path;
+  std::int64_t bytes = 0;
+  std::string sha256;
+  bool operator==(const SourceFile&) const = default;
+};
+
+struct SourceRecord {
+  std::string name;
+  std::string path;  ///< as given, for the reader; not part of the recipe
+  Counts train, heldout;
+  std::int64_t empty_documents = 0;     ///< skipped
+  std::int64_t replaced_sequences = 0;  ///< invalid UTF-8 sequences replaced by U+FFFD
+  std::vector<SourceFile> files;
+  bool operator==(const SourceRecord&) const = default;
+};
+
+struct ShardRecord {
+  std::string path;  ///< relative to the dataset, e.g. "train/shard-00000.tokens"
+  Counts counts;
+  std::int64_t file_bytes = 0;
+  std::string sha256;
+  bool operator==(const ShardRecord&) const = default;
+};
+
+/// Any other file of the dataset: tokenizer.json, heldout.txt, train.txt.
+struct FileRecord {
+  std::string path;
+  std::int64_t bytes = 0;
+  std::string sha256;
+  bool operator==(const FileRecord&) const = default;
+};
+
+struct Manifest {
+  static constexpr int kVersion = 1;
+  std::string longhaul_version;
+  std::string recipe_hash;   ///< SHA-256 of the options and the sources' file hashes
+  std::string content_hash;  ///< SHA-256 of tokenizer fingerprint and shard hashes: the identity of the data in a run's config hash
+  std::string salt;
+  double heldout_fraction = 0;
+  std::string text_field;
+  std::string invalid_utf8;  ///< "error" or "replace"
+  std::int64_t vocab_size = 0;
+  std::int64_t endoftext = 0;
+  std::string tokenizer_file;         ///< "tokenizer.json"
+  std::string tokenizer_fingerprint;  ///< Tokenizer::fingerprint()
+  std::string tokenizer_origin;       ///< "trained" or "loaded"
+  Counts train, heldout;
+  std::vector<SourceRecord> sources;
+  std::vector<ShardRecord> train_shards, heldout_shards;
+  std::vector<FileRecord> files;
+
+  double bytes_per_token() const;
+  std::string to_json() const;
+  /// @throws DataError naming the field; limits: 16 MiB, depth 64, relative paths without ".."
+  static Manifest from_json(const std::string& text, const std::string& file_name);
+  static Manifest read(const std::filesystem::path& dataset_directory);
+  bool operator==(const Manifest&) const = default;
+};
+
+}  // namespace longhaul::data

@@ -1,0 +1,46 @@
+// data/prepare.h — from text files to a dataset directory: split, vocabulary, token shards, manifest.
+//
+// Two passes over the files. The first counts, hashes and shows the training documents to the BPE trainer; the second encodes on several
+// threads and writes shards in the order of reading, so the result is the same at any thread count. Everything is written under a
+// temporary name beside the target, synced and renamed: the directory appears complete or not at all. Preparing again from the same
+// files with the same options finds the finished directory, verifies it and reuses it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/ingest.h"
+#include "data/manifest.h"
+
+namespace longhaul::data {
+
+struct PrepareOptions {
+  std::vector<Source> sources;
+  std::filesystem::path directory;       ///< to be made
+  std::int64_t vocab_size = 0;           ///< of the BPE to train; exclusive with tokenizer_file
+  std::filesystem::path tokenizer_file;  ///< tokenizer.json or a tiktoken rank file to load instead
+  double heldout_fraction = 0.05;
+  std::string salt = "longhaul";
+  IngestOptions ingest;
+  bool write_train_text = false;  ///< train.txt beside heldout.txt, for the primed compressor
+  int threads = 1;
+  std::int64_t shard_tokens = std::int64_t{1} << 27;  ///< a shard is closed when it reaches this (256 MiB of u16)
+};
+
+struct PrepareProgress {
+  std::string phase;                 ///< "reading", "training the vocabulary", "encoding", "verifying"
+  std::int64_t done = 0, total = 0;  ///< bytes of text files; total 0 = unknown
+};
+
+struct PrepareResult {
+  Manifest manifest;
+  bool reused = false;
+};
+
+/// @throws UsageError for options that contradict each other, DataError for the files' faults; nothing is left half-made
+PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress = {});
+
+}  // namespace longhaul::data

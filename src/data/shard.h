@@ -1,0 +1,101 @@
+// data/shard.h — one file of token ids with its document index (docs/formats.md, "Token shard").
+//
+// Little-endian. A header of 72 bytes with its own hash, the ids (u16 up to 65,536 entries of vocabulary, else u32) padded with zeros
+// to 8 bytes, then one 16-byte entry a document. Every byte of the file is covered by one of the two hashes and the file's size follows
+// from the header, so any flipped byte and any truncation is found without the manifest. The parser reads memory and trusts nothing in it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace longhaul::data {
+
+struct ShardHeader {
+  static constexpr std::size_t kBytes = 72;
+  static constexpr std::uint32_t kVersion = 1;
+  std::uint32_t token_bytes = 0;  ///< 2 or 4
+  std::uint32_t vocab_size = 0;
+  std::uint32_t endoftext = 0;
+  std::uint64_t token_count = 0;
+  std::uint64_t document_count = 0;
+  std::uint64_t text_bytes = 0;      ///< UTF-8 bytes of all documents
+  std::uint64_t tokenizer_hash = 0;  ///< XXH3-64 of the tokenizer's fingerprint
+  std::uint64_t body_hash = 0;       ///< XXH3-64 of everything after the header
+};
+
+/// One entry of the document index.
+struct DocumentEntry {
+  std::uint64_t first_token = 0;  ///< within the shard
+  std::uint32_t text_bytes = 0;
+  std::uint32_t source = 0;  ///< index into the manifest's sources
+};
+
+enum class ShardCheck {
+  structure,  ///< header, its hash, sizes
+  contents    ///< also the body's hash, the document index and every id
+};
+
+/// A shard's parsed view of memory that somebody else owns.
+struct ShardView {
+  ShardHeader header;
+  const std::byte* tokens = nullptr;  ///< token_count ids of token_bytes each
+  const std::byte* index = nullptr;   ///< document_count entries of 16 bytes
+
+  std::int32_t token(std::int64_t position) const;
+  void read(std::int64_t first, std::span<std::int32_t> out) const;
+  DocumentEntry document(std::int64_t document) const;
+};
+
+/// @param name  the file's name, for messages
+/// @throws DataError naming the file, the offset or field, and the fix
+ShardView parse_shard(std::span<const std::byte> bytes, const std::string& name, ShardCheck check);
+
+/// A shard that owns its memory: a read-only mapping of a file, or bytes.
+class Shard {
+ public:
+  static std::shared_ptr<const Shard> map(const std::filesystem::path& file, ShardCheck check);
+  static std::shared_ptr<const Shard> from_bytes(std::vector<std::byte> bytes, const std::string& name, ShardCheck check);
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  ~Shard();
+  const ShardView& view() const { return view_; }
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  Shard() = default;
+  std::vector<std::byte> owned_;
+  void* mapping_ = nullptr;
+  std::span<const std::byte> bytes_;
+  ShardView view_;
+};
+
+/// Writes one shard document by document; the header is completed by finish().
+class ShardWriter {
+ public:
+  /// @throws DataError when the file cannot be made or written
+  ShardWriter(std::filesystem::path file, std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint);
+  ~ShardWriter();
+  /// Adds <|endoftext|> and the document's ids (all below vocab_size).
+  void add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source);
+  std::int64_t tokens() const { return static_cast<std::int64_t>(header_.token_count); }
+  /// Writes index and header and syncs the file to disk.
+  ShardHeader finish();
+
+ private:
+  struct Hash;
+  void write(const void* data, std::size_t size);
+  std::filesystem::path file_;
+  int descriptor_ = -1;
+  ShardHeader header_;
+  std::vector<DocumentEntry> index_;
+  std::vector<std::byte> buffer_;
+  std::unique_ptr<Hash> hash_;
+};
+
+}  // namespace longhaul::data
