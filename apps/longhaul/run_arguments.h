@@ -1,0 +1,27 @@
+// apps/longhaul/run_arguments.h — the arguments that verbs share: RUN.toml | --model NAME, --set table.key=value, --json.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/resolve.h"
+
+namespace CLI {
+class App;
+}
+
+namespace longhaul::app {
+
+struct RunArguments {
+  std::string run_file;
+  std::string model;
+  std::vector<std::string> sets;
+  bool json = false;
+
+  /// Declares the arguments on a verb. Keep the object alive while parsing.
+  void add_to(CLI::App& app);
+  /// Exactly one of run file and model, resolved with the overrides. Throws UsageError.
+  config::ResolvedConfig resolve() const;
+};
+
+}  // namespace longhaul::app
