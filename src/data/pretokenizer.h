@@ -1,0 +1,41 @@
+// data/pretokenizer.h — cutting text into the pieces that byte-pair encoding works on.
+//
+// BPE never merges across a piece, so the pieces decide the ids. Published vocabularies define them by a regular expression over
+// Unicode classes; here the two that matter (GPT-2's and cl100k_base's) are scanners written by hand: a table for ASCII, 32 bytes
+// of a word at a time, a two-stage table for the rest (Unicode 16.0, the version of tiktoken 0.14). They follow the expressions of
+// tiktoken 0.14, which cut trailing white space otherwise than the first published ones; the ids are the same.
+//
+// Text must be valid UTF-8 (data/utf8.h): every caller in this room checks it first.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace longhaul::data {
+
+/// Which expression cuts the text. A vocabulary belongs to exactly one.
+enum class Pattern { gpt2, cl100k_base };
+
+/// "gpt2" or "cl100k_base".
+std::string_view pattern_name(Pattern pattern);
+
+/// @throws UsageError   naming the known patterns
+Pattern pattern_from_name(std::string_view name);
+
+/// The expression as first published; what a tokenizer.json carries.
+std::string_view pattern_regex(Pattern pattern);
+
+/// The possessive form in tiktoken 0.14 (openai_public.py), which the scanners reproduce piece by piece.
+std::string_view pattern_regex_tiktoken(Pattern pattern);
+
+/// The pattern whose expression is `regex` in either form, if it is one of ours.
+std::optional<Pattern> pattern_from_regex(std::string_view regex);
+
+/// End of the piece that begins at `begin`.
+/// @param text    valid UTF-8, whole document: the end of the text matters to white space
+/// @param begin   offset of a piece's first byte, < text.size()
+/// @return        offset behind its last byte: begin < end <= text.size()
+std::size_t piece_end(Pattern pattern, std::string_view text, std::size_t begin);
+
+}  // namespace longhaul::data

@@ -1,0 +1,120 @@
+// data/tokenizer.h — text to token ids and back, exactly as tiktoken and Hugging Face's tokenizers do it.
+//
+// A Tokenizer is immutable: byte sequences with ids, the merges that build them, a pattern that cuts text into pieces, special
+// tokens. It comes from a tiktoken rank file, GPT-2's vocab.bpe, a tokenizer.json (which is also our own saved form: it loads
+// unchanged in `tokenizers` and `transformers`) or from training (data/bpe_train.h). Encoding is Sennrich et al. (2016,
+// arXiv:1508.07909) on bytes: in each piece the merge of lowest rank, the leftmost on ties, until none is left.
+//
+// The fingerprint tells whether data and run mean the same by an id; datasets, checkpoints and run files record it.
+//
+// Threads: a Tokenizer may be read by many; each thread owns an Encoder, which remembers the ids of pieces it has seen.
+// Special tokens are never recognised in text: "<|endoftext|>" inside a document is ordinary text and cannot forge a boundary.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/pretokenizer.h"
+
+namespace longhaul::data {
+
+/// A token that text never produces.
+struct SpecialToken {
+  std::string text;
+  std::int32_t id = 0;
+};
+
+/// Two adjacent tokens become one. Rank = position in the list of merges.
+struct Merge {
+  std::int32_t left = 0, right = 0, merged = 0;
+};
+
+/// Everything a tokenizer consists of; loaders and the trainer fill it in, Tokenizer checks it.
+struct TokenizerParts {
+  Pattern pattern = Pattern::gpt2;
+  std::vector<std::string> tokens;     ///< index = id; empty where an id is special or unused. All 256 single bytes must be there
+  std::vector<Merge> merges;           ///< ascending rank; may be empty when `merge_by_rank`
+  bool merge_by_rank = false;          ///< tiktoken: two tokens merge if their bytes together are a token, its id being the rank
+  bool whole_piece_first = false;      ///< a piece that is a token is not merged at all (tiktoken; "ignore_merges" of tokenizer.json)
+  std::vector<SpecialToken> specials;  ///< ids that `tokens` leaves empty
+  std::string origin;                  ///< file name for messages
+};
+
+class BpeTables;
+
+class Tokenizer {
+ public:
+  /// @throws DataError   a byte without token, an id twice, a merge of tokens that are not there: names `parts.origin`
+  explicit Tokenizer(TokenizerParts parts);
+
+  /// Loads by content: tokenizer.json, vocab.bpe ("#version"), else a tiktoken rank file.
+  /// @param pattern      needed only for rank files other than OpenAI's own (which are known by their SHA-256)
+  /// @throws DataError   missing, damaged or unsupported file: names file, line and what is allowed
+  static Tokenizer load(const std::filesystem::path& file, std::optional<Pattern> pattern = std::nullopt);
+
+  /// The same from memory; `name` stands for the file in messages.
+  static Tokenizer parse(std::string_view contents, const std::string& name, std::optional<Pattern> pattern = std::nullopt);
+
+  /// Writes tokenizer.json (temporary name, then rename). Loading it gives equal ids and an equal fingerprint.
+  void save(const std::filesystem::path& file) const;
+
+  /// The contents of tokenizer.json.
+  std::string to_json() const;
+
+  /// Ids of `text`. Bytes that are not UTF-8 count as U+FFFD (data/utf8.h). For much text use an Encoder.
+  std::vector<std::int32_t> encode_ordinary(std::string_view text) const;
+
+  /// Bytes of the tokens, special tokens by their text. @throws DataError on an id that does not exist
+  std::string decode(std::span<const std::int32_t> ids) const;
+
+  /// Bytes of one token (the text of a special one), empty for an unused id; 0 <= id < vocab_size().
+  std::string_view token_bytes(std::int32_t id) const;
+
+  bool is_special(std::int32_t id) const;
+
+  /// Largest id + 1: rows of an embedding that holds them all.
+  std::int32_t vocab_size() const;
+
+  /// Id of <|endoftext|> (or of <|end_of_text|>, </s>), which begins every document. @throws DataError if there is none
+  std::int32_t endoftext() const;
+
+  Pattern pattern() const;
+  std::span<const SpecialToken> specials() const;
+  std::span<const Merge> merges() const;
+
+  /// SHA-256 (hex) of pattern, tokens and special tokens: equal fingerprints give equal meaning to every id. The list of merges is
+  /// left out on purpose: GPT-2 from vocab.bpe, from a rank file and from tokenizer.json is the same vocabulary.
+  const std::string& fingerprint() const;
+
+  const BpeTables& tables() const { return *tables_; }
+
+ private:
+  std::shared_ptr<const BpeTables> tables_;  // shared: copies of a Tokenizer are cheap
+};
+
+/// Encodes for one thread. Remembers the ids of recent pieces in about 3 MB, however much text passes.
+class Encoder {
+ public:
+  explicit Encoder(Tokenizer tokenizer);
+  ~Encoder();
+  Encoder(Encoder&&) noexcept;
+  Encoder& operator=(Encoder&&) noexcept;
+
+  /// Appends the ids of `text` (one whole document) to `ids`; adds no <|endoftext|>.
+  void encode_into(std::string_view text, std::vector<std::int32_t>& ids);
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  struct Cache;
+  Tokenizer tokenizer_;
+  std::unique_ptr<Cache> cache_;
+};
+
+}  // namespace longhaul::data
