@@ -1,0 +1,138 @@
+// checkpoint/store.h — commits of the training state that are either whole and verified, or not there.
+//
+//   run/checkpoints/step-00001000.g0/{manifest.json, weights.safetensors, moment1.safetensors, …}
+//
+// A save writes a directory under a temporary name, fsyncs every file, writes the manifest last (hash and size of each file, hash of
+// itself), renames the directory and fsyncs its parent; only then is anything old removed. A commit is never overwritten. Loading scans the
+// directory (there is no "latest" file to be torn), newest first, verifies every hash, fills the registry and recomputes the state hash;
+// a damaged commit is renamed to quarantine-… and the next older one used, and what happened is said in sentences.
+//
+// Newest = highest generation, then highest step. The generation (.g0) rises when a step is saved that is not above the last one: after a
+// roll-back the abandoned, higher steps are older. Commit right after rolling back, so that a crash cannot return to the abandoned ones.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/registry.h"
+#include "files/disk.h"
+#include "files/run_lock.h"
+
+namespace longhaul::checkpoint {
+
+/// What a checkpoint must agree with to be continued.
+struct RunIdentity {
+  std::string config_hash;  ///< of everything in the configuration that reaches a bit
+  std::string config_text;  ///< the text that was hashed ("key = value" lines, [table] headers allowed), to show what differs
+  std::string order;        ///< summation order: "dp2", "amx", "fma"
+};
+
+/// Everything that affects the next step: the tensors, and one JSON document for the rest (step counters, RNG, data cursor, schedule,
+/// guard windows; doubles survive exactly, non-finite ones through files::double_bits).
+struct Snapshot {
+  std::int64_t step = 0;
+  std::int64_t tokens = 0;
+  std::span<const TensorEntry> tensors;
+  nlohmann::json state;
+  nlohmann::json ledger;  ///< ledger::Cursor as JSON: records written and the head of their hash chain
+};
+
+/// A directory that was published; verified only by loading or verify().
+struct Commit {
+  std::int64_t step = 0;
+  std::int64_t generation = 0;
+  std::filesystem::path directory;
+  std::string name() const { return directory.filename().string(); }
+};
+
+struct Loaded {
+  Commit commit;
+  std::int64_t tokens = 0;
+  nlohmann::json state;
+  nlohmann::json ledger;
+  std::string state_hash;             ///< recomputed from the registry after loading
+  std::vector<std::string> messages;  ///< what was found damaged, quarantined, skipped
+};
+
+struct Saved {
+  Commit commit;
+  std::string state_hash;
+  std::uint64_t bytes = 0;
+  bool already_there = false;         ///< the newest commit already held this very state; nothing was written
+  std::vector<std::string> messages;  ///< what retention removed, and what it could not
+};
+
+/// A save that did not happen: what failed, and which commit is still the newest. Nothing of it is published; its disk space is free again.
+struct SaveFailed : Error {
+  SaveFailed(const std::string& message, int error_number) : Error(message), errno_value(error_number) {}
+  int errno_value;  ///< ENOSPC, EIO, …; 0 when no file operation was at fault
+};
+
+/// Which commits stay: the newest `keep_last` that verify (at least 1), and those at multiples of `keep_every` steps (0: none).
+struct Retention {
+  std::int64_t keep_last = 3;
+  std::int64_t keep_every = 0;
+};
+
+struct StoreOptions {
+  Retention retention;
+  int hash_threads = 1;
+  bool read_back = true;  ///< read a new commit from the device and compare its hashes before anything older is removed
+  files::Disk disk;
+};
+
+/// The writer's view; holds the run's lock as evidence that it is the only one.
+class Store {
+ public:
+  /// Opens run/checkpoints (created if missing) and removes what saves and removals of ours that were cut short left behind.
+  Store(const files::RunLock& lock, RunIdentity identity, StoreOptions options = {});
+
+  /// Saves; returns only when the commit is durable. @throws SaveFailed
+  Saved commit(const Snapshot& snapshot);
+
+  /// Fills the registry from the newest commit that verifies; nothing if there is none and never was.
+  /// @throws CheckpointError if a commit belongs to another configuration or model, or if damaged ones are all there is
+  std::optional<Loaded> load_newest(std::span<const TensorEntry> tensors);
+  /// Fills the registry from this commit (a roll-back); no quarantine, no other tried. @throws CheckpointError
+  Loaded load(const Commit& commit, std::span<const TensorEntry> tensors);
+
+  std::vector<Commit> list() const;
+  /// What opening cleaned up.
+  const std::vector<std::string>& messages() const { return messages_; }
+
+ private:
+  struct Fingerprint;
+  std::filesystem::path write_temporary(const Snapshot& snapshot, const Commit& commit, const std::string& state_hash,
+                                        std::uint64_t& bytes);
+  void publish(const std::filesystem::path& temporary, const Commit& commit);
+  void retain(const Commit& newest, std::vector<std::string>& messages);
+  bool still_verified(const Commit& commit, std::string& why);
+  void remember_verified(const Commit& commit);
+  void discard(const std::filesystem::path& directory, std::vector<std::string>& messages) const;
+  Commit next_commit(std::int64_t step) const;
+
+  std::filesystem::path directory_;
+  RunIdentity identity_;
+  StoreOptions options_;
+  std::vector<std::string> messages_;
+  std::map<std::string, std::string> verified_;  ///< commit name → fingerprint of its files when their hashes were last checked
+  std::optional<Commit> in_use_;                 ///< just loaded or written: never removed
+};
+
+// --- without the lock: for evaluation, export, audits; nothing on disk is changed -------------------------------------------------------
+
+/// Published commits, newest first.
+std::vector<Commit> list_commits(const std::filesystem::path& run_directory);
+/// Checks every hash of one commit. @throws CheckpointError naming file, tensor and what is wrong
+void verify(const Commit& commit);
+/// Fills a registry (all groups, or only some, such as the weights) from the newest commit that verifies. identity: checked if given.
+/// @throws CheckpointError if there is none
+Loaded read_newest(const std::filesystem::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity = nullptr);
+
+}  // namespace longhaul::checkpoint

@@ -1,0 +1,91 @@
+// ledger/ledger.h — what happened: the only source for reports, dashboards and goodput.
+//
+//   run/ledger/metrics.jsonl           one record a step: {"result": {…, "prev", "hash"}, "timing": {…}}
+//   run/ledger/events.jsonl            launches, saves, alarms, skipped updates, quarantines, with wall time
+//   run/ledger/discarded-<launch>.jsonl  records after the checkpoint that a launch resumed from
+//
+// `result` holds what the numerics contract fixes: its bytes are equal in every layout and after any number of resumes. Each result carries
+// the hash of the one before and its own, SHA-256 of (prev, newline, canonical bytes without the two), so a record cannot be changed,
+// dropped or inserted unseen, and two runs are equal if their last hashes are. `timing` is whatever this launch took and is never compared.
+//
+// One append is one write: kill -9 leaves at most one torn last line, which the next launch moves away. When the disk refuses, records wait
+// in memory and are written, in order, when it takes them again: training goes on, and a save (which syncs first) reports the failure.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "files/disk.h"
+#include "files/run_lock.h"
+#include "ledger/record.h"
+
+namespace longhaul::ledger {
+
+/// A place in metrics.jsonl: how many records, and the hash of the last. Goes into every checkpoint.
+struct Cursor {
+  std::int64_t records = 0;
+  std::string head = kGenesis;
+  bool operator==(const Cursor&) const = default;
+};
+nlohmann::json to_json(const Cursor& cursor);
+/// @throws Error if the document is not a cursor
+Cursor cursor_from_json(const nlohmann::json& document);
+
+class Ledger {
+ public:
+  /// Opens run/ledger to continue after `resume` (a fresh run: the default). Later records move to discarded-<launch>.jsonl; a torn event
+  /// line is dropped and said. @throws DataError if the record at the cursor is not the one the checkpoint was saved with
+  explicit Ledger(const files::RunLock& lock, const Cursor& resume = {}, files::Disk disk = {});
+
+  /// Appends the record of a step; fills in result.prev and result.hash.
+  void append(Record& record);
+  /// Appends an event of a kind ("launch", "save", "alarm", …) with time and launch number.
+  void event(std::string_view kind, nlohmann::json fields = nlohmann::json::object());
+  /// Makes everything appended durable. @throws files::FileError while the disk refuses
+  void sync();
+
+  /// After the last record appended.
+  const Cursor& cursor() const { return cursor_; }
+  /// Lines waiting because the disk refused, and its last reason.
+  std::size_t waiting() const { return metrics_.waiting.size() + events_.waiting.size(); }
+  const std::string& last_failure() const { return last_failure_; }
+  /// Records that opening moved away.
+  std::int64_t discarded() const { return discarded_; }
+
+ private:
+  struct Lines {
+    files::AppendFile file;
+    std::deque<std::string> waiting;
+  };
+  void push(Lines& lines, std::string line);
+  void flush(Lines& lines);
+
+  std::int64_t launch_;
+  Cursor cursor_;
+  Lines metrics_, events_;
+  std::string last_failure_;
+  std::int64_t discarded_ = 0;
+};
+
+// --- readers ----------------------------------------------------------------------------------------------------------------------------
+
+/// All records of a metrics or discarded file. A torn last line is left out; any other bad line is an error. A missing file has none.
+/// @throws DataError with the line
+std::vector<Record> read_metrics(const std::filesystem::path& path);
+/// All events, likewise.
+std::vector<nlohmann::json> read_events(const std::filesystem::path& path);
+
+struct ChainCheck {
+  std::int64_t records = 0;  ///< that verified
+  std::string head;          ///< hash of the last of them
+  std::string problem;       ///< empty, or a sentence that names the first bad record and its line
+};
+/// Recomputes the hash chain from the bytes on disk.
+ChainCheck verify_chain(const std::filesystem::path& path);
+
+}  // namespace longhaul::ledger

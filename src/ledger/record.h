@@ -1,0 +1,64 @@
+// ledger/record.h — the fields of one metrics record, with their units, and their JSON.
+//
+// Documented for readers in docs/formats.md (section Ledger). Doubles are written so that they read back to the same bits; a loss that is
+// not finite is the string "nan", "inf" or "-inf". Optional fields are absent when not due.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace longhaul::ledger {
+
+/// `prev` of the first record.
+inline const std::string kGenesis = std::string(64, '0');
+
+/// What the numerics contract fixes.
+struct Result {
+  std::int64_t step = 0;     ///< steps finished after this one; the first record has 1
+  std::int64_t tokens = 0;   ///< input tokens consumed since step 0, this step included
+  std::int64_t targets = 0;  ///< unmasked targets of this step
+  double loss = 0;           ///< nats per target, before the update (accounting A10)
+  double grad_norm_before_clip = 0;
+  double grad_norm_after_clip = 0;
+  double learning_rate = 0;                        ///< used in this step
+  std::string verdict = "applied";                 ///< "applied", or why the update was skipped
+  std::vector<std::string> alarms;                 ///< names of alarms this step raised (accounting F4, F5)
+  nlohmann::json data = nlohmann::json::object();  ///< position of the loader after this step
+  std::optional<double> validation_loss;           ///< nats per target
+  std::optional<double> bits_per_byte;
+  std::optional<std::string> state_hash;
+  std::string prev;  ///< hash of the record before
+  std::string hash;  ///< SHA-256(prev "\n" canonical JSON without prev and hash)
+};
+
+/// What this launch took; never compared.
+struct Timing {
+  std::string time;  ///< wall clock when the step ended, UTC, ISO 8601
+  std::int64_t launch = 0;
+  double step_seconds = 0;
+  std::map<std::string, double> phase_seconds;  ///< adds up to step_seconds within 1 % (accounting F6)
+  double tokens_per_second = 0;
+  double mfu = 0;                       ///< 0…1 (accounting D2)
+  std::uint64_t memory_bytes = 0;       ///< resident set
+  std::uint64_t memory_peak_bytes = 0;  ///< its high-water mark
+};
+
+struct Record {
+  Result result;
+  Timing timing;
+};
+
+nlohmann::json to_json(const Result& result);
+nlohmann::json to_json(const Timing& timing);
+/// Unknown fields are ignored (a later version may add some). @throws Error naming the field that is missing or of the wrong type
+Record record_from_json(const nlohmann::json& document);
+/// Hash of a result document (with or without prev and hash in it) that follows `prev`.
+std::string chain_hash(const nlohmann::json& result, const std::string& prev);
+/// Now, UTC, milliseconds: "2026-01-31T12:00:00.000Z".
+std::string utc_now();
+
+}  // namespace longhaul::ledger
