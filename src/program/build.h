@@ -1,0 +1,62 @@
+// program/build.h — builds one rank's program from (ModelSpec, batch plan, recompute choice).
+//
+// Everything a program needs to know of the kernels are the sizes of their workspaces, passed in by the caller: this room knows
+// neither kernels nor trainer, so the planner can build programs for hardware that it only describes.
+#pragma once
+
+#include <cstdint>
+
+#include "model/param_table.h"
+#include "model/spec.h"
+#include "program/program.h"
+
+namespace longhaul::program {
+
+enum class Recompute : std::uint8_t {
+  none,   ///< every activation that the backward pass reads is kept
+  layer,  ///< a layer keeps its input alone and runs again before its backward pass
+};
+
+/// How the sequences of a global batch become micro-batches and gradient leaves (numerics contract: V divides the micro-batches).
+struct BatchPlan {
+  std::int64_t sequences_per_micro_batch = 1;
+  std::int64_t sequence_length = 1;
+  int micro_batches = 1;
+  int virtual_ranks = 1;
+  std::int64_t tokens_per_micro_batch() const { return sequences_per_micro_batch * sequence_length; }
+};
+
+/// Bytes that kernels ask for beside their operands, on this rank.
+struct WorkspaceSizes {
+  Bytes gemm, attention_forward, attention_backward, loss, loss_evaluate;
+};
+
+struct BuildOptions {
+  BatchPlan batch;
+  Recompute recompute = Recompute::none;
+  ElementType operand = ElementType::bf16;  ///< type of GEMM operands: f32 or bf16
+  bool average = false;                     ///< an EMA of the weights is kept
+  WorkspaceSizes workspace;
+};
+
+/// Where the operand copy of each parameter lies in the buffer "operand_weights": elements from its start, −1 for parameters that no
+/// GEMM reads (and for all when operands are f32: GEMMs read the weights themselves).
+struct OperandLayout {
+  std::vector<std::int64_t> offsets;
+  std::int64_t elements = 0;
+};
+OperandLayout operand_layout(const model::ParamTable& table, ElementType operand);
+
+/// Elements of one gradient accumulator: the padded ParamTable, then, where embedding and head are tied, the head's own accumulator.
+std::int64_t gradient_elements(const model::ParamTable& table);
+/// Offset of the head's accumulator: its own parameter's, or the end of the table where it is tied.
+std::int64_t head_gradient_offset(const model::ParamTable& table);
+
+/// One optimizer step: forward and backward of every micro-batch, the tree over leaves, norm, update.
+Program build_step(const model::ModelSpec& spec, const model::ParamTable& table, const BuildOptions& options);
+/// Forward pass and token losses of one micro-batch. Its persistent buffers lie where build_step() puts them.
+Program build_evaluation(const model::ModelSpec& spec, const model::ParamTable& table, const BuildOptions& options);
+/// Forward pass of one micro-batch up to the final norm's output, buffer "final_norm.y" (generation reads its last rows).
+Program build_forward(const model::ModelSpec& spec, const model::ParamTable& table, const BuildOptions& options);
+
+}  // namespace longhaul::program

@@ -1,0 +1,163 @@
+// program/program.h — one optimizer step as a list of operations with dependencies and buffer lifetimes.
+//
+// The same object is executed by the trainer on the machine and by the planner on a clock; both report per operation id
+// (`mb3/s0/L11/attn.fwd`: micro-batch, stage, layer, operation). Buffer lifetimes, taken from first and last use, give the planned
+// peak and the offsets in the one arena that the trainer allocates. The list is in an order that respects every dependency, so a
+// rank can run it from top to bottom; the dependencies say what else could overlap. Transfers between ranks are operations of this
+// list too: they read and write buffers like the others.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "units/units.h"
+
+namespace longhaul::program {
+
+/// What an operation computes. The slots each kind uses are listed in docs/program.md and read by the trainer's table of handlers.
+enum class OpKind : std::uint8_t {
+  embed_forward,
+  norm_forward,
+  qkv_forward,  ///< projection to queries, keys, values; bias, qk-norm, rotation
+  attention_forward,
+  attention_out_forward,  ///< output projection, bias, residual
+  mlp_up_forward,         ///< up (and gate) projection, activation
+  mlp_down_forward,       ///< down projection, bias, residual
+  head_loss,              ///< head, cross-entropy, and their gradients, by blocks of tokens
+  head_loss_evaluate,     ///< token losses only
+  norm_backward,
+  mlp_down_backward,
+  mlp_up_backward,
+  attention_out_backward,
+  attention_backward,
+  qkv_backward,
+  embed_backward,
+  leaf_begin,     ///< zero the accumulators of a gradient leaf (every chain starts at +0)
+  leaf_combine,   ///< one node of the tree over leaves: x += y
+  tied_combine,   ///< head gradient added once to the embedding gradient
+  gradient_norm,  ///< global norm of the reduced gradient
+  update,         ///< clip, AdamW, EMA, operand copies
+};
+
+/// Which part of the step an operation belongs to; the loop decides between parts (accounting A2, F5).
+enum class Phase : std::uint8_t { gradients, norm, update };
+/// The name's suffix: .fwd, .rec (recompute), .bwd, or none.
+enum class Pass : std::uint8_t { forward, recompute, backward, step };
+
+enum class ElementType : std::uint8_t { f32, bf16, f64, bytes };
+std::int64_t element_size(ElementType type);
+
+/// Lines of the memory account (accounting B); every buffer belongs to one.
+enum class MemoryLine : std::uint8_t {
+  weights,
+  operand_copies,
+  gradients,
+  moments,
+  average,
+  activations,
+  activation_gradients,
+  logits,
+  workspace
+};
+inline constexpr int kMemoryLines = 9;
+std::string_view name(MemoryLine line);
+
+/// Roles of an operation's buffers.
+enum class Slot : std::uint8_t {
+  x,           ///< input rows (residual stream or operand)
+  y,           ///< output rows
+  residual,    ///< residual stream added by the operation
+  statistics,  ///< norm statistics
+  qkv,         ///< projection output before the split
+  q,
+  k,
+  v,
+  head_statistics,  ///< qk-norm statistics
+  row_max,
+  row_sum,
+  gate,
+  up,       ///< pre-activations (up alone without a gate)
+  scratch,  ///< fp32 result of a GEMM before its epilogue
+  operand,  ///< gradient rounded for a GEMM
+  operand_gate,
+  d_x,
+  d_y,
+  d_residual,
+  d_q,
+  d_k,
+  d_v,
+  d_gate,
+  d_up,
+  token_loss,
+  gradients,        ///< accumulators of the leaf, in ParamTable order
+  other_gradients,  ///< the right-hand subtree of a combine
+  weights,
+  operand_weights,
+  moment1,
+  moment2,
+  average,
+  workspace,
+};
+enum class Access : std::uint8_t { read, write, update };
+
+using BufferId = int;
+
+struct Buffer {
+  std::string name;
+  MemoryLine line{};
+  ElementType type{};
+  std::int64_t elements = 0;
+  bool persistent = false;  ///< lives through every step (weights, moments, …)
+  int first_op = -1, last_op = -1;
+  std::int64_t offset = 0;  ///< bytes from the arena's start, multiple of 64
+
+  Bytes size() const { return Bytes(elements * element_size(type)); }
+};
+
+struct BufferUse {
+  Slot slot;
+  BufferId buffer;
+  Access access;
+};
+
+struct Operation {
+  OpKind kind{};
+  Phase phase{};
+  Pass pass{};
+  int micro_batch = -1, stage = 0, layer = -1;
+  bool second = false;  ///< of the layer's two norms, the one before the MLP; layer −1: the final norm
+  std::vector<BufferUse> uses;
+  std::vector<int> depends_on;  ///< indices of earlier operations
+  Flops flops{};                ///< multiply-adds of its matrix products, counted two each, masks ignored
+
+  bool has(Slot slot) const;
+  BufferId at(Slot slot) const;  ///< the buffer in a slot; asserts that there is one
+};
+
+/// `mb3/s0/L11/attn.fwd`
+std::string id(const Operation& op);
+
+struct Program {
+  std::vector<Operation> operations;
+  std::vector<Buffer> buffers;
+  Bytes arena;             ///< size of the one allocation: offsets are packed into it
+  Bytes live_peak;         ///< largest sum of live buffers at any operation (the arena's lower bound)
+  int peak_operation = 0;  ///< where live_peak is reached
+
+  BufferId find(std::string_view buffer_name) const;  ///< −1 if there is none
+  /// Bytes live at an operation, by memory line.
+  std::vector<Bytes> live_by_line(int operation) const;
+};
+
+/// Derives dependencies from reads and writes, lifetimes from first and last use, and packs offsets so that no two live buffers
+/// overlap. Called by the builder last.
+void finish(Program& program);
+
+/// Checks what every program must satisfy: dependencies point back, buffers are written before they are read, no two buffers that
+/// live at once overlap, all lie inside the arena, weight gradients of a layer come in rising micro-batch order.
+/// @return sentences naming operation and buffer; empty when the program is valid
+std::vector<std::string> validate(const Program& program);
+
+}  // namespace longhaul::program
