@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""What --json promises: one nested document on standard output, with these keys; everything else goes to standard error."""
+import json
+import pathlib
+import unittest
+
+import harness
+from harness import DONE, expect, json_of
+
+VERBS = ["data prepare", "data inspect", "tokenizer train", "tokenizer encode", "tokenizer decode", "plan", "train", "eval", "generate",
+         "export hf", "report", "calibrate", "config", "debug step", "bench step"]
+MODELS = pathlib.Path(__file__).resolve().parents[2] / "examples/models"
+
+
+def at(document, dotted):
+    for key in dotted.split("."):
+        document = document[key]
+    return document
+
+
+class Json(unittest.TestCase):
+    def test_every_verb_explains_itself_with_an_example(self):
+        for verb in VERBS:
+            with self.subTest(verb):
+                shown = expect(self, DONE, *verb.split(), "--help").stdout
+                self.assertIn(f"longhaul {verb}", shown)
+
+    def test_plan(self):
+        document = json_of(self, "plan", harness.write_run("plan"))
+        # tied? no: embedding and head 2·512·64, final norm 64, two layers of q, k, v, o, three MLP matrices and two norms.
+        layer = 64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 176 + 2 * 64
+        self.assertEqual(at(document, "parameters.total"), 2 * 512 * 64 + 64 + 2 * layer)
+        self.assertGreater(at(document, "memory.peak_bytes_per_rank"), 16 * at(document, "parameters.total"))
+        self.assertGreater(at(document, "step.seconds"), 0)
+
+    def test_plan_of_a_published_model(self):
+        for name, parameters in (("gpt2-124m", 124_439_808), ("llama-2-7b", 6_738_415_616), ("llama-3.1-405b", 405_853_388_800)):
+            with self.subTest(name):
+                self.assertEqual(at(json_of(self, "plan", "--model", name), "parameters.total"), parameters)
+
+    def test_train_summary_is_the_last_record(self):
+        run_file = harness.write_run("train", run={"steps": 20})
+        document = json_of(self, "train", run_file)
+        last = harness.results(run_file)[-1]
+        self.assertEqual(document["steps"], 20)
+        self.assertEqual(document["tokens"], 20 * 8 * 96)
+        self.assertEqual(document["final_loss"], last["loss"])
+        self.assertEqual(document["state_hash"], last["state_hash"])
+        self.assertEqual(document["validation_loss"], last["validation_loss"])
+        self.assertEqual(document["bits_per_byte"], last["bits_per_byte"])
+        self.assertIn("resumed_from_step", document)
+
+    def test_phases_add_up_to_the_step(self):
+        run_file = harness.write_run("phases", run={"steps": 12})
+        expect(self, DONE, "train", run_file)
+        for line in (run_file.parent / "run/ledger/metrics.jsonl").read_text().splitlines():
+            timing = json.loads(line)["timing"]
+            self.assertAlmostEqual(sum(timing["phase_seconds"].values()), timing["step_seconds"], delta=0.01 * timing["step_seconds"])
+
+    def test_evaluation_agrees_with_the_run(self):
+        run_file = harness.write_run("eval", run={"steps": 10}, validation={"max_tokens": 0})
+        trained = json_of(self, "train", run_file)
+        document = json_of(self, "eval", run_file)
+        self.assertEqual(document["validation_loss"], trained["validation_loss"])
+        self.assertEqual(document["bits_per_byte"], trained["bits_per_byte"])
+
+    def test_generation_is_a_function_of_its_seed(self):
+        run_file = harness.write_run("generate", run={"steps": 5})
+        expect(self, DONE, "train", run_file)
+        arguments = ["generate", run_file, "--prompt", "a", "--tokens", "20", "--seed", "3"]
+        first, again = (expect(self, DONE, *arguments).stdout for _ in range(2))
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, expect(self, DONE, *arguments[:-1], "4").stdout)
+
+    def test_bench_step(self):
+        run_file = harness.write_run("bench")
+        document = json_of(self, "bench", "step", run_file)
+        for key in ("tokens_per_s", "mfu_measured_peak", "peak_flops", "peak_memory_bytes"):
+            self.assertGreater(document[key], 0, key)
+        self.assertLess(document["mfu_measured_peak"], 1)
+
+    def test_config_prints_what_it_reads_back(self):
+        run_file = harness.write_run("config")
+        shown = expect(self, DONE, "config", run_file).stdout
+        self.assertIn("run.toml:", shown, "each value names its origin")
+        again = harness.SCRATCH / "config/resolved.toml"
+        again.write_text(shown)
+        self.assertEqual(json_of(self, "plan", run_file), json_of(self, "plan", again))
+
+    def test_tokenizer_round_trip(self):
+        text = "The whale — naïve, 鯨, 🐋 — swam 1,000 miles.\n"
+        tokenizer = harness.dataset() / "tokenizer.json"
+        ids = expect(self, DONE, "tokenizer", "encode", "--tokenizer", tokenizer, input=text).stdout
+        self.assertEqual(expect(self, DONE, "tokenizer", "decode", "--tokenizer", tokenizer, input=ids).stdout, text)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
