@@ -45,7 +45,7 @@ struct LatentAttention {
 };
 
 struct ModelSpec {
-  std::string name;
+  std::string name{};
   std::int64_t layers = 0;
   std::int64_t width = 0;  ///< of the residual stream ("hidden size")
   std::int64_t heads = 0;
@@ -74,8 +74,8 @@ struct ModelSpec {
 
   double init_std = 0.02;  ///< standard deviation of initial weights; residual projections divide it by √(2·layers)
 
-  Experts experts;
-  LatentAttention latent;
+  Experts experts{};
+  LatentAttention latent{};
 
   bool operator==(const ModelSpec&) const = default;
 
