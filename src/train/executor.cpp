@@ -1,0 +1,141 @@
+#include "train/executor.h"
+
+#include <bit>
+#include <chrono>
+
+#include "train/handlers.h"
+#include "units/error.h"
+
+namespace longhaul::train {
+namespace {
+
+using program::OpKind;
+using Handler = void (*)(Executor&, const program::Operation&);
+
+Handler handler_of(OpKind kind) {
+  switch (kind) {
+    case OpKind::embed_forward:
+      return Handlers::embed_forward;
+    case OpKind::norm_forward:
+      return Handlers::norm_forward;
+    case OpKind::qkv_forward:
+      return Handlers::qkv_forward;
+    case OpKind::attention_forward:
+      return Handlers::attention_forward;
+    case OpKind::attention_out_forward:
+      return Handlers::attention_out_forward;
+    case OpKind::mlp_up_forward:
+      return Handlers::mlp_up_forward;
+    case OpKind::mlp_down_forward:
+      return Handlers::mlp_down_forward;
+    case OpKind::head_loss:
+      return Handlers::head_loss;
+    case OpKind::head_loss_evaluate:
+      return Handlers::head_loss_evaluate;
+    case OpKind::norm_backward:
+      return Handlers::norm_backward;
+    case OpKind::mlp_down_backward:
+      return Handlers::mlp_down_backward;
+    case OpKind::mlp_up_backward:
+      return Handlers::mlp_up_backward;
+    case OpKind::attention_out_backward:
+      return Handlers::attention_out_backward;
+    case OpKind::attention_backward:
+      return Handlers::attention_backward;
+    case OpKind::qkv_backward:
+      return Handlers::qkv_backward;
+    case OpKind::embed_backward:
+      return Handlers::embed_backward;
+    case OpKind::leaf_begin:
+      return Handlers::leaf_begin;
+    case OpKind::leaf_combine:
+      return Handlers::leaf_combine;
+    case OpKind::tied_combine:
+      return Handlers::tied_combine;
+    case OpKind::gradient_norm:
+      return Handlers::gradient_norm;
+    case OpKind::update:
+      return Handlers::update;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+double tree_sum(const double* values, std::size_t count) {
+  if (count == 0) return 0;
+  if (count == 1) return values[0];
+  const std::size_t left = std::bit_floor(count - 1);  // largest power of two below count
+  return tree_sum(values, left) + tree_sum(values + left, count - left);
+}
+
+Executor::Executor(const program::Program& program, const program::BatchPlan& plan, const Machine& machine)
+    : program_(program), plan_(plan), machine_(machine), seconds_(program.operations.size(), 0.0) {}
+
+std::byte* Executor::address(program::BufferId buffer) const { return machine_.arena.data() + program_.buffers[buffer].offset; }
+
+void Executor::run(program::Phase phase) {
+  for (std::size_t i = 0; i < program_.operations.size(); ++i) {
+    const program::Operation& op = program_.operations[i];
+    if (op.phase != phase) continue;
+    for (const program::BufferUse& use : op.uses) {
+      const program::Buffer& buffer = program_.buffers[use.buffer];
+      machine_.arena.mark_used(Bytes(buffer.offset) + buffer.size());
+    }
+    const auto start = std::chrono::steady_clock::now();
+    handler_of(op.kind)(*this, op);
+    seconds_[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+}
+
+void Executor::bind(const data::Batch& batch) {
+  const std::int64_t sequences = plan_.sequences_per_micro_batch * plan_.micro_batches;
+  if (batch.sequences != sequences || batch.sequence_length != plan_.sequence_length)
+    throw Error("the batch is not of the shape that the program was built for");
+  batch_ = &batch;
+  targets_ = batch.target_tokens;
+}
+
+LossSum Executor::gradients(const data::Batch& batch) {
+  bind(batch);
+  leaf_loss_.assign(static_cast<std::size_t>(plan_.virtual_ranks), 0.0);
+  run(program::Phase::gradients);
+  return {tree_sum(leaf_loss_.data(), leaf_loss_.size()), targets_};
+}
+
+/// Each target's loss is fp32; a leaf sums its own in fp64 in token order, the tree adds the leaves (numerics contract).
+void Executor::add_losses(const program::Operation& op, const float* token_loss) {
+  const int per_leaf = plan_.micro_batches / plan_.virtual_ranks;
+  double& leaf = leaf_loss_[static_cast<std::size_t>(op.micro_batch / per_leaf)];
+  for (std::int64_t i = 0; i < plan_.tokens_per_micro_batch(); ++i) leaf += static_cast<double>(token_loss[i]);
+}
+
+double Executor::gradient_norm() {
+  run(program::Phase::norm);
+  return norm_;
+}
+
+void Executor::update(const UpdateScalars& scalars) {
+  scalars_ = scalars;
+  run(program::Phase::update);
+}
+
+const float* Executor::evaluate(const data::Batch& batch) {
+  bind(batch);
+  run(program::Phase::gradients);
+  return get<const float>(program_.operations.back(), program::Slot::token_loss);
+}
+
+const void* Executor::forward(const data::Batch& batch) {
+  bind(batch);
+  run(program::Phase::gradients);
+  return get<const void>(program_.operations.back(), program::Slot::y);
+}
+
+const float* Executor::reduced_gradient() const {
+  for (const program::Operation& op : program_.operations)
+    if (op.kind == OpKind::gradient_norm) return reinterpret_cast<const float*>(address(op.at(program::Slot::gradients)));
+  return nullptr;
+}
+
+}  // namespace longhaul::train

@@ -1,0 +1,86 @@
+// Embedding, norms, head and loss.
+#include "kernels/loss.h"
+#include "kernels/rows.h"
+#include "train/handlers.h"
+
+namespace longhaul::train {
+
+using model::Role;
+using program::Slot;
+
+namespace {
+
+struct NormRoles {
+  Role weight, bias;
+};
+
+NormRoles norm_roles(const program::Operation& op) {
+  if (op.layer < 0) return {Role::final_norm_weight, Role::final_norm_bias};
+  return op.second ? NormRoles{Role::mlp_norm_weight, Role::mlp_norm_bias} : NormRoles{Role::attn_norm_weight, Role::attn_norm_bias};
+}
+
+kernels::NormShape norm_shape(const Frame& f) {
+  const auto kind = f.spec().norm == model::NormKind::layer_norm ? kernels::NormKind::layer_norm : kernels::NormKind::rms_norm;
+  return {kind, f.tokens(), f.spec().width, static_cast<float>(f.spec().norm_epsilon)};
+}
+
+bool tied(const Frame& f) { return f.machine().table.find(Role::head_weight) == nullptr; }
+
+kernels::LossShape loss_shape(const Frame& f) {
+  const std::int64_t length = f.plan().sequence_length;
+  return {f.tokens(), f.spec().width, f.spec().vocab, length, kernels::loss_block_tokens(f.spec().vocab, length)};
+}
+
+/// The head as rows of the vocabulary: its own tensor, or the token embedding.
+kernels::MatrixView head_matrix(const Frame& f) {
+  return f.matrix(tied(f) ? Role::token_embedding : Role::head_weight, f.spec().width, f.spec().vocab).transposed();
+}
+
+}  // namespace
+
+void Handlers::embed_forward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  kernels::embed_forward(f.context(), f.batch().tokens.data() + f.first_token(), f.batch().positions.data() + f.first_token(),
+                         f.weight(Role::token_embedding), f.weight(Role::position_embedding), f.f32(Slot::y), f.tokens(), f.spec().width);
+}
+
+void Handlers::embed_backward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  kernels::embed_backward(f.context(), f.batch().tokens.data() + f.first_token(), f.batch().positions.data() + f.first_token(),
+                          f.f32(Slot::d_y), f.gradient(Role::token_embedding), f.gradient(Role::position_embedding), f.tokens(),
+                          f.spec().width);
+}
+
+void Handlers::norm_forward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  const NormRoles roles = norm_roles(op);
+  kernels::norm_forward(f.context(), norm_shape(f), f.f32(Slot::x), f.weight(roles.weight), f.weight(roles.bias), f.raw(Slot::y),
+                        f.f32(Slot::statistics));
+}
+
+void Handlers::norm_backward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  const NormRoles roles = norm_roles(op);
+  const bool first_gradient = op.layer < 0;  // nothing has flowed into the residual stream's gradient before the final norm's
+  kernels::norm_backward(f.context(), norm_shape(f), f.f32(Slot::d_y), f.f32(Slot::x), f.weight(roles.weight), f.f32(Slot::statistics),
+                         first_gradient ? nullptr : f.f32(Slot::d_residual), f.f32(Slot::d_residual), f.gradient(roles.weight),
+                         f.gradient(roles.bias));
+}
+
+void Handlers::head_loss(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  float* d_head = f.f32(Slot::gradients) + program::head_gradient_offset(f.machine().table);
+  const double scale = executor.targets_ > 0 ? 1.0 / static_cast<double>(executor.targets_) : 0.0;
+  kernels::loss_forward_backward(f.context(), loss_shape(f), f.raw(Slot::x), head_matrix(f), f.batch().targets.data() + f.first_token(),
+                                 f.batch().loss_mask.data() + f.first_token(), static_cast<float>(scale), f.f32(Slot::token_loss),
+                                 f.f32(Slot::d_x), d_head, f.raw(Slot::workspace));
+  executor.add_losses(op, f.f32(Slot::token_loss));
+}
+
+void Handlers::head_loss_evaluate(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  kernels::loss_forward(f.context(), loss_shape(f), f.raw(Slot::x), head_matrix(f), f.batch().targets.data() + f.first_token(),
+                        f.batch().loss_mask.data() + f.first_token(), f.f32(Slot::token_loss), f.raw(Slot::workspace));
+}
+
+}  // namespace longhaul::train

@@ -1,0 +1,63 @@
+// The feed-forward part: up (and gate), activation, down, and their gradients.
+#include "kernels/rows.h"
+#include "train/handlers.h"
+
+namespace longhaul::train {
+
+using model::Role;
+using program::Slot;
+
+void Handlers::mlp_up_forward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  const std::int64_t width = f.spec().width, ffn = f.spec().ffn_width;
+  f.linear(f.raw(Slot::x), Role::up_weight, width, ffn, f.f32(Slot::up), ffn);
+  if (!model::gated(f.spec().mlp)) {
+    kernels::gelu_forward(f.context(), f.f32(Slot::up), f.weight(Role::up_bias), f.raw(Slot::y), f.tokens(), ffn);
+    return;
+  }
+  f.linear(f.raw(Slot::x), Role::gate_weight, width, ffn, f.f32(Slot::gate), ffn);
+  kernels::swiglu_forward(f.context(), f.f32(Slot::gate), f.f32(Slot::up), f.raw(Slot::y), f.tokens() * ffn);
+}
+
+void Handlers::mlp_up_backward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  const std::int64_t width = f.spec().width, ffn = f.spec().ffn_width, count = f.tokens() * ffn;
+  float* d_up = f.f32(Slot::d_y);
+  if (!model::gated(f.spec().mlp)) {
+    kernels::gelu_backward(f.context(), d_up, f.f32(Slot::up), d_up, count);
+    if (float* d_bias = f.gradient(Role::up_bias)) kernels::bias_backward(f.context(), d_up, ffn, d_bias, f.tokens(), ffn);
+    const void* operand = f.as_operand(d_up, Slot::operand, count);
+    f.linear_weight_gradient(f.raw(Slot::x), operand, ffn, Role::up_weight, width, ffn);
+    f.linear_input_gradient(operand, ffn, Role::up_weight, width, ffn, f.f32(Slot::d_x), false);
+    return;
+  }
+  float* d_gate = f.f32(Slot::d_gate);
+  kernels::swiglu_backward(f.context(), d_up, f.f32(Slot::gate), f.f32(Slot::up), d_gate, d_up, count);
+  const void* gate_operand = f.as_operand(d_gate, Slot::operand_gate, count);
+  const void* up_operand = f.as_operand(d_up, Slot::operand, count);
+  f.linear_weight_gradient(f.raw(Slot::x), gate_operand, ffn, Role::gate_weight, width, ffn);
+  f.linear_weight_gradient(f.raw(Slot::x), up_operand, ffn, Role::up_weight, width, ffn);
+  // One chain through gate, then up: ParamTable order (numerics contract).
+  f.linear_input_gradient(gate_operand, ffn, Role::gate_weight, width, ffn, f.f32(Slot::d_x), false);
+  f.linear_input_gradient(up_operand, ffn, Role::up_weight, width, ffn, f.f32(Slot::d_x), true);
+}
+
+void Handlers::mlp_down_forward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  const std::int64_t width = f.spec().width;
+  f.linear(f.raw(Slot::x), Role::down_weight, f.spec().ffn_width, width, f.f32(Slot::y), width);
+  kernels::add_bias_residual(f.context(), f.f32(Slot::y), f.weight(Role::down_bias), f.f32(Slot::residual), f.f32(Slot::y), f.tokens(),
+                             width);
+}
+
+void Handlers::mlp_down_backward(Executor& executor, const Op& op) {
+  const Frame f(executor, op);
+  const std::int64_t width = f.spec().width, ffn = f.spec().ffn_width;
+  const float* d_y = f.f32(Slot::d_y);
+  if (float* d_bias = f.gradient(Role::down_bias)) kernels::bias_backward(f.context(), d_y, width, d_bias, f.tokens(), width);
+  const void* operand = f.as_operand(d_y, Slot::operand, f.tokens() * width);
+  f.linear_weight_gradient(f.raw(Slot::x), operand, width, Role::down_weight, ffn, width);
+  f.linear_input_gradient(operand, width, Role::down_weight, ffn, width, f.f32(Slot::d_x), false);
+}
+
+}  // namespace longhaul::train
