@@ -128,18 +128,23 @@ double pow64(double x, double y) {
   return std::fma(power, std::fma(y, logarithm.low, std::fma(y, logarithm.high, -high)), power);
 }
 
-double sin64(double x) {
-  if (!(x >= -kMaxAngle64 && x <= kMaxAngle64)) return kNan;
+SineCosine sincos64(double x) {
+  if (!(x >= -kMaxAngle64 && x <= kMaxAngle64)) return {kNan, kNan};
   const Reduced a = reduce_angle(x);
-  const double value = (a.quadrant & 1) != 0 ? cos_polynomial(a.r, a.low) : sin_polynomial(a.r, a.low);
-  return (a.quadrant & 2) != 0 ? -value : value;
+  const double s = sin_polynomial(a.r, a.low), c = cos_polynomial(a.r, a.low);
+  switch (a.quadrant) {
+    case 0:
+      return {s, c};
+    case 1:
+      return {c, -s};
+    case 2:
+      return {-s, -c};
+    default:
+      return {-c, s};
+  }
 }
 
-double cos64(double x) {
-  if (!(x >= -kMaxAngle64 && x <= kMaxAngle64)) return kNan;
-  const Reduced a = reduce_angle(x);
-  const double value = (a.quadrant & 1) != 0 ? sin_polynomial(a.r, a.low) : cos_polynomial(a.r, a.low);
-  return ((a.quadrant + 1) & 2) != 0 ? -value : value;
-}
+double sin64(double x) { return sincos64(x).sine; }
+double cos64(double x) { return sincos64(x).cosine; }
 
 }  // namespace longhaul::kernels

@@ -18,5 +18,10 @@ double pow64(double x, double y);
 inline constexpr double kMaxAngle64 = 1.6e6;
 double sin64(double x);
 double cos64(double x);
+/// Both, the same bits, for the price of little more than one.
+struct SineCosine {
+  double sine, cosine;
+};
+SineCosine sincos64(double x);
 
 }  // namespace longhaul::kernels

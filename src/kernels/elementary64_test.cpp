@@ -13,7 +13,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 double ulps(double value, long double exact) {
   const double rounded = static_cast<double>(exact);
-  const double ulp = std::nextafter(std::fabs(rounded), kInfinity) - std::fabs(rounded);
+  const double size = std::fabs(rounded);  // the distance in long double: FTZ would flush the smallest
+  const long double ulp = static_cast<long double>(std::nextafter(size, kInfinity)) - static_cast<long double>(size);
   return static_cast<double>(fabsl(static_cast<long double>(value) - exact) / ulp);
 }
 
