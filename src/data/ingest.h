@@ -2,12 +2,12 @@
 //
 // Files are visited in byte order of their path and read once, front to back; no more than one document is held in memory. Text is
 // valid UTF-8 when it leaves this room: an invalid byte is an error that names file and offset, unless replacement by U+FFFD is asked
-// for (one for each maximal ill-formed part, Unicode 15 §3.9, as Python and browsers do).
+// for (data/utf8.h).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,29 +42,37 @@ struct InputFile {
 std::vector<InputFile> list_files(const std::vector<Source>& sources);
 
 struct Document {
-  std::string_view text;  ///< valid during the call only; never empty
+  std::string_view text;  ///< valid until the next call; never empty
   std::size_t source = 0;
-  std::string_view file;  ///< name relative to its source
-  std::int64_t line = 0;  ///< of a .jsonl file, from 1; 0 in a .txt file
 };
 
 /// What reading one file found besides documents.
 struct FileSummary {
   std::int64_t bytes = 0;
-  std::string sha256;  ///< of the file as it is on disk
-  std::int64_t documents = 0;
+  std::string sha256;                   ///< of the file as it is on disk
   std::int64_t empty_documents = 0;     ///< skipped: no text at all
   std::int64_t replaced_sequences = 0;  ///< invalid UTF-8 replaced
 };
 
-/// Calls `visit` for each document of the file and hashes the file on the way.
-/// @throws DataError naming file:line (or file and byte offset) and what is allowed
-FileSummary read_documents(const InputFile& file, const IngestOptions& options, const std::function<void(const Document&)>& visit);
+/// Hands out the documents of a list of files, one after another.
+class DocumentReader {
+ public:
+  DocumentReader(std::vector<InputFile> files, IngestOptions options);
+  ~DocumentReader();
+  DocumentReader(const DocumentReader&) = delete;
+  DocumentReader& operator=(const DocumentReader&) = delete;
 
-/// Offset of the first byte that is not part of well-formed UTF-8, or npos.
-std::size_t find_invalid_utf8(std::string_view text);
-/// `text` with each maximal ill-formed part replaced by U+FFFD; `count` is increased by their number.
-std::string replace_invalid_utf8(std::string_view text, std::int64_t& count);
+  /// False at the end of the last file.
+  /// @throws DataError naming file:line (or file and byte offset) and what is allowed
+  bool next(Document& document);
+  /// One for each file read to its end so far, in order.
+  const std::vector<FileSummary>& summaries() const;
+  std::int64_t bytes_read() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 /// Whether a document belongs to the held-out split: XXH3-64(salt bytes, document bytes) < fraction · 2⁶⁴. It depends on nothing but the
 /// document and the salt, so equal documents are never on both sides and adding sources moves no document.

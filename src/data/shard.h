@@ -8,11 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "data/files.h"
 
 namespace longhaul::data {
 
@@ -61,6 +62,9 @@ class Shard {
  public:
   static std::shared_ptr<const Shard> map(const std::filesystem::path& file, ShardCheck check);
   static std::shared_ptr<const Shard> from_bytes(std::vector<std::byte> bytes, const std::string& name, ShardCheck check);
+  /// Ids in memory, each document counted as one byte of text a token after its first; for tests and generated data.
+  static std::shared_ptr<const Shard> from_ids(std::span<const std::int32_t> ids, std::span<const std::int64_t> document_starts,
+                                               std::int64_t vocab_size);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
   ~Shard();
@@ -78,8 +82,9 @@ class Shard {
 /// Writes one shard document by document; the header is completed by finish().
 class ShardWriter {
  public:
-  /// @throws DataError when the file cannot be made or written
-  ShardWriter(std::filesystem::path file, std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint);
+  /// @throws Error when the file cannot be made or written
+  ShardWriter(const std::filesystem::path& file, std::uint32_t vocab_size, std::uint32_t endoftext,
+              const std::string& tokenizer_fingerprint);
   ~ShardWriter();
   /// Adds <|endoftext|> and the document's ids (all below vocab_size).
   void add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source);
@@ -89,13 +94,15 @@ class ShardWriter {
 
  private:
   struct Hash;
-  void write(const void* data, std::size_t size);
-  std::filesystem::path file_;
-  int descriptor_ = -1;
+  void write(std::span<const std::byte> bytes);
+  OutputFile file_;
   ShardHeader header_;
   std::vector<DocumentEntry> index_;
-  std::vector<std::byte> buffer_;
+  std::vector<std::byte> encoded_;
   std::unique_ptr<Hash> hash_;
 };
+
+/// XXH3-64 of a tokenizer's fingerprint, as a shard's header carries it.
+std::uint64_t tokenizer_hash(const std::string& fingerprint);
 
 }  // namespace longhaul::data

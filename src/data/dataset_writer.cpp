@@ -1,0 +1,117 @@
+#include "data/dataset_writer.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "units/error.h"
+
+namespace longhaul::data {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Opens and locks `directory`; -1 when it was renamed away between the two (its owner has just committed).
+int lock_directory(const fs::path& directory) {
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) {
+    if (errno == ENOENT) return -1;
+    throw Error(fmt::format("{}: cannot open the directory: {}", directory.string(), std::strerror(errno)));
+  }
+  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    ::close(descriptor);
+    throw UsageError(
+        fmt::format("{}: another process is preparing this dataset; wait for it, or choose another --out", directory.string()));
+  }
+  struct stat opened {
+  }, named{};
+  if (::fstat(descriptor, &opened) == 0 && ::stat(directory.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+      opened.st_dev == named.st_dev)
+    return descriptor;
+  ::close(descriptor);
+  return -1;
+}
+
+}  // namespace
+
+PartialDirectory::PartialDirectory(fs::path target) : target_(std::move(target)) {
+  if (!target_.has_filename()) target_ = target_.parent_path();  // "data/" means "data"
+  partial_ = target_;
+  partial_ += ".partial";
+  std::error_code error;
+  while (descriptor_ < 0) {
+    fs::create_directories(partial_, error);
+    if (error) throw Error(fmt::format("{}: cannot create the directory: {}", partial_.string(), error.message()));
+    descriptor_ = lock_directory(partial_);
+  }
+  for (const auto& entry : fs::directory_iterator(partial_)) fs::remove_all(entry.path());
+}
+
+PartialDirectory::~PartialDirectory() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(partial_, ignored);
+  ::close(descriptor_);
+}
+
+void PartialDirectory::commit() {
+  for (const auto& entry : fs::recursive_directory_iterator(partial_))
+    if (entry.is_directory()) sync_directory(entry.path());
+  sync_directory(partial_);
+  if (::rename(partial_.c_str(), target_.c_str()) != 0)
+    throw Error(fmt::format("{}: cannot give the finished dataset its name: {}; remove what is there or choose another --out",
+                            target_.string(), std::strerror(errno)));
+  committed_ = true;
+  const fs::path parent = target_.parent_path();
+  sync_directory(parent.empty() ? fs::path(".") : parent);
+}
+
+SplitWriter::SplitWriter(const fs::path& directory, std::string name, const Tokenizer& tokenizer, std::int64_t shard_tokens,
+                         bool write_text)
+    : directory_(directory), name_(std::move(name)), tokenizer_(tokenizer), shard_tokens_(shard_tokens) {
+  fs::create_directory(directory_ / name_);
+  if (write_text) text_ = std::make_unique<OutputFile>(directory_ / (name_ + ".txt"));
+}
+
+void SplitWriter::add(std::string_view text, std::span<const std::int32_t> ids, std::uint32_t source) {
+  if (!shard_) {
+    ShardRecord& record = records_.emplace_back();
+    record.path = fmt::format("{}/shard-{:05}.tokens", name_, records_.size() - 1);
+    shard_ = std::make_unique<ShardWriter>(directory_ / record.path, static_cast<std::uint32_t>(tokenizer_.vocab_size()),
+                                           static_cast<std::uint32_t>(tokenizer_.endoftext()), tokenizer_.fingerprint());
+  }
+  shard_->add(ids, static_cast<std::uint32_t>(text.size()), source);
+  if (text_) text_->write(text);
+  if (shard_->tokens() >= shard_tokens_) close_shard();
+}
+
+void SplitWriter::close_shard() {
+  const ShardHeader header = shard_->finish();
+  shard_.reset();
+  ShardRecord& record = records_.back();
+  const FileRecord file = describe_file(directory_, record.path);
+  record.counts = {static_cast<std::int64_t>(header.document_count), static_cast<std::int64_t>(header.text_bytes),
+                   static_cast<std::int64_t>(header.token_count)};
+  record.file_bytes = file.bytes;
+  record.sha256 = file.sha256;
+}
+
+void SplitWriter::finish(std::vector<ShardRecord>& shards, std::vector<FileRecord>& files) {
+  if (shard_) close_shard();
+  shards = records_;
+  if (!text_) return;
+  text_->finish();
+  files.push_back(describe_file(directory_, name_ + ".txt"));
+}
+
+FileRecord describe_file(const fs::path& directory, const std::string& path) {
+  const fs::path file = directory / path;
+  return {path, static_cast<std::int64_t>(fs::file_size(file)), sha256_file(file)};
+}
+
+}  // namespace longhaul::data

@@ -1,0 +1,81 @@
+#include "data/heldout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "units/error.h"
+
+namespace longhaul::data {
+
+HeldoutWindows::HeldoutWindows(const TokenStream& stream, const HeldoutOptions& options) : stream_(stream), options_(options) {
+  const std::int64_t length = options.sequence_length, stride = options.stride == 0 ? length : options.stride;
+  if (length < 1 || stride < 1 || stride > length)
+    throw UsageError(fmt::format("validation stride {} is outside 1 … sequence_length = {}", stride, length));
+  if (stream.tokens() < 2) throw DataError("the held-out split has no text; prepare the dataset with a larger held-out fraction");
+  if (options.isolate_documents)
+    for (std::int64_t d = 0; d < stream.documents(); ++d)
+      add_span(stream.document_begin(d), stream.document_begin(d + 1) - stream.document_begin(d) - 1, stride);
+  else
+    add_span(0, stream.tokens() - 1, stride);
+
+  // Windows share a sequence in order while they fit (next fit). Without isolation attention would cross from one to the next, so each
+  // has a sequence of its own.
+  std::int64_t used = length;
+  for (std::size_t w = 0; w < windows_.size(); ++w) {
+    if (!options.isolate_documents || used + windows_[w].length > length) {
+      first_window_.push_back(static_cast<std::int64_t>(w));
+      used = 0;
+    }
+    used += windows_[w].length;
+  }
+  first_window_.push_back(static_cast<std::int64_t>(windows_.size()));
+}
+
+/// Pair j of a span is (input begin + j, target begin + j + 1), j < targets.
+void HeldoutWindows::add_span(std::int64_t begin, std::int64_t targets, std::int64_t stride) {
+  target_tokens_ += targets;
+  for (std::int64_t start = 0, counted = 0; counted < targets; start += stride) {
+    const std::int64_t end = std::min(start + options_.sequence_length, targets);
+    windows_.push_back({begin + start, end - start, begin + counted});
+    counted = end;
+  }
+}
+
+Batch HeldoutWindows::batch(std::int64_t first, std::int64_t count) const {
+  assert(first >= 0 && count >= 0);
+  const std::int64_t length = options_.sequence_length;
+  Batch batch = Batch::zeros(count, length);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(length) + 1);
+  for (std::int64_t row = 0; row < count; ++row) {
+    std::int64_t used = 0, segment = 0;
+    // Each window, and the padding after the last, sees itself alone.
+    const auto place = [&](std::int64_t i, std::int64_t start) {
+      const auto at = static_cast<std::size_t>(row * length + start + i);
+      batch.positions[at] = static_cast<std::int32_t>(i);
+      batch.document_start[at] = static_cast<std::int32_t>(start);
+      batch.documents[at] = static_cast<std::int32_t>(segment);
+      return at;
+    };
+    if (first + row < sequences()) {
+      const auto s = static_cast<std::size_t>(first + row);
+      for (std::int64_t w = first_window_[s]; w < first_window_[s + 1]; ++w, ++segment) {
+        const Window& window = windows_[static_cast<std::size_t>(w)];
+        stream_.read(window.begin, std::span(ids).first(static_cast<std::size_t>(window.length) + 1));
+        for (std::int64_t i = 0; i < window.length; ++i) {
+          const std::size_t at = place(i, used);
+          batch.tokens[at] = ids[static_cast<std::size_t>(i)];
+          batch.targets[at] = ids[static_cast<std::size_t>(i) + 1];
+          batch.loss_mask[at] = window.begin + i >= window.counted;
+          batch.target_tokens += batch.loss_mask[at];
+        }
+        used += window.length;
+      }
+    }
+    for (std::int64_t i = 0; i < length - used; ++i) place(i, used);
+  }
+  return batch;
+}
+
+}  // namespace longhaul::data

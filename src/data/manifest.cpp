@@ -1,0 +1,232 @@
+#include "data/manifest.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/files.h"
+#include "units/error.h"
+
+namespace longhaul::data {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "longhaul-dataset";
+/// Limits for any JSON that is read (design, "Errors"): they bound the parser's stack and memory.
+constexpr std::int64_t kMaxManifestBytes = std::int64_t{16} << 20;
+constexpr int kMaxDepth = 64;
+constexpr const char* kFix = "prepare the dataset again (longhaul data prepare)";
+
+/// Refused before parsing: the parser recurses once a level when it destroys values.
+void check_depth(const std::string& text, const std::string& file) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kMaxDepth) throw DataError(fmt::format("{}: nested deeper than {} levels at byte {}", file, kMaxDepth, i));
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+}
+
+/// One object of the file, with the path to it for messages.
+class Reader {
+ public:
+  Reader(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
+    if (!object_.is_object()) throw DataError(fmt::format("{} is not an object; {}", where_, kFix));
+  }
+
+  std::string text(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_string()) wrong(key, "a string");
+    return value.get<std::string>();
+  }
+  std::int64_t count(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::uint64_t{1} << 56) wrong(key, "a count from 0 to 2^56");
+    return value.get<std::int64_t>();
+  }
+  double number(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_number()) wrong(key, "a number");
+    return value.get<double>();
+  }
+  std::string digest(const char* key) const {
+    const std::string value = text(key);
+    const bool hex = value.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (value.size() != 64 || !hex) wrong(key, "64 hexadecimal digits");
+    return value;
+  }
+  /// A path that stays inside the directory.
+  std::string path(const char* key) const {
+    const std::string value = text(key);
+    const std::filesystem::path parsed(value);
+    bool inside = !value.empty() && parsed.is_relative() && value.find('\0') == std::string::npos;
+    for (const auto& part : parsed) inside = inside && part != "..";
+    if (!inside) wrong(key, "a relative path without \"..\"");
+    return value;
+  }
+  Reader object(const char* key) const { return Reader(at(key), fmt::format("{}.{}", where_, key)); }
+  template <class T, class Make>
+  std::vector<T> list(const char* key, const Make& make) const {
+    const Json& value = at(key);
+    if (!value.is_array()) wrong(key, "a list");
+    std::vector<T> items;
+    for (const Json& item : value) items.push_back(make(Reader(item, fmt::format("{}.{}[{}]", where_, key, items.size()))));
+    return items;
+  }
+  [[noreturn]] void wrong(const char* key, const std::string& allowed) const {
+    throw DataError(fmt::format("{}.{}: must be {}; {}", where_, key, allowed, kFix));
+  }
+
+ private:
+  const Json& at(const char* key) const {
+    const auto found = object_.find(key);
+    if (found == object_.end()) throw DataError(fmt::format("{}.{} is missing; {}", where_, key, kFix));
+    return *found;
+  }
+  const Json& object_;
+  std::string where_;
+};
+
+Json to_json(const Counts& counts) { return {{"documents", counts.documents}, {"bytes", counts.bytes}, {"tokens", counts.tokens}}; }
+Counts read_counts(const Reader& in) { return {in.count("documents"), in.count("bytes"), in.count("tokens")}; }
+
+Json to_json(const ShardRecord& shard) {
+  return {{"path", shard.path}, {"counts", to_json(shard.counts)}, {"file_bytes", shard.file_bytes}, {"sha256", shard.sha256}};
+}
+ShardRecord read_shard(const Reader& in) {
+  return {in.path("path"), read_counts(in.object("counts")), in.count("file_bytes"), in.digest("sha256")};
+}
+
+/// SourceFile and FileRecord have the same fields.
+template <class File>
+Json file_to_json(const File& file) {
+  return {{"path", file.path}, {"bytes", file.bytes}, {"sha256", file.sha256}};
+}
+template <class File>
+File read_file_record(const Reader& in) {
+  return {in.path("path"), in.count("bytes"), in.digest("sha256")};
+}
+
+template <class T, class Convert>
+Json list_to_json(const std::vector<T>& items, const Convert& convert) {
+  Json list = Json::array();
+  for (const T& item : items) list.push_back(convert(item));
+  return list;
+}
+
+Json to_json(const SourceRecord& source) {
+  return {{"name", source.name},
+          {"path", source.path},
+          {"train", to_json(source.train)},
+          {"heldout", to_json(source.heldout)},
+          {"empty_documents", source.empty_documents},
+          {"replaced_sequences", source.replaced_sequences},
+          {"files", list_to_json(source.files, file_to_json<SourceFile>)}};
+}
+SourceRecord read_source(const Reader& in) {
+  return {in.text("name"),
+          in.text("path"),
+          read_counts(in.object("train")),
+          read_counts(in.object("heldout")),
+          in.count("empty_documents"),
+          in.count("replaced_sequences"),
+          in.list<SourceFile>("files", read_file_record<SourceFile>)};
+}
+
+Json split_to_json(const Counts& counts, const std::vector<ShardRecord>& shards) {
+  return {{"counts", to_json(counts)}, {"shards", list_to_json(shards, [](const ShardRecord& shard) { return to_json(shard); })}};
+}
+
+void read_split(const Reader& in, Counts& counts, std::vector<ShardRecord>& shards) {
+  counts = read_counts(in.object("counts"));
+  shards = in.list<ShardRecord>("shards", read_shard);
+  Counts sum;
+  for (const ShardRecord& shard : shards) sum += shard.counts;
+  if (sum != counts) in.wrong("counts", fmt::format("the sum of its shards ({} tokens, {} documents)", sum.tokens, sum.documents));
+}
+
+}  // namespace
+
+Counts& Counts::operator+=(const Counts& other) {
+  documents += other.documents;
+  bytes += other.bytes;
+  tokens += other.tokens;
+  return *this;
+}
+
+double Manifest::bytes_per_token() const {
+  const std::int64_t tokens = train.tokens + heldout.tokens;
+  return tokens == 0 ? 0 : static_cast<double>(train.bytes + heldout.bytes) / static_cast<double>(tokens);
+}
+
+std::string Manifest::to_json() const {
+  const Json json = {{"format", kFormat},
+                     {"version", kVersion},
+                     {"longhaul_version", longhaul_version},
+                     {"recipe_hash", recipe_hash},
+                     {"content_hash", content_hash},
+                     {"split", {{"salt", salt}, {"heldout_fraction", heldout_fraction}, {"hash", "xxh3-64"}}},
+                     {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}}},
+                     {"tokenizer",
+                      {{"file", tokenizer_file},
+                       {"origin", tokenizer_origin},
+                       {"vocab_size", vocab_size},
+                       {"endoftext", endoftext},
+                       {"fingerprint", tokenizer_fingerprint}}},
+                     {"sources", list_to_json(sources, [](const SourceRecord& source) { return data::to_json(source); })},
+                     {"train", split_to_json(train, train_shards)},
+                     {"heldout", split_to_json(heldout, heldout_shards)},
+                     {"files", list_to_json(files, file_to_json<FileRecord>)}};
+  // Names of files need not be UTF-8; everything else is.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Manifest Manifest::from_json(const std::string& text, const std::string& file_name) {
+  check_depth(text, file_name);
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) throw DataError(fmt::format("{}: not a JSON document (truncated?); {}", file_name, kFix));
+  const Reader in(json, file_name);
+  if (in.text("format") != kFormat) in.wrong("format", fmt::format("\"{}\"", kFormat));
+  if (in.count("version") != kVersion) in.wrong("version", fmt::format("{}, the one this program reads", kVersion));
+
+  Manifest manifest;
+  manifest.longhaul_version = in.text("longhaul_version");
+  manifest.recipe_hash = in.digest("recipe_hash");
+  manifest.content_hash = in.digest("content_hash");
+  const Reader split = in.object("split"), ingest = in.object("ingest"), tokenizer = in.object("tokenizer");
+  manifest.salt = split.text("salt");
+  manifest.heldout_fraction = split.number("heldout_fraction");
+  manifest.text_field = ingest.text("text_field");
+  manifest.invalid_utf8 = ingest.text("invalid_utf8");
+  manifest.tokenizer_file = tokenizer.path("file");
+  manifest.tokenizer_origin = tokenizer.text("origin");
+  manifest.vocab_size = tokenizer.count("vocab_size");
+  manifest.endoftext = tokenizer.count("endoftext");
+  manifest.tokenizer_fingerprint = tokenizer.text("fingerprint");
+  manifest.sources = in.list<SourceRecord>("sources", read_source);
+  read_split(in.object("train"), manifest.train, manifest.train_shards);
+  read_split(in.object("heldout"), manifest.heldout, manifest.heldout_shards);
+  manifest.files = in.list<FileRecord>("files", read_file_record<FileRecord>);
+  return manifest;
+}
+
+Manifest Manifest::read(const std::filesystem::path& dataset_directory) {
+  const std::filesystem::path file = dataset_directory / "dataset.json";
+  if (!std::filesystem::exists(file))
+    throw DataError(fmt::format("{}: no prepared dataset there (dataset.json is missing); make one with longhaul data prepare --out {}",
+                                dataset_directory.string(), dataset_directory.string()));
+  return from_json(read_file(file, kMaxManifestBytes), file.string());
+}
+
+}  // namespace longhaul::data

@@ -1,0 +1,272 @@
+#include "data/shard.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <array>
+#include <bit>
+#include <cassert>
+#include <cerrno>
+#include <cstring>
+
+#include "units/error.h"
+
+namespace longhaul::data {
+
+static_assert(std::endian::native == std::endian::little, "shards are little-endian and read in place");
+
+namespace {
+
+constexpr std::array<char, 8> kMagic = {'L', 'H', 'T', 'O', 'K', 'E', 'N', 'S'};
+constexpr std::size_t kIndexEntryBytes = 16;
+static_assert(sizeof(DocumentEntry) == kIndexEntryBytes);
+/// No file is larger, so sums of products of the counts below it cannot overflow.
+constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 56;
+/// Ids are int32 in memory.
+constexpr std::uint64_t kMaxVocabulary = std::uint64_t{1} << 31;
+
+/// The header's fields in file order; written and parsed as one block.
+struct RawHeader {
+  std::array<char, 8> magic;
+  std::uint32_t version, token_bytes, vocab_size, endoftext;
+  std::uint64_t token_count, document_count, text_bytes, tokenizer_hash, body_hash, header_hash;
+};
+static_assert(sizeof(RawHeader) == ShardHeader::kBytes);
+
+std::uint64_t hash_of_header(const RawHeader& raw) { return XXH3_64bits(&raw, offsetof(RawHeader, header_hash)); }
+
+std::uint64_t padded_token_bytes(const ShardHeader& header) { return (header.token_count * header.token_bytes + 7) / 8 * 8; }
+
+constexpr const char* kFix = "prepare the dataset again (longhaul data prepare) or restore the file from a copy";
+
+[[noreturn]] void damaged(const std::string& name, const std::string& what) {
+  throw DataError(fmt::format("{}: {}; {}", name, what, kFix));
+}
+
+ShardHeader parse_header(std::span<const std::byte> bytes, const std::string& name) {
+  if (bytes.size() < ShardHeader::kBytes)
+    damaged(name, fmt::format("the token shard is truncated: {} bytes, its header alone has {}", bytes.size(), ShardHeader::kBytes));
+  RawHeader raw;
+  std::memcpy(&raw, bytes.data(), sizeof raw);
+  if (raw.magic != kMagic) damaged(name, "not a token shard: offset 0 does not hold LHTOKENS");
+  if (raw.version != ShardHeader::kVersion)
+    damaged(name, fmt::format("offset 8: shard version {}, this program reads version {}", raw.version, ShardHeader::kVersion));
+  if (raw.header_hash != hash_of_header(raw))
+    damaged(name, fmt::format("the header (bytes 0 to 71) does not match its hash: {:016x} stored, {:016x} computed", raw.header_hash,
+                              hash_of_header(raw)));
+  if (raw.token_bytes != 2 && raw.token_bytes != 4)
+    damaged(name, fmt::format("offset 12: {} bytes a token, allowed: 2, 4", raw.token_bytes));
+  if (raw.vocab_size == 0 || raw.vocab_size > kMaxVocabulary || (raw.token_bytes == 2 && raw.vocab_size > 65536))
+    damaged(name, fmt::format("offset 16: a vocabulary of {} does not fit {}-byte tokens", raw.vocab_size, raw.token_bytes));
+  if (raw.endoftext >= raw.vocab_size)
+    damaged(name, fmt::format("offset 20: <|endoftext|> = {} is outside the vocabulary of {}", raw.endoftext, raw.vocab_size));
+  if (raw.token_count >= kMaxCount || raw.document_count > raw.token_count)
+    damaged(name, fmt::format("offset 24: {} tokens in {} documents is impossible", raw.token_count, raw.document_count));
+  return {raw.token_bytes,    raw.vocab_size, raw.endoftext,      raw.token_count,
+          raw.document_count, raw.text_bytes, raw.tokenizer_hash, raw.body_hash};
+}
+
+/// Starts rise from 0, each document begins with <|endoftext|>, the bytes add up.
+void check_index(const ShardView& view, const std::string& name) {
+  const ShardHeader& header = view.header;
+  if (header.document_count == 0 && header.token_count != 0) damaged(name, fmt::format("{} tokens but no document", header.token_count));
+  std::uint64_t text_bytes = 0, previous = 0;
+  for (std::uint64_t d = 0; d < header.document_count; ++d) {
+    const DocumentEntry entry = view.document(static_cast<std::int64_t>(d));
+    const bool ordered = d == 0 ? entry.first_token == 0 : entry.first_token > previous;
+    if (!ordered || entry.first_token >= header.token_count)
+      damaged(name, fmt::format("document {} begins at token {}, after {} of {}", d, entry.first_token, previous, header.token_count));
+    if (view.token(static_cast<std::int64_t>(entry.first_token)) != static_cast<std::int32_t>(header.endoftext))
+      damaged(name, fmt::format("document {} does not begin with <|endoftext|> (token {})", d, entry.first_token));
+    previous = entry.first_token;
+    text_bytes += entry.text_bytes;
+  }
+  if (text_bytes != header.text_bytes)
+    damaged(name, fmt::format("the documents have {} bytes of text, the header says {}", text_bytes, header.text_bytes));
+}
+
+template <class Id>
+void check_ids(const ShardView& view, const std::string& name) {
+  for (std::uint64_t i = 0; i < view.header.token_count; ++i) {
+    Id id;
+    std::memcpy(&id, view.tokens + i * sizeof(Id), sizeof id);
+    if (id >= view.header.vocab_size)
+      damaged(name, fmt::format("token {} (offset {}) is {}, outside the vocabulary of {}", i, ShardHeader::kBytes + i * sizeof(Id), id,
+                                view.header.vocab_size));
+  }
+}
+
+}  // namespace
+
+std::uint64_t tokenizer_hash(const std::string& fingerprint) { return XXH3_64bits(fingerprint.data(), fingerprint.size()); }
+
+std::int32_t ShardView::token(std::int64_t position) const {
+  if (header.token_bytes == 2) {
+    std::uint16_t id;
+    std::memcpy(&id, tokens + position * 2, sizeof id);
+    return id;
+  }
+  std::int32_t id;
+  std::memcpy(&id, tokens + position * 4, sizeof id);
+  return id;
+}
+
+void ShardView::read(std::int64_t first, std::span<std::int32_t> out) const {
+  assert(first >= 0 && static_cast<std::uint64_t>(first) + out.size() <= header.token_count);
+  if (header.token_bytes == 4) {
+    if (!out.empty()) std::memcpy(out.data(), tokens + first * 4, out.size() * 4);
+    return;
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = token(first + static_cast<std::int64_t>(i));
+}
+
+DocumentEntry ShardView::document(std::int64_t document) const {
+  DocumentEntry entry;
+  std::memcpy(&entry, index + document * static_cast<std::int64_t>(kIndexEntryBytes), sizeof entry);
+  return entry;
+}
+
+ShardView parse_shard(std::span<const std::byte> bytes, const std::string& name, ShardCheck check) {
+  ShardView view;
+  view.header = parse_header(bytes, name);
+  const std::uint64_t expected = ShardHeader::kBytes + padded_token_bytes(view.header) + view.header.document_count * kIndexEntryBytes;
+  if (bytes.size() != expected)
+    damaged(name, fmt::format("the token shard is {}: {} bytes, its header promises {} ({} tokens, {} documents)",
+                              bytes.size() < expected ? "truncated" : "too long", bytes.size(), expected, view.header.token_count,
+                              view.header.document_count));
+  view.tokens = bytes.data() + ShardHeader::kBytes;
+  view.index = view.tokens + padded_token_bytes(view.header);
+  if (check == ShardCheck::structure) return view;
+  const std::uint64_t computed = XXH3_64bits(view.tokens, bytes.size() - ShardHeader::kBytes);
+  if (computed != view.header.body_hash)
+    damaged(name, fmt::format("bytes {} to {} do not match their hash: {:016x} in the header, {:016x} computed", ShardHeader::kBytes,
+                              bytes.size() - 1, view.header.body_hash, computed));
+  if (view.header.token_bytes == 2)
+    check_ids<std::uint16_t>(view, name);
+  else
+    check_ids<std::uint32_t>(view, name);
+  check_index(view, name);
+  return view;
+}
+
+std::shared_ptr<const Shard> Shard::map(const std::filesystem::path& file, ShardCheck check) {
+  const std::string name = file.string();
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) damaged(name, fmt::format("cannot open the token shard: {}", std::strerror(errno)));
+  struct stat status {};
+  const bool known = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  const auto size = known ? static_cast<std::size_t>(status.st_size) : 0;
+  std::shared_ptr<Shard> shard(new Shard);
+  if (size >= ShardHeader::kBytes) {
+    void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (mapping != MAP_FAILED) {
+      shard->mapping_ = mapping;
+      shard->bytes_ = {static_cast<const std::byte*>(mapping), size};
+    }
+  }
+  ::close(descriptor);
+  if (shard->mapping_ == nullptr && size >= ShardHeader::kBytes) damaged(name, "cannot map the token shard into memory");
+  shard->view_ = parse_shard(shard->bytes_, name, check);
+  return shard;
+}
+
+std::shared_ptr<const Shard> Shard::from_bytes(std::vector<std::byte> bytes, const std::string& name, ShardCheck check) {
+  std::shared_ptr<Shard> shard(new Shard);
+  shard->owned_ = std::move(bytes);
+  shard->bytes_ = shard->owned_;
+  shard->view_ = parse_shard(shard->bytes_, name, check);
+  return shard;
+}
+
+std::shared_ptr<const Shard> Shard::from_ids(std::span<const std::int32_t> ids, std::span<const std::int64_t> document_starts,
+                                             std::int64_t vocab_size) {
+  std::shared_ptr<Shard> shard(new Shard);
+  ShardHeader& header = shard->view_.header;
+  header.token_bytes = 4;
+  header.vocab_size = static_cast<std::uint32_t>(vocab_size);
+  header.token_count = ids.size();
+  header.document_count = document_starts.size();
+  const auto append = [&](std::span<const std::byte> bytes) { shard->owned_.insert(shard->owned_.end(), bytes.begin(), bytes.end()); };
+  append(std::as_bytes(ids));
+  for (std::size_t d = 0; d < document_starts.size(); ++d) {
+    const auto end = d + 1 < document_starts.size() ? document_starts[d + 1] : static_cast<std::int64_t>(ids.size());
+    const DocumentEntry entry{static_cast<std::uint64_t>(document_starts[d]), static_cast<std::uint32_t>(end - document_starts[d] - 1), 0};
+    header.text_bytes += entry.text_bytes;
+    append(std::as_bytes(std::span(&entry, 1)));
+  }
+  shard->bytes_ = shard->owned_;
+  shard->view_.tokens = shard->owned_.data();
+  shard->view_.index = shard->owned_.data() + ids.size_bytes();
+  return shard;
+}
+
+Shard::~Shard() {
+  if (mapping_ != nullptr) ::munmap(mapping_, bytes_.size());
+}
+
+struct ShardWriter::Hash {
+  XXH3_state_t* state = XXH3_createState();
+  Hash() { XXH3_64bits_reset(state); }
+  ~Hash() { XXH3_freeState(state); }
+};
+
+ShardWriter::ShardWriter(const std::filesystem::path& file, std::uint32_t vocab_size, std::uint32_t endoftext,
+                         const std::string& tokenizer_fingerprint)
+    : file_(file), hash_(std::make_unique<Hash>()) {
+  header_.token_bytes = vocab_size <= 65536 ? 2 : 4;
+  header_.vocab_size = vocab_size;
+  header_.endoftext = endoftext;
+  header_.tokenizer_hash = longhaul::data::tokenizer_hash(tokenizer_fingerprint);
+  file_.write(std::array<std::byte, ShardHeader::kBytes>{});  // its place; without the magic number the file is no shard yet
+}
+
+ShardWriter::~ShardWriter() = default;
+
+void ShardWriter::write(std::span<const std::byte> bytes) {
+  XXH3_64bits_update(hash_->state, bytes.data(), bytes.size());
+  file_.write(bytes);
+}
+
+void ShardWriter::add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source) {
+  index_.push_back({header_.token_count, text_bytes, source});
+  encoded_.clear();
+  const auto append = [&](std::int32_t id) {
+    assert(id >= 0 && static_cast<std::uint32_t>(id) < header_.vocab_size);
+    const auto* bytes = reinterpret_cast<const std::byte*>(&id);  // little-endian: the low bytes come first
+    encoded_.insert(encoded_.end(), bytes, bytes + header_.token_bytes);
+  };
+  append(static_cast<std::int32_t>(header_.endoftext));
+  for (const std::int32_t id : ids) append(id);
+  write(encoded_);
+  header_.token_count += ids.size() + 1;
+  header_.text_bytes += text_bytes;
+}
+
+ShardHeader ShardWriter::finish() {
+  header_.document_count = index_.size();
+  const std::array<std::byte, 8> zeros{};
+  write(std::span(zeros).first(padded_token_bytes(header_) - header_.token_count * header_.token_bytes));
+  write(std::as_bytes(std::span(index_)));
+  header_.body_hash = XXH3_64bits_digest(hash_->state);
+  RawHeader raw{kMagic,
+                ShardHeader::kVersion,
+                header_.token_bytes,
+                header_.vocab_size,
+                header_.endoftext,
+                header_.token_count,
+                header_.document_count,
+                header_.text_bytes,
+                header_.tokenizer_hash,
+                header_.body_hash,
+                0};
+  raw.header_hash = hash_of_header(raw);
+  file_.overwrite(0, std::as_bytes(std::span(&raw, 1)));
+  file_.finish();
+  return header_;
+}
+
+}  // namespace longhaul::data
