@@ -5,6 +5,7 @@
 // statement in gemm_reference() on every family, thread count and blocking.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/context.h"
@@ -19,13 +20,18 @@ struct MatrixView {
   std::int64_t row_stride, col_stride;
   MatrixView transposed() const { return {data, dtype, cols, rows, col_stride, row_stride}; }
 };
-inline MatrixView row_major(const void* data, DType dtype, std::int64_t rows, std::int64_t cols) { return {data, dtype, rows, cols, cols, 1}; }
+inline MatrixView row_major(const void* data, DType dtype, std::int64_t rows, std::int64_t cols) {
+  return {data, dtype, rows, cols, cols, 1};
+}
 
 /// C[i,j] = chain over k of A[i,k]·B[k,j], started from C[i,j] when `accumulate`, else from +0.
 /// A: [M,K], B: [K,N], C: [M,N] fp32 with row stride c_stride (elements).
 /// k_restart > 0: pairs of dp2 restart at each multiple of k_restart along k, padded with zeros (k = tokens, k_restart = sequence_length);
 /// 0: pairs run over the whole of K.
 void gemm(const Context& context, MatrixView a, MatrixView b, float* c, std::int64_t c_stride, bool accumulate, std::int64_t k_restart = 0);
+
+/// Bytes that the first gemm() of a thread allocates and keeps for packed operands (context.pool's workers need none of their own).
+std::size_t gemm_workspace_bytes();
 
 /// The same product by the scalar statement above, one thread: the oracle of the tests.
 void gemm_reference(Order order, MatrixView a, MatrixView b, float* c, std::int64_t c_stride, bool accumulate, std::int64_t k_restart = 0);

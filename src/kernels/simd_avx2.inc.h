@@ -164,6 +164,31 @@ LONGHAUL_INLINE float reduce_max(F32x16 x) {
   return _mm256_cvtss_f32(m);
 }
 
+LONGHAUL_INLINE void transpose8(__m256i* r) {
+  __m256i t[8], u[8];
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {  // u[4i + j], 128-bit lane L: column 4L + j of rows 4i … 4i+3
+    u[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+    u[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+    u[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+    u[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    r[j] = _mm256_permute2x128_si256(u[j], u[4 + j], 0x20);
+    r[4 + j] = _mm256_permute2x128_si256(u[j], u[4 + j], 0x31);
+  }
+}
+/// Transposes 16 rows of 16 words in place.
+LONGHAUL_INLINE void transpose16(I32x16* r) {
+  __m256i quarter[4][8];  // rows 0–7 and 8–15 of columns 0–7, then of columns 8–15
+  for (int i = 0; i < 8; ++i) quarter[0][i] = r[i].a, quarter[1][i] = r[8 + i].a, quarter[2][i] = r[i].b, quarter[3][i] = r[8 + i].b;
+  for (int q = 0; q < 4; ++q) transpose8(quarter[q]);
+  for (int i = 0; i < 8; ++i) r[i] = {quarter[0][i], quarter[1][i]}, r[8 + i] = {quarter[2][i], quarter[3][i]};
+}
+
 struct Mask8 {
   __m256i a, b;
   static LONGHAUL_INLINE Mask8 first(int n) {

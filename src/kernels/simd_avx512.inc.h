@@ -118,6 +118,30 @@ LONGHAUL_INLINE float reduce_max(F32x16 a) {
   return _mm512_cvtss_f32(x);
 }
 
+/// Transposes 16 rows of 16 words in place.
+LONGHAUL_INLINE void transpose16(I32x16* r) {
+  __m512i t[16];
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i].v, r[2 * i + 1].v);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i].v, r[2 * i + 1].v);
+  }
+  __m512i u[16];  // u[4i + j], 128-bit lane L: column 4L + j of rows 4i … 4i+3
+  for (int i = 0; i < 16; i += 4) {
+    u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const __m512i upper02 = _mm512_shuffle_i32x4(u[j], u[4 + j], 0x88), upper13 = _mm512_shuffle_i32x4(u[j], u[4 + j], 0xdd);
+    const __m512i lower02 = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0x88), lower13 = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0xdd);
+    r[j].v = _mm512_shuffle_i32x4(upper02, lower02, 0x88);
+    r[4 + j].v = _mm512_shuffle_i32x4(upper13, lower13, 0x88);
+    r[8 + j].v = _mm512_shuffle_i32x4(upper02, lower02, 0xdd);
+    r[12 + j].v = _mm512_shuffle_i32x4(upper13, lower13, 0xdd);
+  }
+}
+
 struct Mask8 {
   __mmask8 v;
   static LONGHAUL_INLINE Mask8 first(int n) { return {static_cast<__mmask8>(n >= 8 ? 0xffu : (1u << n) - 1u)}; }
