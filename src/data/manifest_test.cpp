@@ -1,0 +1,81 @@
+#include "data/manifest.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "data/test_directory.h"
+
+namespace longhaul::data {
+namespace {
+
+Manifest example() {
+  const std::string digest(64, 'a');
+  Manifest manifest;
+  manifest.longhaul_version = "0.1.0";
+  manifest.recipe_hash = digest;
+  manifest.content_hash = std::string(64, 'b');
+  manifest.salt = "longhaul";
+  manifest.heldout_fraction = 0.05;
+  manifest.text_field = "text";
+  manifest.invalid_utf8 = "error";
+  manifest.vocab_size = 8192;
+  manifest.endoftext = 8191;
+  manifest.tokenizer_file = "tokenizer.json";
+  manifest.tokenizer_fingerprint = digest;
+  manifest.tokenizer_origin = "trained";
+  manifest.train = {3, 400, 103};
+  manifest.heldout = {1, 100, 26};
+  manifest.sources = {{"bücher", "some/where", {3, 400, 103}, {1, 100, 26}, 2, 1, {{"a.txt", 500, digest}}}};
+  manifest.train_shards = {{"train/shard-00000.tokens", {1, 150, 40}, 200, digest},
+                           {"train/shard-00001.tokens", {2, 250, 63}, 300, digest}};
+  manifest.heldout_shards = {{"heldout/shard-00000.tokens", {1, 100, 26}, 150, digest}};
+  manifest.files = {{"tokenizer.json", 99, digest}};
+  return manifest;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+std::string error_of(const std::string& text) {
+  return message_of<DataError>([&] { Manifest::from_json(text, "dataset.json"); });
+}
+
+TEST(Manifest, ReadsBackWhatItWrites) {
+  EXPECT_EQ(Manifest::from_json(example().to_json(), "dataset.json"), example());
+  EXPECT_NEAR(example().bytes_per_token(), 500.0 / 129, 1e-12);
+}
+
+TEST(Manifest, EveryTruncationIsRefused) {
+  const std::string text = example().to_json();
+  for (std::size_t size = 0; size + 2 < text.size(); ++size)
+    ASSERT_THROW(Manifest::from_json(text.substr(0, size), "dataset.json"), DataError) << size;
+}
+
+TEST(Manifest, FaultsAreNamedByTheirField) {
+  const std::string good = example().to_json();
+  EXPECT_TRUE(contains(error_of(replaced(good, "\"version\": 1", "\"version\": 2")), "dataset.json.version: must be 1"));
+  EXPECT_TRUE(contains(error_of(replaced(good, "\"vocab_size\": 8192", "\"vocab_size\": -1")), "tokenizer.vocab_size: must be a count"));
+  EXPECT_TRUE(contains(error_of(replaced(good, "\"salt\"", "\"sugar\"")), "split.salt is missing"));
+  EXPECT_TRUE(contains(error_of(replaced(good, "\"tokens\": 63", "\"tokens\": 62")), "train.counts: must be the sum of its shards"));
+  EXPECT_TRUE(contains(error_of(replaced(good, "train/shard-00001", "../shard-00001")), "train.shards[1].path: must be a relative path"));
+  EXPECT_TRUE(contains(error_of(replaced(good, "train/shard-00001", "/train/shard-1")), "train.shards[1].path: must be a relative path"));
+  EXPECT_TRUE(contains(error_of("[]"), "not an object"));
+}
+
+TEST(Manifest, DeepNestingIsRefusedBeforeParsing) {
+  EXPECT_TRUE(contains(error_of(std::string(1000000, '[')), "nested deeper than 64 levels"));
+  EXPECT_TRUE(contains(error_of("{\"a\":\"" + std::string(100, '[') + "\"}"), "format is missing"))
+      << "brackets in a string are no nesting";
+}
+
+TEST(Manifest, AMissingDatasetSaysHowToMakeIt) {
+  const TestDirectory directory;
+  EXPECT_TRUE(contains(message_of<DataError>([&] { Manifest::read(directory.path()); }), "longhaul data prepare --out"));
+}
+
+}  // namespace
+}  // namespace longhaul::data

@@ -1,0 +1,119 @@
+#include "data/shard.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/test_directory.h"
+
+namespace longhaul::data {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+using Bytes = std::vector<std::byte>;
+
+Bytes bytes_of(const std::filesystem::path& file) {
+  const std::string text = TestDirectory::read(file);
+  Bytes bytes(text.size());
+  std::memcpy(bytes.data(), text.data(), text.size());
+  return bytes;
+}
+
+/// A small shard: documents [e 1 2 3], [e], [e 7]; e = vocab_size − 1.
+std::filesystem::path write_shard(const TestDirectory& directory, std::uint32_t vocab_size,
+                                  const std::string& name = "shard-00000.tokens") {
+  ShardWriter writer(directory / name, vocab_size, vocab_size - 1, "fingerprint");
+  writer.add(Ids{1, 2, 3}, 11, 0);
+  writer.add(Ids{}, 1, 1);
+  writer.add(Ids{7}, 5, 0);
+  writer.finish();
+  return directory / name;
+}
+
+TEST(Shard, ReadsBackWhatWasWrittenInBothWidths) {
+  for (const std::uint32_t vocab_size : {100u, 65536u, 65537u, 200000u}) {
+    const TestDirectory directory;
+    const auto shard = Shard::map(write_shard(directory, vocab_size), ShardCheck::contents);
+    const ShardView& view = shard->view();
+    const auto e = static_cast<std::int32_t>(vocab_size - 1);
+    EXPECT_EQ(view.header.token_bytes, vocab_size <= 65536 ? 2u : 4u);
+    Ids ids(view.header.token_count);
+    view.read(0, ids);
+    EXPECT_EQ(ids, (Ids{e, 1, 2, 3, e, e, 7}));
+    ASSERT_EQ(view.header.document_count, 3u);
+    EXPECT_EQ(view.document(2).first_token, 5u);
+    EXPECT_EQ(view.document(1).source, 1u);
+    EXPECT_EQ(view.header.text_bytes, 17u);
+    EXPECT_EQ(view.header.tokenizer_hash, tokenizer_hash("fingerprint"));
+  }
+}
+
+TEST(Shard, EveryFlippedBitIsFound) {
+  const TestDirectory directory;
+  const Bytes good = bytes_of(write_shard(directory, 100));
+  EXPECT_NO_THROW(parse_shard(good, "good", ShardCheck::contents));
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      Bytes bad = good;
+      bad[at] ^= static_cast<std::byte>(1 << bit);
+      ASSERT_THROW(parse_shard(bad, "bad", ShardCheck::contents), DataError) << "byte " << at << ", bit " << bit;
+    }
+  }
+}
+
+TEST(Shard, EveryTruncationAndExtensionIsFoundWithoutReadingTheContents) {
+  const TestDirectory directory;
+  const Bytes good = bytes_of(write_shard(directory, 100));
+  for (std::size_t size = 0; size < good.size(); ++size)
+    ASSERT_THROW(parse_shard(std::span(good).first(size), "cut", ShardCheck::structure), DataError) << size;
+  Bytes longer = good;
+  longer.push_back(std::byte{0});
+  EXPECT_THROW(parse_shard(longer, "long", ShardCheck::structure), DataError);
+}
+
+TEST(Shard, MessagesNameFileOffsetAndFix) {
+  const TestDirectory directory;
+  const std::filesystem::path file = write_shard(directory, 100);
+  const Bytes good = bytes_of(file);
+  const std::string cut = message_of<DataError>([&] { parse_shard(std::span(good).first(100), file.string(), ShardCheck::structure); });
+  EXPECT_TRUE(contains(cut, file.string()) && contains(cut, "truncated: 100 bytes, its header promises 136") && contains(cut, "prepare"))
+      << cut;
+  Bytes flipped = good;
+  flipped[80] ^= std::byte{1};
+  const std::string hash = message_of<DataError>([&] { parse_shard(flipped, "f", ShardCheck::contents); });
+  EXPECT_TRUE(contains(hash, "bytes 72 to 135 do not match their hash")) << hash;
+  EXPECT_TRUE(contains(message_of<DataError>([&] { Shard::map(directory / "none", ShardCheck::structure); }), "cannot open"));
+  EXPECT_TRUE(contains(message_of<DataError>([&] { Shard::map(directory.path(), ShardCheck::structure); }), "truncated"));
+}
+
+TEST(Shard, NothingIsOverwritten) {
+  const TestDirectory directory;
+  write_shard(directory, 100);
+  EXPECT_THROW(write_shard(directory, 100), Error);
+}
+
+TEST(TokenStream, ShardsReadAsOneStream) {
+  const TestDirectory directory;
+  std::vector<std::shared_ptr<const Shard>> shards;
+  for (const char* name : {"a", "b", "c"}) shards.push_back(Shard::map(write_shard(directory, 100, name), ShardCheck::contents));
+  const TokenStream stream(shards);
+  EXPECT_EQ(stream.tokens(), 21);
+  EXPECT_EQ(stream.documents(), 9);
+  EXPECT_EQ(stream.text_bytes(), 51);
+  Ids ids(10);
+  stream.read(5, ids);  // over two joints' worth of the first, into the third
+  EXPECT_EQ(ids, (Ids{99, 7, 99, 1, 2, 3, 99, 99, 7, 99}));
+  EXPECT_EQ(stream.document_begin(3), 7);
+  EXPECT_EQ(stream.document_begin(9), 21);
+  for (std::int64_t position = 0; position < stream.tokens(); ++position) {
+    const std::int64_t document = stream.document_of(position);
+    EXPECT_LE(stream.document_begin(document), position);
+    EXPECT_GT(stream.document_begin(document + 1), position);
+  }
+  EXPECT_EQ(stream.document_entry(5).text_bytes, 5u);
+}
+
+}  // namespace
+}  // namespace longhaul::data
