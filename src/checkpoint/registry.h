@@ -4,6 +4,7 @@
 // hashing and verifying all walk this list, so a tensor can be forgotten in one place only, and a test that flips bits finds it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -27,6 +28,8 @@ struct TensorEntry {
 
 /// Groups of `tensors` in hash order: the four above, then the others by name. Absent groups are left out.
 std::vector<std::string> groups_in_order(std::span<const TensorEntry> tensors);
+/// Indices of `tensors` in hash order: group after group, inside a group as registered.
+std::vector<std::size_t> hash_order(std::span<const TensorEntry> tensors);
 /// Checks names, shapes and sizes. @throws std::invalid_argument on a programming mistake
 void check_registry(std::span<const TensorEntry> tensors);
 /// "[2, 3]".

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ struct Digest {
   bool operator==(const Digest&) const = default;
   std::string hex() const;
 };
+/// The inverse of hex(); nothing if the text is not 32 lower-case hexadecimal digits.
+std::optional<Digest> digest_from_hex(std::string_view text);
 
 /// One block: at most kHashBlockElements values, as their little-endian bytes.
 Digest hash_block(std::span<const float> block);

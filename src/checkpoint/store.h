@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "checkpoint/registry.h"
+#include "checkpoint/state_hash.h"
 #include "files/disk.h"
 #include "files/run_lock.h"
 
@@ -107,22 +108,20 @@ class Store {
   const std::vector<std::string>& messages() const { return messages_; }
 
  private:
-  struct Fingerprint;
-  std::filesystem::path write_temporary(const Snapshot& snapshot, const Commit& commit, const std::string& state_hash,
-                                        std::uint64_t& bytes);
-  void publish(const std::filesystem::path& temporary, const Commit& commit);
-  void retain(const Commit& newest, std::vector<std::string>& messages);
-  bool still_verified(const Commit& commit, std::string& why);
-  void remember_verified(const Commit& commit);
-  void discard(const std::filesystem::path& directory, std::vector<std::string>& messages) const;
   Commit next_commit(std::int64_t step) const;
+  bool already_committed(const Snapshot& snapshot, const std::string& state_hash, Saved& saved) const;
+  void write_and_publish(const Snapshot& snapshot, const StateHash& hash, const std::filesystem::path& temporary, Saved& saved);
+  void retain(std::vector<std::string>& messages);
+  void remove_commit(const Commit& commit, std::vector<std::string>& messages);
+  bool still_verified(const Commit& commit, std::vector<std::string>& messages);
+  void quarantine(const Commit& commit, const std::string& why, std::vector<std::string>& messages) const;
 
   std::filesystem::path directory_;
   RunIdentity identity_;
   StoreOptions options_;
   std::vector<std::string> messages_;
   std::map<std::string, std::string> verified_;  ///< commit name → fingerprint of its files when their hashes were last checked
-  std::optional<Commit> in_use_;                 ///< just loaded or written: never removed
+  std::string in_use_;                           ///< name of the commit just loaded or written: never removed
 };
 
 // --- without the lock: for evaluation, export, audits; nothing on disk is changed -------------------------------------------------------

@@ -113,6 +113,7 @@ class AppendFile {
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
+  bool torn_ = false;  ///< the file may be longer than size_
 };
 
 /// Writes `text` as `path`: temporary name, fsync, rename over, fsync of the directory. Readers see the old file or the new one.

@@ -16,6 +16,7 @@
 #include <deque>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,11 @@ class Ledger {
   void push(Lines& lines, std::string line);
   void flush(Lines& lines);
 
+  void cut_events();
+  void cut_metrics();
+
+  std::filesystem::path directory_;
+  files::Disk disk_;
   std::int64_t launch_;
   Cursor cursor_;
   Lines metrics_, events_;

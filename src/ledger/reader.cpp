@@ -1,0 +1,90 @@
+#include <algorithm>
+#include <limits>
+
+#include "files/read.h"
+#include "ledger/ledger.h"
+#include "ledger/lines.h"
+
+namespace longhaul::ledger {
+namespace {
+
+std::string place(const std::filesystem::path& path, std::size_t number) { return path.string() + ":" + std::to_string(number); }
+
+}  // namespace
+
+FileLines read_lines(const std::filesystem::path& path) {
+  FileLines file;
+  if (!std::filesystem::exists(path)) return file;
+  file.text = files::read_file(path, std::numeric_limits<std::uint64_t>::max());
+  std::string_view rest = file.text;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    if (end == std::string_view::npos) break;
+    file.lines.push_back(rest.substr(0, end));
+    rest.remove_prefix(end + 1);
+  }
+  file.torn = rest;
+  return file;
+}
+
+nlohmann::json parse_line(const std::filesystem::path& path, std::size_t number, std::string_view line) {
+  try {
+    nlohmann::json document = files::parse_json(line, place(path, number));
+    if (!document.is_object()) throw Error(place(path, number) + ": is not an object");
+    return document;
+  } catch (const Error& error) {
+    throw DataError(error.what());
+  }
+}
+
+std::vector<Record> read_metrics(const std::filesystem::path& path) {
+  std::vector<Record> records;
+  const FileLines file = read_lines(path);
+  for (std::size_t i = 0; i < file.lines.size(); ++i) {
+    try {
+      records.push_back(record_from_json(parse_line(path, i + 1, file.lines[i])));
+    } catch (const DataError&) {
+      throw;
+    } catch (const Error& error) {
+      throw DataError(place(path, i + 1) + ": " + error.what());
+    }
+  }
+  return records;
+}
+
+std::vector<nlohmann::json> read_events(const std::filesystem::path& path) {
+  std::vector<nlohmann::json> events;
+  const FileLines file = read_lines(path);
+  for (std::size_t i = 0; i < file.lines.size(); ++i) events.push_back(parse_line(path, i + 1, file.lines[i]));
+  return events;
+}
+
+ChainCheck verify_chain(const std::filesystem::path& path) {
+  ChainCheck check;
+  check.head = kGenesis;
+  const FileLines file = read_lines(path);
+  for (std::size_t i = 0; i < file.lines.size(); ++i) {
+    try {
+      const nlohmann::json document = parse_line(path, i + 1, file.lines[i]);
+      const nlohmann::json& result = document.at("result");
+      const std::string which = place(path, i + 1) + ": the record of step " + result.at("step").dump();
+      if (result.at("prev") != check.head) {
+        check.problem = which + " does not follow the one before: a record was changed, removed or inserted here";
+      } else if (result.at("hash") != chain_hash(result, check.head)) {
+        check.problem = which + " does not have the hash it carries: it was changed";
+      }
+      if (!check.problem.empty()) return check;
+      check.head = result.at("hash").get<std::string>();
+      ++check.records;
+    } catch (const DataError& error) {
+      check.problem = error.what();
+      return check;
+    } catch (const nlohmann::json::exception& error) {
+      check.problem = place(path, i + 1) + ": is not a metrics record: " + error.what();
+      return check;
+    }
+  }
+  return check;
+}
+
+}  // namespace longhaul::ledger
