@@ -1,33 +1,11 @@
-// Packing and the register-blocked product, once per family. The blocking keeps all accumulators, one step of B and one word of A in
-// registers: 14×32 of 32 zmm (28 + 2 + 1) or 6×16 of 16 ymm (12 + 2 + 1).
+// Packing and the register-blocked product, once per family.
 #include "kernels/gemm_family.h"
 
+#include "kernels/gemm_step.inc.h"
 #include "kernels/simd.h"
 
 namespace longhaul::kernels::LONGHAUL_FAMILY {
 namespace {
-
-#ifdef __AVX512F__
-constexpr int kRows = 14, kVectors = 2;
-#else
-constexpr int kRows = 6, kVectors = 1;
-#endif
-constexpr int kColumns = 16 * kVectors;
-
-// ---- Steps: what one packed word of A times 16 words of B does.
-
-struct FmaStep {
-  static LONGHAUL_INLINE F32x16 apply(F32x16 a, F32x16 b, F32x16 c) { return fma(a, b, c); }
-};
-#ifdef __AVX512BF16__
-struct Dp2Step {
-  static LONGHAUL_INLINE F32x16 apply(F32x16 a, F32x16 b, F32x16 c) {
-    return {_mm512_dpbf16_ps(c.v, (__m512bh)_mm512_castps_si512(a.v), (__m512bh)_mm512_castps_si512(b.v))};
-  }
-};
-#else
-using Dp2Step = FmaStep;
-#endif
 
 // ---- Packing.
 
@@ -50,11 +28,10 @@ struct Bf16Words {
     for (std::int64_t i = 0; i < n; ++i) padded[i] = p[i];
     return load(padded);
   }
+  static constexpr int kSteps = kStepsPerPair;
 #ifdef __AVX512BF16__
-  static constexpr int kSteps = 1;
   static LONGHAUL_INLINE void store(I32x16 word, float* out, std::int64_t) { as_float(word).store(out); }
 #else
-  static constexpr int kSteps = 2;
   static LONGHAUL_INLINE void store(I32x16 word, float* out, std::int64_t width) {
     as_float(word & I32x16::splat(static_cast<std::int32_t>(0xffff0000u))).store(out);
     as_float(shift_left<16>(word)).store(out + width);
