@@ -16,7 +16,7 @@ namespace longhaul::kernels {
 struct LossShape {
   std::int64_t tokens, width, vocab;
   std::int64_t sequence_length;  ///< dp2 pairs of the head's weight gradient restart there
-  std::int64_t block_tokens;     ///< multiple of 2 that divides into sequence_length, or all tokens
+  std::int64_t block_tokens;     ///< used as whole sequences, or an even part of one: rounded down to that, at least 2 tokens
 };
 /// A block size whose logits stay under `budget` bytes while the head's weight-gradient GEMM stays efficient.
 std::int64_t loss_block_tokens(std::int64_t vocab, std::int64_t sequence_length, std::size_t budget_bytes = std::size_t{128} << 20);
@@ -28,6 +28,8 @@ void loss_forward_backward(const Context& context, const LossShape& shape, const
 /// Per-token losses only (evaluation).
 void loss_forward(const Context& context, const LossShape& shape, const void* x, MatrixView head, const std::int32_t* targets,
                   const std::uint8_t* loss_mask, float* token_loss, void* workspace);
+/// Bytes of workspace, 64-byte aligned: the logits of one block, fp32, rows of vocab rounded up to 16. Gradients replace a row's logits from
+/// its first byte, in operand type, so they need no room of their own. (Threads and direction make no difference today.)
 std::size_t loss_workspace(const LossShape& shape, Order order, int threads, bool backward);
 
 }  // namespace longhaul::kernels
