@@ -1,0 +1,98 @@
+// data/bpe_tables.h — a vocabulary laid out for look-ups: bytes → id, pair of ids → merge, id → bytes.
+//
+// What a Tokenizer holds. Both tables are open-addressed and at most half full. A tiktoken vocabulary has no list of merges: two
+// tokens merge if their bytes together are a token, so every split of every token into two tokens becomes a merge whose rank is the
+// token's id. That turns byte comparisons into one look-up of two ids, with the same result.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/tokenizer.h"
+
+namespace longhaul::data {
+
+inline constexpr std::uint32_t kNoMerge = UINT32_MAX;  ///< a rank above all ranks
+inline constexpr std::int32_t kNoId = -1;
+/// Ids lie below 2^24: 64 times the largest vocabulary in use, and far from where a damaged number would ask for all memory.
+inline constexpr std::int32_t kMaxVocabulary = 1 << 24;
+
+/// What merging two tokens gives, and how urgent it is.
+struct MergeResult {
+  std::uint32_t rank = kNoMerge;
+  std::int32_t merged = kNoId;
+};
+
+class BpeTables {
+ public:
+  /// @throws DataError as Tokenizer's constructor
+  explicit BpeTables(TokenizerParts parts);
+
+  std::int32_t byte_id(unsigned char byte) const { return byte_ids_[byte]; }
+  std::int32_t find(std::string_view bytes) const;
+  MergeResult merge(std::int32_t left, std::int32_t right) const;
+  bool whole_piece_first() const { return whole_piece_first_; }
+
+  std::string_view token_bytes(std::int32_t id) const;
+  std::int32_t vocab_size() const { return static_cast<std::int32_t>(offsets_.size()) - 1; }
+  bool is_special(std::int32_t id) const;
+  std::int32_t endoftext() const { return endoftext_; }
+  Pattern pattern() const { return pattern_; }
+  const std::vector<SpecialToken>& specials() const { return specials_; }
+  const std::vector<Merge>& merges() const { return merges_; }
+  const std::string& fingerprint() const { return fingerprint_; }
+  const std::string& origin() const { return origin_; }
+
+ private:
+  struct PairSlot {
+    std::int32_t left = kNoId, right = kNoId;
+    MergeResult result;
+  };
+  struct TokenSlot {
+    std::uint32_t tag = 0;  // upper half of the hash: spares most comparisons of bytes
+    std::int32_t id = kNoId;
+  };
+
+  void check_specials(const std::vector<std::string>& tokens) const;
+  void lay_out_bytes(const std::vector<std::string>& tokens);
+  void index_tokens(const std::vector<std::string>& tokens);
+  void check_merges() const;
+  void merges_from_ranks();
+  void index_merges(bool rank_is_id);
+  void choose_endoftext();
+  void compute_fingerprint();
+
+  Pattern pattern_;
+  bool whole_piece_first_;
+  std::vector<SpecialToken> specials_;  // ascending id
+  std::vector<Merge> merges_;
+  std::string origin_;
+  std::string bytes_;                   // of all tokens, by id
+  std::vector<std::uint32_t> offsets_;  // into bytes_; vocab_size + 1 of them
+  std::array<std::int32_t, 256> byte_ids_{};
+  std::vector<TokenSlot> token_slots_;
+  std::vector<PairSlot> pair_slots_;
+  int pair_shift_ = 63;
+  std::int32_t endoftext_ = kNoId;
+  std::string fingerprint_;
+
+  // Multiplicative (Fibonacci) hashing: the upper bits of a product with 2^64/φ depend on all bits of the pair.
+  std::size_t pair_slot(std::int32_t left, std::int32_t right) const {
+    const std::uint64_t key = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
+    return (key ^ (key >> 29)) * 0x9E3779B97F4A7C15u >> pair_shift_;
+  }
+};
+
+inline MergeResult BpeTables::merge(std::int32_t left, std::int32_t right) const {
+  for (std::size_t i = pair_slot(left, right);; i = (i + 1) & (pair_slots_.size() - 1)) {
+    const PairSlot& slot = pair_slots_[i];
+    if (slot.left == left && slot.right == right) return slot.result;
+    if (slot.left == kNoId) return {};
+  }
+}
+
+}  // namespace longhaul::data

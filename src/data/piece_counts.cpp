@@ -1,0 +1,69 @@
+#include "data/piece_counts.h"
+
+#include <xxhash.h>
+
+#include "data/pretokenizer_scan.h"
+#include "data/utf8.h"
+#include "units/error.h"
+
+namespace longhaul::data {
+namespace {
+
+template <Pattern kPattern>
+void count_pieces(PieceCounts& counts, std::string_view text) {
+  const char* const end = text.data() + text.size();
+  for (const char* p = text.data(); p < end;) {
+    const char* const stop = scan::piece<kPattern>(p, end);
+    counts.add({p, static_cast<std::size_t>(stop - p)}, 1);
+    p = stop;
+  }
+}
+
+}  // namespace
+
+void PieceCounts::add_document(Pattern pattern, std::string_view text) {
+  std::string repaired;
+  if (first_invalid_utf8(text)) {
+    repaired = replace_invalid_utf8(text);
+    text = repaired;
+  }
+  if (pattern == Pattern::gpt2) return count_pieces<Pattern::gpt2>(*this, text);
+  count_pieces<Pattern::cl100k_base>(*this, text);
+}
+
+void PieceCounts::add(std::string_view piece, std::uint64_t count) {
+  if (piece.size() > UINT32_MAX) throw DataError("a document has a run of more than 4 GiB without a break; allowed: less");
+  const std::uint64_t hash = XXH3_64bits(piece.data(), piece.size());
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
+    Entry& entry = slots_[i];
+    if (entry.count == 0) {
+      entry = {hash, bytes_.size(), count, static_cast<std::uint32_t>(piece.size())};
+      bytes_.append(piece);
+      if (2 * ++size_ > slots_.size()) grow();
+      return;
+    }
+    if (entry.hash == hash && this->piece(entry) == piece) {
+      entry.count += count;
+      return;
+    }
+  }
+}
+
+void PieceCounts::add_all(const PieceCounts& other) {
+  other.for_each([this](std::string_view piece, std::uint64_t count) { add(piece, count); });
+}
+
+void PieceCounts::grow() {
+  std::vector<Entry> larger(2 * slots_.size());
+  const std::size_t mask = larger.size() - 1;
+  for (const Entry& entry : slots_) {
+    if (entry.count == 0) continue;
+    std::size_t i = entry.hash & mask;
+    while (larger[i].count != 0) i = (i + 1) & mask;
+    larger[i] = entry;
+  }
+  slots_ = std::move(larger);
+}
+
+}  // namespace longhaul::data

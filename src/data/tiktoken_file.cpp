@@ -1,0 +1,186 @@
+#include "data/tiktoken_file.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <unordered_map>
+
+#include "data/bpe_tables.h"
+#include "data/byte_level.h"
+#include "data/files.h"
+#include "units/error.h"
+
+namespace longhaul::data {
+namespace {
+
+// Ids that a rank file may leave free below its last rank (p50k_base leaves one). More would be a damaged number, not a vocabulary.
+constexpr std::int32_t kMaxFreeIds = 4096;
+
+struct KnownFile {
+  std::string_view name, sha256;
+  Pattern pattern;
+  std::vector<SpecialToken> specials;
+};
+
+const std::vector<KnownFile>& known_files() {
+  static const std::vector<KnownFile> files = {
+      {"r50k_base", "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930", Pattern::gpt2, {{"<|endoftext|>", 50256}}},
+      {"p50k_base", "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069", Pattern::gpt2, {{"<|endoftext|>", 50256}}},
+      {"cl100k_base",
+       "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+       Pattern::cl100k_base,
+       {{"<|endoftext|>", 100257},
+        {"<|fim_prefix|>", 100258},
+        {"<|fim_middle|>", 100259},
+        {"<|fim_suffix|>", 100260},
+        {"<|endofprompt|>", 100276}}},
+  };
+  return files;
+}
+
+constexpr std::string_view kO200kSha256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d";
+
+// Calls visit(line, number) for each line, without its line end; numbers count from 1.
+template <typename Visit>
+void for_each_line(std::string_view contents, Visit visit) {
+  for (std::int64_t number = 1; !contents.empty(); ++number) {
+    const std::size_t end = std::min(contents.find('\n'), contents.size());
+    std::string_view line = contents.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    visit(line, number);
+    contents.remove_prefix(std::min(end + 1, contents.size()));
+  }
+}
+
+// RFC 4648 §4 with its padding; nothing if `text` is anything else.
+std::optional<std::string> decode_base64(std::string_view text) {
+  static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  if (text.empty() || text.size() % 4 != 0) return std::nullopt;
+  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  std::string bytes;
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool pad = i >= text.size() - padding;
+    const std::size_t digit = pad ? 0 : kDigits.find(text[i]);
+    if (digit == std::string_view::npos) return std::nullopt;
+    bits = bits << 6 | static_cast<std::uint32_t>(digit);
+    if (i % 4 == 3) {
+      for (const int shift : {16, 8, 0}) bytes += static_cast<char>(bits >> shift & 0xFF);
+    }
+  }
+  bytes.resize(bytes.size() - padding);
+  return bytes;
+}
+
+std::string shown(std::string_view line) {
+  constexpr std::size_t kShown = 60;  // of a line that may be binary or endless
+  std::string text;
+  for (const char c : line.substr(0, kShown)) text += c >= ' ' && c <= '~' ? c : '?';
+  return line.size() > kShown ? text + "…" : text;
+}
+
+void choose_pattern(TokenizerParts& parts, std::string_view contents, std::optional<Pattern> pattern) {
+  const std::string hash = sha256(contents);
+  if (hash == kO200kSha256) {
+    throw DataError(parts.origin + ": this is o200k_base, whose pattern is not built in; allowed: r50k_base, p50k_base, cl100k_base");
+  }
+  for (const KnownFile& known : known_files()) {
+    if (known.sha256 != hash) continue;
+    if (pattern && *pattern != known.pattern) {
+      throw UsageError(fmt::format("{}: this is {}, which goes with pattern {}, not {}", parts.origin, known.name,
+                                   pattern_name(known.pattern), pattern_name(*pattern)));
+    }
+    parts.pattern = known.pattern;
+    parts.specials = known.specials;
+    return;
+  }
+  if (!pattern) {
+    throw UsageError(parts.origin + ": a rank file does not say how text is cut; name the pattern (--pattern gpt2 or cl100k_base)");
+  }
+  parts.pattern = *pattern;
+  parts.specials = {{"<|endoftext|>", static_cast<std::int32_t>(parts.tokens.size())}};
+}
+
+// A line `left right` of vocab.bpe, as bytes.
+std::pair<std::string, std::string> parse_merge(std::string_view line, const std::string& where) {
+  const std::size_t space = line.find(' ');
+  if (space != std::string_view::npos && line.find(' ', space + 1) == std::string_view::npos) {
+    std::optional<std::string> left = from_byte_level(line.substr(0, space)), right = from_byte_level(line.substr(space + 1));
+    if (left && right && !left->empty() && !right->empty()) return {std::move(*left), std::move(*right)};
+  }
+  throw DataError(fmt::format("{}: '{}' is no merge; allowed: two tokens in GPT-2's byte names and one space between", where, shown(line)));
+}
+
+}  // namespace
+
+TokenizerParts parse_tiktoken(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
+  TokenizerParts parts;
+  parts.origin = name;
+  parts.merge_by_rank = parts.whole_piece_first = true;
+  std::vector<std::pair<std::string, std::int32_t>> ranked;  // bytes, rank
+  std::vector<std::int64_t> line_of_rank;
+  std::int32_t largest = -1;
+  std::vector<std::int64_t> lines;
+  for_each_line(contents, [&](std::string_view line, std::int64_t number) {
+    if (line.empty()) return;
+    const std::size_t space = line.find(' ');
+    std::optional<std::string> bytes = space == std::string_view::npos ? std::nullopt : decode_base64(line.substr(0, space));
+    if (!bytes) {
+      throw DataError(fmt::format("{}:{}: '{}' is no token; allowed: base64 of its bytes, a space, its rank", name, number, shown(line)));
+    }
+    std::int32_t rank = -1;
+    const std::string_view digits = line.substr(space + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
+    if (error != std::errc() || end != digits.data() + digits.size() || rank < 0 || rank >= kMaxVocabulary) {
+      throw DataError(
+          fmt::format("{}:{}: rank '{}'; allowed: a whole number from 0 to {}", name, number, shown(digits), kMaxVocabulary - 1));
+    }
+    largest = std::max(largest, rank);
+    ranked.emplace_back(std::move(*bytes), rank);
+    lines.push_back(number);
+  });
+  if (largest >= static_cast<std::int64_t>(ranked.size()) + kMaxFreeIds) {
+    throw DataError(fmt::format("{}: {} tokens but a rank of {}; allowed: ranks without large gaps", name, ranked.size(), largest));
+  }
+  parts.tokens.resize(static_cast<std::size_t>(largest + 1));
+  line_of_rank.resize(parts.tokens.size());
+  for (std::size_t i = 0; i < ranked.size(); ++i) {
+    const auto rank = static_cast<std::size_t>(ranked[i].second);
+    if (line_of_rank[rank] != 0) {
+      throw DataError(fmt::format("{}:{}: rank {} was given in line {} already", name, lines[i], rank, line_of_rank[rank]));
+    }
+    parts.tokens[rank] = std::move(ranked[i].first);
+    line_of_rank[rank] = lines[i];
+  }
+  choose_pattern(parts, contents, pattern);
+  return parts;
+}
+
+TokenizerParts parse_vocab_bpe(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
+  if (pattern && *pattern != Pattern::gpt2) throw UsageError(name + ": vocab.bpe is GPT-2's format and goes with pattern gpt2");
+  TokenizerParts parts;
+  parts.origin = name;
+  std::unordered_map<std::string, std::int32_t> ids;
+  for (const char byte : byte_level_order()) {
+    ids.emplace(std::string(1, byte), static_cast<std::int32_t>(parts.tokens.size()));
+    parts.tokens.emplace_back(1, byte);
+  }
+  for_each_line(contents, [&](std::string_view line, std::int64_t number) {
+    if (number == 1 || line.empty()) return;  // the version
+    const std::string where = fmt::format("{}:{}", name, number);
+    auto [left, right] = parse_merge(line, where);
+    const auto left_id = ids.find(left), right_id = ids.find(right);
+    if (left_id == ids.end() || right_id == ids.end()) {
+      throw DataError(fmt::format("{}: '{}' merges a token that no line before makes", where, shown(line)));
+    }
+    const auto merged = static_cast<std::int32_t>(parts.tokens.size());
+    parts.merges.push_back({left_id->second, right_id->second, merged});
+    if (!ids.emplace(left + right, merged).second) throw DataError(fmt::format("{}: '{}' makes a token twice", where, shown(line)));
+    parts.tokens.push_back(left + right);
+  });
+  parts.specials = {{"<|endoftext|>", static_cast<std::int32_t>(parts.tokens.size())}};
+  return parts;
+}
+
+}  // namespace longhaul::data

@@ -1,0 +1,80 @@
+#include "data/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include "data/bpe_tables.h"
+#include "data/files.h"
+#include "data/hf_tokenizer_json.h"
+#include "data/tiktoken_file.h"
+#include "units/error.h"
+
+namespace longhaul::data {
+namespace {
+
+// The largest tokenizer.json in use (a vocabulary of 262,144) has 33 MB; 16 MiB, the limit for JSON elsewhere, would refuse it.
+constexpr std::int64_t kMaxFileBytes = 64 << 20;
+
+}  // namespace
+
+Tokenizer::Tokenizer(TokenizerParts parts) : tables_(std::make_shared<const BpeTables>(std::move(parts))) {}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& file, std::optional<Pattern> pattern) {
+  return parse(read_file(file, kMaxFileBytes), file.string(), pattern);
+}
+
+Tokenizer Tokenizer::parse(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
+  const std::size_t first = contents.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) {
+    throw DataError(name + ": empty; allowed: a tokenizer.json, a tiktoken rank file or GPT-2's vocab.bpe");
+  }
+  if (contents[first] == '{') return Tokenizer(parse_tokenizer_json(contents, name, pattern));
+  if (contents.starts_with("#version")) return Tokenizer(parse_vocab_bpe(contents, name, pattern));
+  return Tokenizer(parse_tiktoken(contents, name, pattern));
+}
+
+void Tokenizer::save(const std::filesystem::path& file) const {
+  const std::filesystem::path temporary = file.string() + ".tmp";
+  OutputFile output(temporary);
+  output.write(to_json());
+  output.finish();
+  std::error_code error;
+  std::filesystem::rename(temporary, file, error);
+  if (error) throw Error(fmt::format("{}: cannot be renamed to {}: {}", temporary.string(), file.string(), error.message()));
+  sync_directory(file.has_parent_path() ? file.parent_path() : ".");
+}
+
+std::string Tokenizer::to_json() const { return write_tokenizer_json(*tables_); }
+
+std::vector<std::int32_t> Tokenizer::encode_ordinary(std::string_view text) const {
+  std::vector<std::int32_t> ids;
+  Encoder(*this).encode_into(text, ids);
+  return ids;
+}
+
+std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
+  std::string bytes;
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= vocab_size() || token_bytes(id).empty()) {
+      throw DataError(fmt::format("token id {} does not exist in {}; allowed: 0 to {}", id, tables_->origin(), vocab_size() - 1));
+    }
+    bytes += token_bytes(id);
+  }
+  return bytes;
+}
+
+std::string_view Tokenizer::token_bytes(std::int32_t id) const { return tables_->token_bytes(id); }
+bool Tokenizer::is_special(std::int32_t id) const { return tables_->is_special(id); }
+std::int32_t Tokenizer::vocab_size() const { return tables_->vocab_size(); }
+Pattern Tokenizer::pattern() const { return tables_->pattern(); }
+std::span<const SpecialToken> Tokenizer::specials() const { return tables_->specials(); }
+std::span<const Merge> Tokenizer::merges() const { return tables_->merges(); }
+const std::string& Tokenizer::fingerprint() const { return tables_->fingerprint(); }
+
+std::int32_t Tokenizer::endoftext() const {
+  if (tables_->endoftext() == kNoId) {
+    throw DataError(tables_->origin() + ": no special token <|endoftext|>, <|end_of_text|> or </s>, which must begin every document");
+  }
+  return tables_->endoftext();
+}
+
+}  // namespace longhaul::data
