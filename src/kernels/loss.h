@@ -23,6 +23,7 @@ std::int64_t loss_block_tokens(std::int64_t vocab, std::int64_t sequence_length,
 
 /// Per-token losses (nats, fp32; 0 where masked), d_x [n, width] fp32 (overwritten), d_head [vocab, width] fp32 (chain continued from
 /// its present value). dlogits carry `scale` = 1 / unmasked targets of the global batch.
+/// @throws DataError   an unmasked target is outside the vocabulary (targets of masked tokens are not looked at)
 void loss_forward_backward(const Context& context, const LossShape& shape, const void* x, MatrixView head, const std::int32_t* targets,
                            const std::uint8_t* loss_mask, float scale, float* token_loss, float* d_x, float* d_head, void* workspace);
 /// Per-token losses only (evaluation).
