@@ -1,0 +1,22 @@
+#include "config/derive.h"
+
+#include <algorithm>
+
+namespace longhaul::config {
+
+std::int64_t default_warmup_steps(std::int64_t steps) {
+  const std::int64_t three_percent = steps / 100 * 3 + (steps % 100 * 3 + 99) / 100;
+  const std::int64_t ten_percent = steps / 10 + (steps % 10 != 0);
+  return std::max(three_percent, std::min<std::int64_t>(1000, ten_percent));
+}
+
+std::int64_t default_virtual_ranks(std::int64_t micro_batches) {
+  constexpr std::int64_t kMost = 8;
+  return std::min(kMost, micro_batches & -micro_batches);
+}
+
+std::int64_t steps_for(std::int64_t tokens, std::int64_t tokens_per_step) {
+  return tokens / tokens_per_step + (tokens % tokens_per_step != 0);
+}
+
+}  // namespace longhaul::config

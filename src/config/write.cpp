@@ -1,0 +1,77 @@
+// A resolved configuration as a run file, as JSON and as a hash.
+#include <nlohmann/json.hpp>
+
+#include "config/options.h"
+#include "config/resolve.h"
+#include "files/read.h"
+
+namespace longhaul::config {
+
+namespace {
+
+constexpr std::size_t kOriginColumn = 44;
+
+/// Whether the option reaches a bit of this run: some do only under one schedule.
+bool reaches_bits(const Option& option, const RunConfig& config) {
+  const ScheduleKind kind = config.schedule.kind;
+  if (option.field(const_cast<RunConfig&>(config)) == Field(const_cast<std::int64_t*>(&config.run.steps))) {
+    return kind != ScheduleKind::constant && kind != ScheduleKind::inverse_sqrt;
+  }
+  if (option.key == "decay_fraction" || option.key == "decay_shape") return kind == ScheduleKind::wsd;
+  return option.reaches_bits;
+}
+
+nlohmann::ordered_json json_value(const Option& option, const RunConfig& config) {
+  const Field field = option.field(const_cast<RunConfig&>(config));
+  if (auto* boolean = std::get_if<bool*>(&field)) return **boolean;
+  if (auto* integer = std::get_if<std::int64_t*>(&field)) return **integer;
+  if (auto* real = std::get_if<double*>(&field)) return **real;
+  if (auto* text = std::get_if<std::string*>(&field)) return **text;
+  const std::string text = to_text(option, config);
+  return text.substr(1, text.size() - 2);  // choices and cadences hold nothing that is escaped
+}
+
+}  // namespace
+
+std::string to_toml(const ResolvedConfig& resolved, bool with_origins) {
+  const RunConfig& config = resolved.config;
+  std::string text = "# A longhaul run file, resolved: every option, as docs/options.md describes it.\n";
+  std::string_view table;
+  for (const Option& option : options()) {
+    if (option.table != table) text += "\n[" + std::string(table = option.table) + "]\n";
+    const std::string name = option.name();
+    // The length of a run is given once; reading back computes the other.
+    if (name == "run.tokens" && config.run.tokens == 0) continue;
+    std::string line =
+        (name == "run.steps" && config.run.tokens > 0 ? "# " : "") + std::string(option.key) + " = " + to_text(option, config);
+    if (with_origins) {
+      line.append(line.size() < kOriginColumn ? kOriginColumn - line.size() : 1, ' ');
+      line += "# " + resolved.origins.at(name);
+    }
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string to_json(const ResolvedConfig& resolved) {
+  nlohmann::ordered_json document;
+  for (const Option& option : options()) {
+    document[std::string(option.table)][std::string(option.key)] = {{"value", json_value(option, resolved.config)},
+                                                                    {"origin", resolved.origins.at(option.name())}};
+  }
+  document["config_hash"] = config_hash(resolved.config);
+  document["warnings"] = resolved.warnings;
+  return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string config_hash_text(const RunConfig& config) {
+  std::string text;
+  for (const Option& option : options()) {
+    if (reaches_bits(option, config)) text += option.name() + " = " + to_text(option, config) + "\n";
+  }
+  return text;
+}
+
+std::string config_hash(const RunConfig& config) { return files::sha256_hex(config_hash_text(config)); }
+
+}  // namespace longhaul::config
