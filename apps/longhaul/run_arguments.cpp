@@ -1,0 +1,27 @@
+#include "run_arguments.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "units/error.h"
+
+namespace longhaul::app {
+
+void RunArguments::add_to(CLI::App& app) {
+  app.add_option("RUN.toml", run_file, "run file; its options: docs/options.md");
+  app.add_option("--model", model, "instead of a run file: NAME of examples/models, or a model's file; defaults for the rest");
+  app.add_option("--set", sets, "table.key=value: replaces a value of the run file; may be repeated")->allow_extra_args(false);
+  app.add_flag("--json", json, "one JSON document on stdout");
+}
+
+config::ResolvedConfig RunArguments::resolve() const {
+  if (run_file.empty() == model.empty()) {
+    throw UsageError(run_file.empty() ? "give a run file, or --model NAME" : "give a run file or --model NAME, not both");
+  }
+  config::ResolvedConfig resolved = model.empty() ? config::resolve_file(run_file, sets) : config::resolve_model(model, sets);
+  for (const std::string& warning : resolved.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  return resolved;
+}
+
+}  // namespace longhaul::app

@@ -1,0 +1,35 @@
+// longhaul config: the resolved run file with each value's origin; or the table of all options.
+#include <fmt/format.h>
+
+#include "command_line.h"
+#include "config/options.h"
+#include "run_arguments.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+
+int verb_config(int argc, char** argv) {
+  CLI::App app(
+      "Prints the resolved run file: every option with its value and where that came from. The output is itself a run file.\n"
+      "Example: longhaul config examples/demo.toml --set batch.micro_batch=2\n"
+      "         longhaul config --model qwen2.5-7b --json",
+      "longhaul config");
+  RunArguments arguments;
+  arguments.add_to(app);
+  bool options = false, models = false;
+  app.add_flag("--options", options, "print the table of all options (docs/options.md) instead");
+  app.add_flag("--models", models, "print the names that --model knows instead");
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+
+  if (options) {
+    fmt::print("{}", config::options_markdown());
+  } else if (models) {
+    for (const std::string& name : config::model_names()) fmt::print("{}\n", name);
+  } else {
+    const config::ResolvedConfig resolved = arguments.resolve();
+    fmt::print("{}", arguments.json ? config::to_json(resolved) + "\n" : config::to_toml(resolved, true));
+  }
+  return 0;
+}
+
+}  // namespace longhaul::app
