@@ -112,13 +112,13 @@ void Builder::declare_persistent(const ParamTable& table) {
   const std::int64_t elements = table.padded_count();
   gradient_elements_ = gradient_elements(table);
   weights_ = buffer("weights", MemoryLine::weights, ElementType::f32, elements, true);
-  moment1_ = buffer("moment1", MemoryLine::moments, ElementType::f32, elements, true);
-  moment2_ = buffer("moment2", MemoryLine::moments, ElementType::f32, elements, true);
-  if (options_.average) average_ = buffer("average", MemoryLine::average, ElementType::f32, elements, true);
+  if (options_.training) {
+    moment1_ = buffer("moment1", MemoryLine::moments, ElementType::f32, elements, true);
+    moment2_ = buffer("moment2", MemoryLine::moments, ElementType::f32, elements, true);
+  }
+  if (options_.training && options_.average) average_ = buffer("average", MemoryLine::average, ElementType::f32, elements, true);
   if (const OperandLayout layout = operand_layout(table, operand_); layout.elements > 0)
     operand_weights_ = buffer("operand_weights", MemoryLine::operand_copies, operand_, layout.elements, true);
-  // GEMM packing panels are used all through the step: one buffer, alive throughout.
-  buffer("gemm.workspace", MemoryLine::workspace, ElementType::bytes, options_.workspace.gemm.value, true);
 }
 
 BufferId Builder::embed() {

@@ -28,7 +28,7 @@ struct BatchPlan {
 
 /// Bytes that kernels ask for beside their operands, on this rank.
 struct WorkspaceSizes {
-  Bytes gemm, attention_forward, attention_backward, loss, loss_evaluate;
+  Bytes attention_forward, attention_backward, loss, loss_evaluate;
 };
 
 struct BuildOptions {
@@ -36,6 +36,7 @@ struct BuildOptions {
   Recompute recompute = Recompute::none;
   ElementType operand = ElementType::bf16;  ///< type of GEMM operands: f32 or bf16
   bool average = false;                     ///< an EMA of the weights is kept
+  bool training = true;                     ///< false: no moments and no average (evaluation, generation)
   WorkspaceSizes workspace;
 };
 

@@ -23,7 +23,7 @@ BuildOptions options(int micro_batches, int virtual_ranks, Recompute recompute =
   BuildOptions o;
   o.batch = {2, 16, micro_batches, virtual_ranks};
   o.recompute = recompute;
-  o.workspace = {Bytes(1000), Bytes(64), Bytes(640), Bytes(4096), Bytes(2048)};
+  o.workspace = {Bytes(64), Bytes(640), Bytes(4096), Bytes(2048)};
   return o;
 }
 

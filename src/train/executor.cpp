@@ -72,7 +72,7 @@ double tree_sum(const double* values, std::size_t count) {
 Executor::Executor(const program::Program& program, const program::BatchPlan& plan, const Machine& machine)
     : program_(program), plan_(plan), machine_(machine), seconds_(program.operations.size(), 0.0) {}
 
-std::byte* Executor::address(program::BufferId buffer) const { return machine_.arena.data() + program_.buffers[buffer].offset; }
+std::byte* Executor::address(program::BufferId buffer) const { return machine_.arena->data() + program_.buffers[buffer].offset; }
 
 void Executor::run(program::Phase phase) {
   for (std::size_t i = 0; i < program_.operations.size(); ++i) {
@@ -80,7 +80,7 @@ void Executor::run(program::Phase phase) {
     if (op.phase != phase) continue;
     for (const program::BufferUse& use : op.uses) {
       const program::Buffer& buffer = program_.buffers[use.buffer];
-      machine_.arena.mark_used(Bytes(buffer.offset) + buffer.size());
+      machine_.arena->mark_used(Bytes(buffer.offset) + buffer.size());
     }
     const auto start = std::chrono::steady_clock::now();
     handler_of(op.kind)(*this, op);

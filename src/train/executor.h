@@ -38,7 +38,7 @@ struct Machine {
   const model::ParamTable& table;
   const program::OperandLayout& operands;
   const kernels::Context& context;
-  Arena& arena;
+  Arena* arena = nullptr;
   const float* cosine = nullptr;  ///< rotation tables, [positions, head_dim/2]
   const float* sine = nullptr;
   /// Weights that lookups, norms and biases read: the master weights, or the average while it is evaluated.

@@ -1,0 +1,68 @@
+// longhaul VERB [RUN.toml | --model NAME …] [--set table.key=value]… [--json] [--help]
+//
+// One file per verb, parsing and printing only; what they do is in src/. Exit codes are those of units/error.h.
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <string_view>
+
+#include "units/error.h"
+#include "verbs.h"
+
+namespace {
+
+struct Verb {
+  std::string_view name;
+  int (*run)(int argc, char** argv);
+  std::string_view help;
+};
+
+constexpr std::array kVerbs = {
+    Verb{"config", longhaul::app::verb_config, "print a resolved run file and where each value came from"},
+    Verb{"data", longhaul::app::verb_data, "prepare | inspect: text to packed, verified shards"},
+    Verb{"tokenizer", longhaul::app::verb_tokenizer, "train | encode | decode byte-level BPE vocabularies"},
+    Verb{"plan", longhaul::app::verb_plan, "parameters, FLOPs, memory by line and time before a run"},
+    Verb{"train", longhaul::app::verb_train, "train, or resume from the newest verified checkpoint"},
+    Verb{"eval", longhaul::app::verb_eval, "held-out loss in nats/token and bits/byte"},
+    Verb{"generate", longhaul::app::verb_generate, "continue a text with a trained model"},
+    Verb{"export", longhaul::app::verb_export, "hf: config.json, model.safetensors, tokenizer.json for transformers"},
+    Verb{"report", longhaul::app::verb_report, "one HTML page: plan beside measurement, with plots"},
+    Verb{"calibrate", longhaul::app::verb_calibrate, "measure this machine: matmul peaks, kernels, memory bandwidth"},
+    Verb{"bench", longhaul::app::verb_bench, "step: tokens/s, MFU and peak memory of a model on random tokens"},
+    Verb{"debug", longhaul::app::verb_debug, "step | batches: one step's tensors, or the batches, as safetensors"},
+};
+
+int usage(std::FILE* out) {
+  fmt::print(out,
+             "longhaul {}: plans, runs and audits language-model pretraining\n\nlonghaul VERB [RUN.toml | --model NAME] [--set "
+             "table.key=value] [--json] [--help]\n\n",
+             LONGHAUL_VERSION);
+  for (const Verb& verb : kVerbs) fmt::print(out, "  {:<10} {}\n", verb.name, verb.help);
+  fmt::print(out, "\n`longhaul VERB --help` shows the verb's options, units and an example.\n");
+  return out == stdout ? 0 : static_cast<int>(longhaul::ExitCode::usage);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return usage(stderr);
+  const std::string_view name = argv[1];
+  if (name == "--help" || name == "-h" || name == "help") return usage(stdout);
+  if (name == "--version") return fmt::print("longhaul {}\n", LONGHAUL_VERSION), 0;
+  for (const Verb& verb : kVerbs) {
+    if (verb.name != name) continue;
+    try {
+      return verb.run(argc - 1, argv + 1);
+    } catch (const longhaul::Error& error) {
+      fmt::print(stderr, "longhaul {}: {}\n", name, error.what());
+      return static_cast<int>(error.code());
+    } catch (const std::exception& error) {
+      fmt::print(stderr, "longhaul {}: {}\n", name, error.what());
+      return static_cast<int>(longhaul::ExitCode::failed);
+    }
+  }
+  fmt::print(stderr, "longhaul: there is no verb \"{}\"\n\n", name);
+  return usage(stderr);
+}

@@ -1,0 +1,117 @@
+// longhaul bench step: speed and memory of whole optimizer steps on random tokens, against the peak measured in the same run.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "command_line.h"
+#include "console.h"
+#include "data/loader.h"
+#include "kernels/peak.h"
+#include "model/flops.h"
+#include "run_arguments.h"
+#include "train/engine.h"
+#include "units/format.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+namespace {
+
+struct StepMeasurement {
+  double median_seconds = 0;
+  Bytes growth;                           ///< RssAnon over steps 3 on, minus before the arena (accounting G)
+  std::map<std::string, double> seconds;  ///< by operation, summed over layers and micro-batches, of the fastest step
+};
+
+std::string operation_name(const program::Operation& op) {
+  const std::string id = program::id(op);
+  return id.substr(id.rfind('/') + 1);
+}
+
+StepMeasurement measure_steps(train::Engine& engine, int steps, const train::Console& console) {
+  using Clock = std::chrono::steady_clock;
+  const config::RunConfig& config = engine.config();
+  engine.initialise();
+  StepMeasurement result;
+  std::vector<double> times;
+  for (int i = 0; i < steps + 2; ++i) {  // two steps touch every page and warm the caches
+    const data::Batch batch = data::synthetic_batch(static_cast<std::uint64_t>(config.run.seed), config.model.vocab,
+                                                    i * config.batch.global_batch, config.batch.global_batch, config.batch.sequence_length);
+    const auto start = Clock::now();
+    train::Executor& executor = engine.step();
+    executor.gradients(batch);
+    executor.gradient_norm();
+    const config::OptimizerTable& o = config.optimizer;
+    executor.update({o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay, 1.0, o.ema_beta, i + 1});
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    console.live(fmt::format("step {} of {}: {}", i + 1, steps + 2, format(Seconds(seconds))));
+    if (i < 2) continue;
+    result.growth = std::max(result.growth, train::resident_anonymous() - engine.resident_before_arena());
+    if (times.empty() || seconds < *std::min_element(times.begin(), times.end())) {
+      result.seconds.clear();
+      for (std::size_t k = 0; k < executor.seconds().size(); ++k)
+        result.seconds[operation_name(executor.program().operations[k])] += executor.seconds()[k];
+    }
+    times.push_back(seconds);
+  }
+  std::sort(times.begin(), times.end());
+  result.median_seconds = times[times.size() / 2];
+  return result;
+}
+
+}  // namespace
+
+int verb_bench(int argc, char** argv) {
+  CLI::App app(
+      "bench step: tokens/s, MFU and peak memory of whole optimizer steps on random tokens; needs no data.\n"
+      "Example: longhaul bench step --model gpt2-124m --set batch.micro_batch=4 --set batch.global_batch=4 --json",
+      "longhaul bench");
+  CLI::App* step = app.add_subcommand("step", "measure optimizer steps");
+  app.require_subcommand(1);
+  RunArguments arguments;
+  arguments.add_to(*step);
+  int steps = 8;
+  step->add_option("--steps", steps, "steps to measure after two that warm up (default 8)")->check(CLI::PositiveNumber);
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+
+  const config::RunConfig config = arguments.resolve().config;
+  const train::Console console = make_console();
+  train::Engine engine(config);
+  const StepMeasurement m = measure_steps(engine, steps, console);
+  const double peak = kernels::matmul_peak(engine.context());
+  const double tokens_per_second = static_cast<double>(config.tokens_per_step()) / m.median_seconds;
+  const Flops per_token = model::flops_per_token(config.model, config.batch.sequence_length);
+  const double mfu = model::mfu(per_token, tokens_per_second, peak);
+  console.say(fmt::format("{}, {}, {} threads; median of {} steps", kernels::name(engine.context().order),
+                          kernels::name(engine.context().family), engine.context().pool.threads(), steps));
+  if (arguments.json) {
+    const nlohmann::json out = {{"tokens_per_s", tokens_per_second},
+                                {"step_seconds", m.median_seconds},
+                                {"mfu_measured_peak", mfu},
+                                {"peak_flops", peak},
+                                {"peak_memory_bytes", m.growth.value},
+                                {"arena_bytes", engine.arena().size().value},
+                                {"arena_high_water_bytes", engine.arena().high_water().value},
+                                {"order", kernels::name(engine.context().order)},
+                                {"family", kernels::name(engine.context().family)},
+                                {"threads", engine.context().pool.threads()},
+                                {"operation_seconds", m.seconds}};
+    std::cout << out.dump(2) << '\n';
+    return 0;
+  }
+  fmt::print("{:.1f} tokens/s, {} a step, MFU {:.1f} % of {} (register-only, measured now)\n", tokens_per_second,
+             format(Seconds(m.median_seconds)), 100 * mfu, format_flops_rate(peak));
+  fmt::print("memory: grew by {}, arena {} (high-water mark {})\n", format(m.growth), format(engine.arena().size()),
+             format(engine.arena().high_water()));
+  std::vector<std::pair<double, std::string>> rows;
+  for (const auto& [name, seconds] : m.seconds) rows.emplace_back(seconds, name);
+  std::sort(rows.rbegin(), rows.rend());
+  for (const auto& [seconds, name] : rows)
+    fmt::print("  {:<18} {:>10}  {:4.1f} %\n", name, format(Seconds(seconds)), 100 * seconds / m.median_seconds);
+  return 0;
+}
+
+}  // namespace longhaul::app

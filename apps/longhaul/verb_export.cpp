@@ -1,0 +1,81 @@
+// longhaul export hf: a run's newest checkpoint as a folder that transformers loads unchanged.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <iostream>
+
+#include "checkpoint/safetensors.h"
+#include "command_line.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "files/disk.h"
+#include "model/hf_config.h"
+#include "run_arguments.h"
+#include "trained.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+namespace {
+
+/// Written under a temporary name and renamed: the folder appears whole or not at all.
+void export_hf(const train::Engine& engine, const data::Dataset& dataset, const std::filesystem::path& out) {
+  const files::Disk disk;
+  if (std::filesystem::exists(out))
+    throw UsageError(fmt::format("{} exists: export writes a new folder and replaces nothing", out.string()));
+  const std::filesystem::path folder = out.parent_path() / (out.filename().string() + ".tmp-" + files::random_uuid());
+  std::filesystem::create_directories(folder);
+
+  const config::RunConfig& config = engine.config();
+  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  std::vector<checkpoint::TensorView> tensors;
+  for (const checkpoint::TensorEntry& entry : engine.registry_of(checkpoint::kWeights, engine.weights()))
+    tensors.push_back({entry.name, checkpoint::DType::f32, entry.shape, std::as_bytes(entry.data)});
+  checkpoint::write_safetensors(disk, folder / "model.safetensors", std::move(tensors), {{"format", "pt"}});
+  const nlohmann::json model = model::hf_config(config.model, config.batch.sequence_length, tokenizer.endoftext());
+  files::write_file_atomically(disk, folder / "config.json", model.dump(2) + "\n");
+  files::write_file_atomically(disk, folder / "tokenizer.json", tokenizer.to_json());
+  const std::string end(tokenizer.token_bytes(tokenizer.endoftext()));
+  const nlohmann::json settings = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                                   {"bos_token", end},
+                                   {"eos_token", end},
+                                   {"model_max_length", config.batch.sequence_length},
+                                   {"clean_up_tokenization_spaces", false}};
+  files::write_file_atomically(disk, folder / "tokenizer_config.json", settings.dump(2) + "\n");
+  disk.rename(folder, out);
+}
+
+}  // namespace
+
+int verb_export(int argc, char** argv) {
+  CLI::App app(
+      "export hf: config.json, model.safetensors and tokenizer.json that transformers' from_pretrained() loads unchanged.\n"
+      "Example: longhaul export hf examples/demo.toml --out demo-hf",
+      "longhaul export");
+  app.require_subcommand(1);
+  CLI::App* hf = app.add_subcommand("hf", "Hugging Face transformers");
+  RunArguments arguments;
+  arguments.add_to(*hf);
+  std::string out;
+  bool fresh = false;
+  hf->add_option("--out", out, "folder to create")->required();
+  hf->add_flag("--fresh", fresh, "the initial weights, without a checkpoint");
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+
+  const config::RunConfig config = arguments.resolve().config;
+  const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
+  dataset.require_vocabulary(config.model.vocab);
+  train::Engine engine(config, train::Engine::Use::evaluation);
+  std::int64_t step = 0;
+  if (fresh)
+    engine.initialise();
+  else
+    step = load_trained(engine).commit.step;
+  export_hf(engine, dataset, std::filesystem::absolute(out).lexically_normal());
+  if (arguments.json)
+    std::cout << nlohmann::json{{"directory", out}, {"step", step}}.dump(2) << '\n';
+  else
+    fmt::print("step {} in {}\n", step, out);
+  return 0;
+}
+
+}  // namespace longhaul::app

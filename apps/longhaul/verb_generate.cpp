@@ -1,0 +1,69 @@
+// longhaul generate: continues a text with a run's newest checkpoint.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "command_line.h"
+#include "console.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "run_arguments.h"
+#include "train/inference.h"
+#include "trained.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+
+int verb_generate(int argc, char** argv) {
+  CLI::App app(
+      "Continues a text with a run's newest verified checkpoint (its average where the run keeps one).\n"
+      "Example: longhaul generate examples/demo.toml --prompt \"In the beginning\" --tokens 200",
+      "longhaul generate");
+  RunArguments arguments;
+  arguments.add_to(app);
+  std::string prompt;
+  std::int64_t count = 200;
+  train::Sampling how;
+  app.add_option("--prompt", prompt, "text to continue (default: a new document)");
+  app.add_option("--tokens", count, "tokens to generate at most (default 200)")->check(CLI::PositiveNumber);
+  app.add_option("--temperature", how.temperature, "0: always the likeliest (default 0.8)")->check(CLI::NonNegativeNumber);
+  app.add_option("--top-k", how.top_k, "draw among the k likeliest; 0: all (default)")->check(CLI::NonNegativeNumber);
+  app.add_option("--top-p", how.top_p, "draw among the likeliest that make up this share (default 0.95)")->check(CLI::Range(0.0, 1.0));
+  app.add_option("--seed", how.seed, "of the draws (default 0); same seed, same text");
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+
+  const config::RunConfig config = arguments.resolve().config;
+  const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
+  dataset.require_vocabulary(config.model.vocab);
+  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  train::Engine engine(config, train::Engine::Use::evaluation);
+  const checkpoint::Loaded loaded = load_trained(engine);
+  make_console().say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));
+
+  std::vector<std::int32_t> tokens = {tokenizer.endoftext()};
+  const std::vector<std::int32_t> encoded = tokenizer.encode_ordinary(prompt);
+  tokens.insert(tokens.end(), encoded.begin(), encoded.end());
+  const std::size_t first = tokens.size();
+  if (!arguments.json) fmt::print("{}", prompt);
+  train::Inference inference(engine);
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::vector<float> logits = inference.next_logits(tokens);
+    logits.resize(std::min(logits.size(), static_cast<std::size_t>(tokenizer.vocab_size())));  // rows that no token uses are never drawn
+    const std::int32_t token = train::sample(logits, how, static_cast<std::int64_t>(tokens.size()));
+    if (token == tokenizer.endoftext()) break;
+    tokens.push_back(token);
+    if (!arguments.json) {
+      fmt::print("{}", tokenizer.decode({&token, 1}));
+      std::fflush(stdout);
+    }
+  }
+  if (!arguments.json) return fmt::print("\n"), 0;
+  const std::vector<std::int32_t> generated(tokens.begin() + static_cast<std::ptrdiff_t>(first), tokens.end());
+  const nlohmann::json out = {
+      {"prompt", prompt}, {"text", tokenizer.decode(generated)}, {"tokens", generated}, {"step", loaded.commit.step}};
+  std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  return 0;
+}
+
+}  // namespace longhaul::app

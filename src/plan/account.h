@@ -1,0 +1,74 @@
+// plan/account.h — the account of a run on one rank before it starts: parameters, work, memory by line, time.
+//
+// Memory comes from the program's buffer lifetimes and is exact for the arena; time executes the same program against measured rates:
+// each operation takes its matrix work at the rate of its kernel plus the bytes it must move at the memory's bandwidth. The report sets
+// each line beside its measured twin.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/profile.h"
+#include "config/run_config.h"
+#include "model/flops.h"
+#include "model/param_table.h"
+#include "program/program.h"
+
+namespace longhaul::plan {
+
+/// Memory that exists beside the arena.
+struct OutsideArena {
+  Bytes gemm_panels;      ///< packing buffers of the GEMM, all threads
+  Bytes batches;          ///< batches in work and prefetched
+  Bytes rotation_tables;  ///< RoPE cosines and sines
+  Bytes total() const { return gemm_panels + batches + rotation_tables; }
+};
+
+struct MemoryAccount {
+  Bytes arena;                 ///< the allocation
+  Bytes live_peak;             ///< largest sum of live buffers
+  std::string peak_operation;  ///< where it is reached
+  std::vector<Bytes> by_line;  ///< at that operation, indexed by program::MemoryLine
+  OutsideArena outside;
+  /// What the process grows by while training (accounting G).
+  Bytes peak_per_rank() const { return arena + outside.total(); }
+};
+
+/// Seconds of one step by part, and what they rest on.
+struct TimeAccount {
+  Seconds gemm, attention, memory_bound;
+  Seconds step() const { return gemm + attention + memory_bound; }
+  double peak_flops = 0;
+  std::string rates;  ///< where the rates come from
+};
+
+struct Account {
+  model::ParamCounts parameters;
+  Flops flops_per_token;  ///< accounting D1 default
+  std::vector<std::pair<std::string, Flops>> conventions;
+  Tokens tokens_per_step, tokens;
+  std::int64_t steps = 0;
+  /// Absent for architectures that can be counted but not run.
+  std::optional<MemoryAccount> memory;
+  std::optional<TimeAccount> time;
+  /// Of all steps, without validation and saves.
+  Seconds run() const { return Seconds(time->step().value * static_cast<double>(steps)); }
+  double tokens_per_second() const { return token_rate(tokens_per_step, time->step()); }
+  double mfu() const;
+};
+
+/// Parameters and work alone.
+Account count(const config::RunConfig& config);
+
+/// @param step     the optimizer step's program
+/// @param arena    bytes allocated: the step's arena or the evaluation's, whichever is larger
+Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside,
+                     const cluster::ComputeRates& compute, const cluster::MemoryRates& memory, const std::string& rates_source);
+
+nlohmann::json to_json(const Account& account);
+/// For people: aligned lines with units.
+std::string to_text(const Account& account, const config::RunConfig& config);
+
+}  // namespace longhaul::plan

@@ -1,0 +1,101 @@
+// train/engine.h — one rank's model in memory: its parameters, its programs, the arena they share and the threads that execute them.
+//
+// Built from the resolved configuration alone, so that `plan` (which only asks for the programs), `train`, `eval`, `generate`, `debug`
+// and `bench` all describe and run the same object.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/registry.h"
+#include "config/run_config.h"
+#include "kernels/context.h"
+#include "kernels/gemm.h"
+#include "model/param_table.h"
+#include "program/build.h"
+#include "train/executor.h"
+
+namespace longhaul::train {
+
+/// run.threads, or one a usable processor when it is 0.
+int thread_count(const config::RunConfig& config);
+/// run.family, or the fastest this processor has. @throws UsageError when the processor lacks the one asked for
+kernels::Family family_of_run(const config::RunConfig& config);
+kernels::Order order_of_run(const config::RunConfig& config);
+
+/// What one optimizer step is made of on this rank: input of program::build_step().
+program::BuildOptions step_options(const config::RunConfig& config, int threads);
+/// Likewise for validation.batch sequences at a time (program::build_evaluation()).
+program::BuildOptions evaluation_options(const config::RunConfig& config, int threads);
+
+class Engine {
+ public:
+  enum class Use : std::uint8_t {
+    training,    ///< optimizer step and evaluation
+    evaluation,  ///< evaluation alone: no moments, no gradients
+  };
+  explicit Engine(const config::RunConfig& config, Use use = Use::training);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const config::RunConfig& config() const { return config_; }
+  const model::ParamTable& table() const { return table_; }
+  const kernels::Context& context() const { return context_; }
+  const Arena& arena() const { return *arena_; }
+  Bytes resident_before_arena() const { return resident_before_arena_; }
+
+  const Machine& machine() const { return machine_; }
+  /// The head as GEMMs read it: [vocab, width], its own tensor or the token embedding.
+  kernels::MatrixView head() const;
+
+  /// The optimizer step's executor (training only) and the evaluation's.
+  Executor& step() { return *step_; }
+  Executor& evaluation() { return *evaluation_; }
+
+  /// Initial weights by the ParamTable's scheme, moments zero, average = weights.
+  void initialise();
+  /// To be called after weights were written from outside (a checkpoint): makes the operand copies again.
+  void weights_changed();
+  /// While it lives, evaluation reads the average instead of the weights (when there is one).
+  class AverageScope {
+   public:
+    explicit AverageScope(Engine& engine);
+    ~AverageScope();
+    AverageScope(const AverageScope&) = delete;
+    AverageScope& operator=(const AverageScope&) = delete;
+
+   private:
+    Engine& engine_;
+  };
+
+  float* weights() const { return weights_; }
+  float* moment1() const { return moment1_; }
+  float* moment2() const { return moment2_; }
+  /// Null without an average.
+  float* average() const { return average_; }
+  /// Every tensor of a group ("weights", "moment1", "moment2", "ema") under its Hugging Face name, in ParamTable order.
+  std::vector<checkpoint::TensorEntry> registry() const;
+  /// The weights that evaluation should read: the average when there is one.
+  std::vector<checkpoint::TensorEntry> registry_of(std::string_view group, float* data) const;
+
+ private:
+  void read_from(const float* weights);
+
+  const config::RunConfig config_;
+  model::ParamTable table_;
+  program::OperandLayout operands_;
+  kernels::ThreadPool pool_;
+  kernels::Context context_;
+  program::Program step_program_, evaluation_program_;
+  Bytes resident_before_arena_;
+  std::unique_ptr<Arena> arena_;
+  std::vector<float> cosine_, sine_;
+  Machine machine_;
+  std::unique_ptr<Executor> step_, evaluation_;
+  float *weights_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *average_ = nullptr;
+  kernels::bf16* operand_weights_ = nullptr;
+};
+
+}  // namespace longhaul::train

@@ -1,0 +1,89 @@
+#include "train/inference.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/elementary64.h"
+#include "kernels/gemm.h"
+#include "kernels/random.h"
+#include "units/error.h"
+
+namespace longhaul::train {
+namespace {
+
+constexpr std::int64_t kLengthStep = 32;
+
+/// The same sequence in an array of `length` positions; what follows is never seen by it (attention is causal).
+data::Batch padded(const data::Batch& batch, std::int64_t length) {
+  data::Batch out = data::Batch::zeros(1, length);
+  std::copy(batch.tokens.begin(), batch.tokens.end(), out.tokens.begin());
+  std::copy(batch.positions.begin(), batch.positions.end(), out.positions.begin());
+  std::copy(batch.document_start.begin(), batch.document_start.end(), out.document_start.begin());
+  return out;
+}
+
+}  // namespace
+
+Executor& Inference::forward_of(std::int64_t length) {
+  Forward& forward = forwards_[length];
+  if (!forward.executor) {
+    program::BuildOptions options = evaluation_options(engine_.config(), engine_.context().pool.threads());
+    options.batch = {1, length, 1, 1};
+    options.training = engine_.moment1() != nullptr;  // so that persistent buffers lie where the engine has them
+    forward.program = program::build_forward(engine_.config().model, engine_.table(), options);
+    if (forward.program.arena > engine_.arena().size()) throw Error("the engine's arena is too small for a forward pass of one sequence");
+    forward.executor = std::make_unique<Executor>(forward.program, options.batch, engine_.machine());
+  }
+  return *forward.executor;
+}
+
+std::vector<float> Inference::logits(const data::Batch& batch, std::int64_t first_row) {
+  const std::int64_t limit = engine_.config().batch.sequence_length;
+  if (batch.sequence_length > limit)
+    throw UsageError(fmt::format("a sequence of {} tokens is longer than batch.sequence_length = {}", batch.sequence_length, limit));
+  const std::int64_t length = std::min(limit, (batch.sequence_length + kLengthStep - 1) / kLengthStep * kLengthStep);
+  const data::Batch input = padded(batch, length);
+  const void* rows = forward_of(length).forward(input);
+
+  const model::ModelSpec& spec = engine_.config().model;
+  const kernels::DType type = kernels::operand_type(engine_.context().order);
+  const std::int64_t count = batch.sequence_length - first_row;
+  const void* first = static_cast<const std::byte*>(rows) + first_row * spec.width * static_cast<std::int64_t>(kernels::size_of(type));
+  std::vector<float> out(static_cast<std::size_t>(count * spec.vocab));
+  kernels::gemm(engine_.context(), kernels::row_major(first, type, count, spec.width), engine_.head().transposed(), out.data(), spec.vocab,
+                false);
+  return out;
+}
+
+std::vector<float> Inference::next_logits(const std::vector<std::int32_t>& tokens) {
+  const auto limit = static_cast<std::size_t>(engine_.config().batch.sequence_length);
+  const std::size_t count = std::min(limit, tokens.size());
+  data::Batch batch = data::Batch::zeros(1, static_cast<std::int64_t>(count));
+  std::copy(tokens.end() - static_cast<std::ptrdiff_t>(count), tokens.end(), batch.tokens.begin());
+  std::iota(batch.positions.begin(), batch.positions.end(), 0);
+  return logits(batch, static_cast<std::int64_t>(count) - 1);
+}
+
+std::int32_t sample(const std::vector<float>& logits, const Sampling& how, std::int64_t position) {
+  std::vector<std::int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) { return logits[a] > logits[b]; });
+  if (how.temperature <= 0) return order.front();
+  if (how.top_k > 0 && how.top_k < std::ssize(order)) order.resize(static_cast<std::size_t>(how.top_k));
+
+  std::vector<double> weights;
+  for (std::int32_t token : order) weights.push_back(kernels::exp64((logits[token] - logits[order.front()]) / how.temperature));
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  double kept = 0;
+  std::size_t count = 0;
+  while (count < weights.size() && kept < how.top_p * all) kept += weights[count++];
+
+  double left = kept * kernels::uniform(how.seed, kernels::Purpose::generation, static_cast<std::uint64_t>(position));
+  for (std::size_t i = 0; i < count; ++i)
+    if ((left -= weights[i]) < 0) return order[i];
+  return order[count - 1];
+}
+
+}  // namespace longhaul::train

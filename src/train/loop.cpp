@@ -1,0 +1,75 @@
+#include "train/loop.h"
+
+#include <algorithm>
+
+namespace longhaul::train {
+namespace {
+
+struct GradNorm {
+  double before_clip = 0, scale = 1;
+};
+
+/// Global norm over all parameters; the gradient is scaled by min(1, c/‖g‖) as it is used (accounting A2).
+GradNorm clip(Executor& executor, double limit) {
+  const double norm = executor.gradient_norm();
+  return {norm, limit > 0 && norm > limit ? limit / norm : 1.0};
+}
+
+UpdateScalars update_scalars(const Run& run, double learning_rate, double clip_scale) {
+  const config::OptimizerTable& o = run.config().optimizer;
+  return {learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay, clip_scale, o.ema_beta, run.state.applied + 1};
+}
+
+ledger::Result result_of(const Run& run, const data::Batch& batch, const LossSum& loss, const GradNorm& norm, double learning_rate,
+                         const Verdict& verdict) {
+  ledger::Result result;
+  result.step = run.state.step;
+  result.tokens = run.state.tokens;
+  result.targets = batch.target_tokens;
+  result.loss = loss.mean();
+  result.grad_norm_before_clip = norm.before_clip;
+  result.grad_norm_after_clip = norm.before_clip * norm.scale;
+  result.learning_rate = learning_rate;
+  result.verdict = verdict.reason;
+  result.alarms = verdict.alarms;
+  result.data = {{"sample", run.state.sample}};
+  return result;
+}
+
+}  // namespace
+
+TrainSummary train(Run& run) {
+  const config::RunConfig& config = run.config();
+  StopReason reason = run.stop_reason();
+  for (; reason == StopReason::none; reason = run.stop_reason()) {
+    StepClock& clock = run.clock;
+    Executor& executor = run.engine.step();
+
+    const data::Batch batch = clock.time("data", [&] { return run.next_batch(); });
+    const LossSum loss = clock.time("program", [&] { return executor.gradients(batch); });
+    clock.split_program(executor);
+    const GradNorm norm = clock.time("clip", [&] { return clip(executor, config.optimizer.clip_norm); });
+
+    const double learning_rate = run.learning_rate();
+    const Observation seen{loss.mean(), norm.before_clip, learning_rate, run.learning_rate()};
+    const Verdict verdict = judge(config.guards, run.state.guards, seen);
+    if (verdict.apply) clock.time("optimizer", [&] { executor.update(update_scalars(run, learning_rate, norm.scale)); });
+    remember(config.guards, run.state.guards, seen, verdict);
+    run.advance(batch, verdict.apply);
+
+    ledger::Record record{result_of(run, batch, loss, norm, learning_rate, verdict), {}};
+    if (run.due(config.validation.every)) {
+      const Evaluation validation = clock.time("validate", [&] { return run.validate(); });
+      record.result.validation_loss = validation.loss;
+      record.result.bits_per_byte = validation.bits_per_byte;
+    }
+    if (run.due(config.guards.state_hash_every)) record.result.state_hash = clock.time("hash", [&] { return run.state_hash(); });
+    record.timing = clock.finish(batch.token_count());
+    run.record(record, verdict);
+
+    if (run.due(config.checkpoint.every)) clock.time("checkpoint", [&] { run.save(); });
+  }
+  return run.finish(reason);
+}
+
+}  // namespace longhaul::train

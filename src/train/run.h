@@ -1,0 +1,95 @@
+// train/run.h — one launch of a run: its directory, data, model, state, store and ledger, opened in the order that loses nothing.
+//
+// Opening checks everything before anything is written: data verified, vocabulary matched, the directory locked, the newest verified
+// checkpoint of the same configuration loaded, the ledger cut back to it. A run that was never saved starts from its seed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "checkpoint/store.h"
+#include "config/resolve.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "files/run_lock.h"
+#include "ledger/ledger.h"
+#include "train/engine.h"
+#include "train/evaluate.h"
+#include "train/state.h"
+#include "train/step_record.h"
+
+namespace longhaul::train {
+
+/// What the person at the console is told.
+struct Console {
+  std::function<void(const std::string&)> say;   ///< a line that stays
+  std::function<void(const std::string&)> live;  ///< the progress line, replaced by the next
+};
+
+enum class StopReason : std::uint8_t { none, finished, signal, guard };
+
+/// How a launch ended.
+struct TrainSummary {
+  std::int64_t steps = 0, tokens = 0, skipped = 0;
+  std::optional<std::int64_t> resumed_from_step;
+  double final_loss = 0;
+  std::optional<Evaluation> validation;
+  std::string state_hash;
+  StopReason stop = StopReason::none;
+};
+
+class Run {
+ public:
+  /// @throws UsageError, DataError, CheckpointError; nothing is changed on disk but the run's own directory
+  Run(const config::ResolvedConfig& resolved, Console console);
+
+  const config::RunConfig& config() const { return config_; }
+  /// Why the loop should end before the next step.
+  StopReason stop_reason() const;
+  double learning_rate() const;
+  data::Batch next_batch();
+  /// Counters after a step.
+  void advance(const data::Batch& batch, bool applied);
+  /// Whether a cadence falls on the step just finished.
+  bool due(const config::Cadence& cadence) const;
+
+  /// Saves the state; a save that fails is reported and training goes on.
+  void save();
+  std::string state_hash();
+  Evaluation validate();
+  /// Appends the record, shows the progress line when due.
+  void record(ledger::Record& record, const Verdict& verdict);
+  TrainSummary finish(StopReason reason);
+
+  Engine engine;
+  TrainState state;
+  StepClock clock;
+  double peak_flops = 0;  ///< measured matmul peak of this launch's order, family and threads; 0: not measured
+  std::string directory() const { return config_.run.directory; }
+  std::optional<std::int64_t> resumed_from_step() const { return resumed_from_step_; }
+
+ private:
+  void restore();
+  void write_resolved(const config::ResolvedConfig& resolved);
+  std::optional<TrainSummary> summary_of_finished_run() const;
+  void show(const ledger::Record& record);
+  std::string progress_line(const ledger::Record& record) const;
+
+  const config::RunConfig config_;
+  Console console_;
+  data::Dataset dataset_;
+  files::RunLock lock_;
+  checkpoint::Store store_;
+  std::optional<ledger::Ledger> ledger_;
+  std::optional<data::Loader> loader_;
+  std::optional<data::Batch> only_batch_;  ///< run.overfit_one_batch
+  std::optional<std::int64_t> resumed_from_step_;
+  std::int64_t saved_step_ = -1;
+  std::int64_t previous_tokens_ = 0;
+  StepClock::Clock::time_point start_ = StepClock::Clock::now(), last_save_ = start_, last_line_ = start_;
+  double last_loss_ = 0;
+};
+
+}  // namespace longhaul::train

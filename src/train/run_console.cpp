@@ -1,0 +1,90 @@
+// The launch as a person follows it: progress line, summary.
+#include <fmt/format.h>
+
+#include "train/run.h"
+#include "units/format.h"
+
+namespace longhaul::train {
+
+std::string Run::progress_line(const ledger::Record& record) const {
+  const double elapsed = std::chrono::duration<double>(StepClock::Clock::now() - start_).count();
+  const std::int64_t first = resumed_from_step_.value_or(0);
+  const double each = elapsed / static_cast<double>(state.step - first);
+  const double left = each * static_cast<double>(config_.run.steps - state.step);
+  std::string line = fmt::format("step {:>{}}/{}  loss {:.4f}  lr {:.2e}  |g| {:.3f}  {:.0f} tok/s", state.step,
+                                 fmt::formatted_size("{}", config_.run.steps), config_.run.steps, record.result.loss,
+                                 record.result.learning_rate, record.result.grad_norm_before_clip, record.timing.tokens_per_second);
+  if (peak_flops > 0) line += fmt::format("  MFU {:.1f} %", 100 * record.timing.mfu);
+  line += fmt::format("  ETA {}", format(Seconds(left)));
+  if (record.result.validation_loss) line += fmt::format("  held-out {:.4f} nats/token", *record.result.validation_loss);
+  if (record.result.bits_per_byte) line += fmt::format(" {:.4f} bits/byte", *record.result.bits_per_byte);
+  return line;
+}
+
+void Run::show(const ledger::Record& record) {
+  const std::string line = progress_line(record);
+  const config::Cadence& every = config_.log.every;
+  const bool stays = every.kind == config::Cadence::Kind::seconds
+                         ? std::chrono::duration<double>(StepClock::Clock::now() - last_line_).count() >= static_cast<double>(every.amount)
+                         : due(every);
+  if (stays || record.result.validation_loss || state.step == config_.run.steps) {
+    last_line_ = StepClock::Clock::now();
+    console_.say(line);
+  } else {
+    console_.live(line);
+  }
+}
+
+TrainSummary Run::finish(StopReason reason) {
+  TrainSummary summary;
+  if (reason == StopReason::finished && saved_step_ == state.step)
+    if (const std::optional<TrainSummary> before = summary_of_finished_run()) return *before;
+  save();
+  summary.steps = state.step;
+  summary.tokens = state.tokens;
+  summary.skipped = state.skipped;
+  summary.resumed_from_step = resumed_from_step_;
+  summary.final_loss = last_loss_;
+  summary.state_hash = state_hash();
+  summary.stop = reason;
+  nlohmann::json fields = {{"steps", summary.steps},
+                           {"tokens", summary.tokens},
+                           {"skipped", summary.skipped},
+                           {"state_hash", summary.state_hash},
+                           {"final_loss", summary.final_loss}};
+  if (reason == StopReason::finished) {
+    summary.validation = validate();
+    fields["validation"] = {{"loss", summary.validation->loss}, {"targets", summary.validation->targets}};
+    if (summary.validation->bits_per_byte) fields["validation"]["bits_per_byte"] = *summary.validation->bits_per_byte;
+  } else if (reason == StopReason::signal) {
+    fields["reason"] = "signal";
+  } else {
+    fields["reason"] = fmt::format("{} updates in a row were skipped (guards.max_skipped_steps)", state.guards.skipped_in_a_row);
+  }
+  ledger_->event(reason == StopReason::finished ? "finish" : "stop", fields);
+  ledger_->sync();
+  return summary;
+}
+
+/// A run that had finished before this launch says again what it said then.
+std::optional<TrainSummary> Run::summary_of_finished_run() const {
+  std::optional<TrainSummary> summary;
+  for (const nlohmann::json& event : ledger::read_events(std::filesystem::path(config_.run.directory) / "ledger" / "events.jsonl")) {
+    if (event.value("event", event.value("kind", "")) != "finish" || event.at("steps") != state.step) continue;
+    summary = TrainSummary{};
+    summary->steps = event.at("steps").get<std::int64_t>();
+    summary->tokens = event.at("tokens").get<std::int64_t>();
+    summary->skipped = event.at("skipped").get<std::int64_t>();
+    summary->resumed_from_step = resumed_from_step_;
+    summary->final_loss = event.at("final_loss").get<double>();
+    summary->state_hash = event.at("state_hash").get<std::string>();
+    summary->stop = StopReason::finished;
+    Evaluation validation{event.at("validation").at("loss").get<double>(), event.at("validation").at("targets").get<std::int64_t>(), {}};
+    if (event.at("validation").contains("bits_per_byte"))
+      validation.bits_per_byte = event.at("validation").at("bits_per_byte").get<double>();
+    summary->validation = validation;
+  }
+  return summary;
+}
+
+}  // namespace longhaul::train

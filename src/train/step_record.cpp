@@ -1,0 +1,47 @@
+#include "train/step_record.h"
+
+namespace longhaul::train {
+namespace {
+
+const char* phase_of(program::Pass pass) {
+  switch (pass) {
+    case program::Pass::forward:
+      return "forward";
+    case program::Pass::recompute:
+      return "recompute";
+    case program::Pass::backward:
+      return "backward";
+    case program::Pass::step:
+      return "reduce";  // leaves zeroed, combined
+  }
+  return "other";
+}
+
+}  // namespace
+
+void StepClock::split_program(const Executor& executor) {
+  double& whole = phases_["program"];
+  const std::vector<program::Operation>& operations = executor.program().operations;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (operations[i].phase != program::Phase::gradients) continue;
+    phases_[phase_of(operations[i].pass)] += executor.seconds()[i];
+    whole -= executor.seconds()[i];
+  }
+  phases_.erase("program");  // what is left of it, the time between operations, belongs to "other"
+}
+
+ledger::Timing StepClock::finish(std::int64_t tokens) {
+  const Clock::time_point now = Clock::now();
+  ledger::Timing timing;
+  timing.time = ledger::utc_now();
+  timing.step_seconds = std::chrono::duration<double>(now - start_).count();
+  double claimed = 0;
+  for (const auto& [phase, seconds] : phases_) claimed += seconds;
+  phases_["other"] = timing.step_seconds - claimed;
+  timing.phase_seconds = std::exchange(phases_, {});
+  timing.tokens_per_second = static_cast<double>(tokens) / timing.step_seconds;
+  start_ = now;
+  return timing;
+}
+
+}  // namespace longhaul::train
