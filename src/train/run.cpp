@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "config/resolve.h"
@@ -175,7 +176,20 @@ void Run::record(ledger::Record& record, const Verdict& verdict) {
                              record.result.grad_norm_before_clip));
   }
   if (!verdict.apply) console_.say(fmt::format("step {}: {}; weights unchanged", state.step, verdict.reason));
+  measure_memory();
   show(record);
+}
+
+/// Accounting G: the process's growth over steps 3 to 10 of a launch without the peak of a save, once.
+void Run::measure_memory() {
+  const std::int64_t step_of_launch = state.step - resumed_from_step_.value_or(0);
+  if (step_of_launch < 3 || step_of_launch > 10) return;
+  memory_growth_ = std::max(memory_growth_, resident_anonymous() - engine.resident_before_arena());
+  if (step_of_launch < 10) return;
+  ledger_->event("memory", {{"step", state.step},
+                            {"growth_bytes", memory_growth_.value},
+                            {"arena_bytes", engine.arena().size().value},
+                            {"arena_high_water_bytes", engine.arena().high_water().value}});
 }
 
 }  // namespace longhaul::train

@@ -74,6 +74,7 @@ class Run {
   void restore();
   void write_resolved(const config::ResolvedConfig& resolved);
   std::optional<TrainSummary> summary_of_finished_run() const;
+  void measure_memory();
   void show(const ledger::Record& record);
   std::string progress_line(const ledger::Record& record) const;
 
@@ -90,6 +91,7 @@ class Run {
   std::int64_t previous_tokens_ = 0;
   StepClock::Clock::time_point start_ = StepClock::Clock::now(), last_save_ = start_, last_line_ = start_;
   double last_loss_ = 0;
+  Bytes memory_growth_;
 };
 
 }  // namespace longhaul::train

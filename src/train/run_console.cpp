@@ -70,7 +70,7 @@ TrainSummary Run::finish(StopReason reason) {
 std::optional<TrainSummary> Run::summary_of_finished_run() const {
   std::optional<TrainSummary> summary;
   for (const nlohmann::json& event : ledger::read_events(std::filesystem::path(config_.run.directory) / "ledger" / "events.jsonl")) {
-    if (event.value("event", event.value("kind", "")) != "finish" || event.at("steps") != state.step) continue;
+    if (event.value("kind", "") != "finish" || event.at("steps") != state.step) continue;
     summary = TrainSummary{};
     summary->steps = event.at("steps").get<std::int64_t>();
     summary->tokens = event.at("tokens").get<std::int64_t>();

@@ -1,0 +1,183 @@
+#include "report/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "files/read.h"
+#include "ledger/ledger.h"
+#include "report/page.h"
+#include "report/plot.h"
+#include "units/error.h"
+#include "units/format.h"
+
+namespace longhaul::report {
+namespace {
+
+using Records = std::vector<ledger::Record>;
+
+double seconds_of(const ledger::Record& record, const std::string& phase) {
+  const auto found = record.timing.phase_seconds.find(phase);
+  return found == record.timing.phase_seconds.end() ? 0 : found->second;
+}
+
+template <typename Value>
+Series over_steps(const std::string& name, const Records& records, Value value) {
+  Series series{name, {}, {}};
+  for (const ledger::Record& record : records) {
+    series.x.push_back(static_cast<double>(record.result.step));
+    series.y.push_back(value(record));
+  }
+  return series;
+}
+
+std::string loss_plot(const Records& records) {
+  Series validation{"held-out", {}, {}, true};
+  for (const ledger::Record& record : records)
+    if (record.result.validation_loss) {
+      validation.x.push_back(static_cast<double>(record.result.step));
+      validation.y.push_back(*record.result.validation_loss);
+    }
+  std::vector<Series> series = {over_steps("training", records, [](const ledger::Record& r) { return r.result.loss; })};
+  if (!validation.x.empty()) series.push_back(validation);
+  return to_svg(Plot{"Loss", "step", "nats per token", series});
+}
+
+std::string phase_plot(const Records& records) {
+  std::set<std::string> phases;
+  for (const ledger::Record& record : records)
+    for (const auto& [phase, seconds] : record.timing.phase_seconds) phases.insert(phase);
+  Plot plot{"Time per phase", "step", "seconds per step", {}};
+  plot.stacked = true;
+  for (const std::string& phase : phases)
+    plot.series.push_back(over_steps(phase, records, [&](const ledger::Record& r) { return seconds_of(r, phase); }));
+  return to_svg(plot);
+}
+
+std::string plots(const Records& records) {
+  std::string out = loss_plot(records);
+  out += to_svg(Plot{"Learning rate",
+                     "step",
+                     "learning rate",
+                     {over_steps("learning rate", records, [](const ledger::Record& r) { return r.result.learning_rate; })},
+                     false,
+                     true});
+  Plot norms{"Gradient norm", "step", "global L2 norm", {}};
+  norms.series = {over_steps("before clip", records, [](const ledger::Record& r) { return r.result.grad_norm_before_clip; }),
+                  over_steps("after clip", records, [](const ledger::Record& r) { return r.result.grad_norm_after_clip; })};
+  norms.log_y = true;
+  out += to_svg(norms);
+  out += phase_plot(records);
+  out += to_svg(Plot{"Speed",
+                     "step",
+                     "tokens per second",
+                     {over_steps("tokens/s", records, [](const ledger::Record& r) { return r.timing.tokens_per_second; })},
+                     false,
+                     true});
+  return out;
+}
+
+/// The memory measurement of the last launch that ran long enough (accounting G); null without one.
+nlohmann::json measured_memory(const std::vector<nlohmann::json>& events) {
+  for (auto event = events.rbegin(); event != events.rend(); ++event)
+    if (event->value("kind", "") == "memory") return *event;
+  return nullptr;
+}
+
+std::string memory_bars(const nlohmann::json& plan, const nlohmann::json& measured) {
+  constexpr double kGB = 1e9;
+  const double absent = std::numeric_limits<double>::quiet_NaN();
+  Bars bars{"Memory of one rank", "GB", {"planned", "measured"}, {}};
+  const nlohmann::json& memory = plan.at("memory");
+  const auto measured_gb = [&](const char* key) { return measured.is_null() ? absent : measured.at(key).get<double>() / kGB; };
+  bars.rows.push_back({"peak per rank", {memory.at("peak_bytes_per_rank").get<double>() / kGB, measured_gb("growth_bytes")}});
+  bars.rows.push_back({"arena (high-water mark)", {memory.at("arena_bytes").get<double>() / kGB, measured_gb("arena_high_water_bytes")}});
+  for (const auto& [name, bytes] : memory.at("lines_at_peak").items())
+    if (bytes.get<double>() > 0) bars.rows.push_back({name.substr(0, name.rfind("_bytes")), {bytes.get<double>() / kGB, absent}});
+  return to_svg(bars);
+}
+
+double median_of(const Records& records, double (*value)(const ledger::Record&)) {
+  std::vector<double> values;
+  for (const ledger::Record& record : records) values.push_back(value(record));
+  std::nth_element(values.begin(), values.begin() + std::ssize(values) / 2, values.end());
+  return values[values.size() / 2];
+}
+
+/// Seconds of a step without what the plan leaves out: validation, hashes and saves.
+double bare_step_seconds(const ledger::Record& record) {
+  return record.timing.step_seconds - seconds_of(record, "validate") - seconds_of(record, "hash") - seconds_of(record, "checkpoint");
+}
+
+std::string comparison(const nlohmann::json& plan, const Records& records, const nlohmann::json& memory) {
+  std::vector<std::vector<std::string>> rows;
+  const auto ratio = [](double measured, double planned) { return fmt::format("{:+.1f} %", 100 * (measured / planned - 1)); };
+  const double step = median_of(records, bare_step_seconds), planned_step = plan.at("step").at("seconds").get<double>();
+  rows.push_back(
+      {"step (median, without validation and saves)", format(Seconds(planned_step)), format(Seconds(step)), ratio(step, planned_step)});
+  const double tokens = plan.at("tokens").at("per_step").get<double>();
+  rows.push_back(
+      {"tokens per second", format_token_rate(tokens / planned_step), format_token_rate(tokens / step), ratio(planned_step, step)});
+  const double work = plan.at("flops").at("per_step").get<double>(), peak = plan.at("step").at("peak_flops").get<double>();
+  rows.push_back({"MFU (6·N_matmul + 12·L·heads·head_dim·s, of the register-only peak)",
+                  fmt::format("{:.1f} %", 100 * work / planned_step / peak), fmt::format("{:.1f} %", 100 * work / step / peak),
+                  ratio(planned_step, step)});
+  if (!memory.is_null()) {
+    const nlohmann::json& planned = plan.at("memory");
+    const auto line = [&](const char* what, const char* plan_key, const char* key) {
+      rows.push_back({what, format(Bytes(planned.at(plan_key).get<std::int64_t>())), format(Bytes(memory.at(key).get<std::int64_t>())),
+                      ratio(memory.at(key).get<double>(), planned.at(plan_key).get<double>())});
+    };
+    line("arena (high-water mark)", "arena_bytes", "arena_high_water_bytes");
+    line("memory growth of the process", "peak_bytes_per_rank", "growth_bytes");
+  }
+  return table({"", "planned", "measured", "difference"}, rows);
+}
+
+std::string event_table(const std::vector<nlohmann::json>& events) {
+  std::vector<std::vector<std::string>> rows;
+  for (const nlohmann::json& event : events) {
+    nlohmann::json rest = event;
+    for (const char* key : {"kind", "time", "launch"}) rest.erase(key);
+    rows.push_back({event.value("time", ""), std::to_string(event.value("launch", 0)), event.value("kind", ""), rest.dump()});
+  }
+  return table({"time (UTC)", "launch", "event", ""}, rows);
+}
+
+std::string summary(const Records& records) {
+  const ledger::Result& last = records.back().result;
+  std::string out = fmt::format("<p>Step {}, {}; training loss {:.4f} nats/token", last.step, format(Tokens(last.tokens)), last.loss);
+  for (auto record = records.rbegin(); record != records.rend(); ++record)
+    if (record->result.validation_loss) {
+      out += fmt::format("; held-out {:.4f} nats/token at step {}", *record->result.validation_loss, record->result.step);
+      if (record->result.bits_per_byte) out += fmt::format(", <b>{:.4f} bits/byte</b>", *record->result.bits_per_byte);
+      break;
+    }
+  return out + ".</p>";
+}
+
+}  // namespace
+
+std::string html(const std::filesystem::path& run_directory) {
+  const std::filesystem::path ledger = run_directory / "ledger";
+  const Records records = ledger::read_metrics(ledger / "metrics.jsonl");
+  if (records.empty())
+    throw DataError(fmt::format("{} has no steps yet: `longhaul train` writes them", (ledger / "metrics.jsonl").string()));
+  const std::vector<nlohmann::json> events = ledger::read_events(ledger / "events.jsonl");
+  const nlohmann::json plan = files::parse_json(files::read_file(run_directory / "plan.json"), "plan.json");
+  const nlohmann::json memory = measured_memory(events);
+
+  std::string body = summary(records);
+  body += "<h2>Plan and measurement</h2>" + comparison(plan, records, memory);
+  body += fmt::format("<p class='note'>Planned time is an estimate from rates {}.</p>",
+                      escaped(plan.at("step").at("rates").get<std::string>()));
+  body += plots(records) + memory_bars(plan, memory);
+  body += "<h2>Events</h2>" + event_table(events);
+  body += "<h2>Run file</h2><pre>" + escaped(files::read_file(run_directory / "run.toml")) + "</pre>";
+  return page(std::filesystem::absolute(run_directory).lexically_normal().filename().string(), body);
+}
+
+}  // namespace longhaul::report
