@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "data/files.h"
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -95,9 +95,9 @@ TokenStream open_split(const fs::path& directory, const Manifest& manifest, cons
     shards.push_back(Shard::map(file, verify == Verify::full ? ShardCheck::contents : ShardCheck::structure));
     check_record(shards.back()->view(), record, manifest, file.string());
     if (verify == Verify::structure) continue;
-    Sha256 hash;
+    files::Sha256 hash;
     hash.update(shards.back()->bytes());
-    const std::string digest = hash.finish();
+    const std::string digest = hash.finish_hex();
     if (digest != record.sha256)
       throw DataError(fmt::format("{}: SHA-256 {} but dataset.json promises {}; prepare the dataset again or restore the file from a copy",
                                   file.string(), digest, record.sha256));
@@ -108,7 +108,8 @@ TokenStream open_split(const fs::path& directory, const Manifest& manifest, cons
 void check_files(const fs::path& directory, const Manifest& manifest) {
   for (const FileRecord& record : manifest.files) {
     const fs::path file = directory / record.path;
-    const std::string digest = sha256_file(file);
+    if (!fs::is_regular_file(file)) throw DataError(fmt::format("{}: the file is missing; prepare the dataset again", file.string()));
+    const std::string digest = files::digest_file(file).sha256;
     if (digest != record.sha256)
       throw DataError(fmt::format("{}: SHA-256 {} but dataset.json promises {}; prepare the dataset again or restore the file from a copy",
                                   file.string(), digest, record.sha256));

@@ -60,58 +60,58 @@ PartialDirectory::~PartialDirectory() {
 }
 
 void PartialDirectory::commit() {
+  const files::Disk disk;
   for (const auto& entry : fs::recursive_directory_iterator(partial_))
-    if (entry.is_directory()) sync_directory(entry.path());
-  sync_directory(partial_);
+    if (entry.is_directory()) disk.sync_directory(entry.path());
+  disk.sync_directory(partial_);
   if (::rename(partial_.c_str(), target_.c_str()) != 0)
     throw Error(fmt::format("{}: cannot give the finished dataset its name: {}; remove what is there or choose another --out",
                             target_.string(), std::strerror(errno)));
   committed_ = true;
   const fs::path parent = target_.parent_path();
-  sync_directory(parent.empty() ? fs::path(".") : parent);
+  disk.sync_directory(parent.empty() ? fs::path(".") : parent);
 }
 
 SplitWriter::SplitWriter(const fs::path& directory, std::string name, const Tokenizer& tokenizer, std::int64_t shard_tokens,
                          bool write_text)
     : directory_(directory), name_(std::move(name)), tokenizer_(tokenizer), shard_tokens_(shard_tokens) {
   fs::create_directory(directory_ / name_);
-  if (write_text) text_ = std::make_unique<OutputFile>(directory_ / (name_ + ".txt"));
+  if (write_text) text_.emplace(files::Disk(), directory_ / (name_ + ".txt"));
 }
 
 void SplitWriter::add(std::string_view text, std::span<const std::int32_t> ids, std::uint32_t source) {
-  if (!shard_) {
-    ShardRecord& record = records_.emplace_back();
-    record.path = fmt::format("{}/shard-{:05}.tokens", name_, records_.size() - 1);
-    shard_ = std::make_unique<ShardWriter>(directory_ / record.path, static_cast<std::uint32_t>(tokenizer_.vocab_size()),
-                                           static_cast<std::uint32_t>(tokenizer_.endoftext()), tokenizer_.fingerprint());
-  }
+  if (!shard_)
+    shard_.emplace(static_cast<std::uint32_t>(tokenizer_.vocab_size()), static_cast<std::uint32_t>(tokenizer_.endoftext()),
+                   tokenizer_.fingerprint());
   shard_->add(ids, static_cast<std::uint32_t>(text.size()), source);
   if (text_) text_->write(text);
-  if (shard_->tokens() >= shard_tokens_) close_shard();
+  if (static_cast<std::int64_t>(shard_->header().token_count) >= shard_tokens_) close_shard();
 }
 
 void SplitWriter::close_shard() {
-  const ShardHeader header = shard_->finish();
+  ShardHeader header;
+  const std::vector<std::byte> bytes = shard_->finish(header);
   shard_.reset();
-  ShardRecord& record = records_.back();
-  const FileRecord file = describe_file(directory_, record.path);
-  record.counts = {static_cast<std::int64_t>(header.document_count), static_cast<std::int64_t>(header.text_bytes),
-                   static_cast<std::int64_t>(header.token_count)};
-  record.file_bytes = file.bytes;
-  record.sha256 = file.sha256;
+  const FileRecord file = write_file(directory_, fmt::format("{}/shard-{:05}.tokens", name_, records_.size()),
+                                     {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const Counts counts{static_cast<std::int64_t>(header.document_count), static_cast<std::int64_t>(header.text_bytes),
+                      static_cast<std::int64_t>(header.token_count)};
+  records_.push_back({file.path, counts, file.bytes, file.sha256});
 }
 
 void SplitWriter::finish(std::vector<ShardRecord>& shards, std::vector<FileRecord>& files) {
   if (shard_) close_shard();
   shards = records_;
   if (!text_) return;
-  text_->finish();
-  files.push_back(describe_file(directory_, name_ + ".txt"));
+  const files::FileDigest digest = text_->finish();
+  files.push_back({name_ + ".txt", static_cast<std::int64_t>(digest.bytes), digest.sha256});
 }
 
-FileRecord describe_file(const fs::path& directory, const std::string& path) {
-  const fs::path file = directory / path;
-  return {path, static_cast<std::int64_t>(fs::file_size(file)), sha256_file(file)};
+FileRecord write_file(const fs::path& directory, const std::string& path, std::string_view contents) {
+  files::FileWriter file(files::Disk(), directory / path);
+  file.write(contents);
+  const files::FileDigest digest = file.finish();
+  return {path, static_cast<std::int64_t>(digest.bytes), digest.sha256};
 }
 
 }  // namespace longhaul::data

@@ -6,16 +6,16 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "data/files.h"
 #include "data/manifest.h"
 #include "data/shard.h"
 #include "data/tokenizer.h"
+#include "files/disk.h"
 
 namespace longhaul::data {
 
@@ -53,12 +53,12 @@ class SplitWriter {
   std::string name_;
   const Tokenizer& tokenizer_;
   std::int64_t shard_tokens_;
-  std::unique_ptr<ShardWriter> shard_;
-  std::unique_ptr<OutputFile> text_;
+  std::optional<ShardBuilder> shard_;
+  std::optional<files::FileWriter> text_;
   std::vector<ShardRecord> records_;
 };
 
-/// Size and hash of a finished file of the dataset.
-FileRecord describe_file(const std::filesystem::path& directory, const std::string& path);
+/// Writes and syncs one file of the dataset.
+FileRecord write_file(const std::filesystem::path& directory, const std::string& path, std::string_view contents);
 
 }  // namespace longhaul::data

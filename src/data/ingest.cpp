@@ -10,10 +10,11 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <utility>
 
-#include "data/files.h"
 #include "data/utf8.h"
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -91,7 +92,7 @@ class LineFile {
   std::int64_t number() const { return number_; }
   std::int64_t offset() const { return offset_; }
   std::int64_t bytes_read() const { return bytes_; }
-  std::string digest() { return hash_.finish(); }
+  std::string digest() { return hash_.finish_hex(); }
 
  private:
   static constexpr std::size_t kPiece = std::size_t{1} << 20;
@@ -117,7 +118,7 @@ class LineFile {
     do n = ::read(descriptor_, buffer_.data() + filled_, kPiece);
     while (n < 0 && errno == EINTR);
     if (n < 0) throw DataError(fmt::format("{}: cannot read the file: {}", path_.string(), std::strerror(errno)));
-    hash_.update(std::string_view(buffer_).substr(filled_, static_cast<std::size_t>(n)));
+    hash_.update(std::as_bytes(std::span(buffer_)).subspan(filled_, static_cast<std::size_t>(n)));
     filled_ += static_cast<std::size_t>(n);
     bytes_ += n;
     ended_ = n == 0;
@@ -129,7 +130,7 @@ class LineFile {
   std::size_t begin_ = 0, searched_ = 0, filled_ = 0;  // of the line, of the search for its end, of what was read
   std::int64_t discarded_ = 0, offset_ = 0, number_ = 0, bytes_ = 0;
   bool ended_ = false;
-  Sha256 hash_;
+  files::Sha256 hash_;
 };
 
 }  // namespace
@@ -175,9 +176,13 @@ class DocumentReader::Impl {
   bool next_text(const InputFile& file, Document& document) {
     if (opened_) return false;
     opened_ = true;
-    text_ = read_file(file.path, kMaxTextFileBytes);
+    try {
+      text_ = files::read_file(file.path, kMaxTextFileBytes);
+    } catch (const Error& error) {
+      throw DataError(error.what());
+    }
     summary_.bytes = static_cast<std::int64_t>(text_.size());
-    summary_.sha256 = sha256(text_);
+    summary_.sha256 = files::sha256_hex(text_);
     require_utf8(text_, [&](std::size_t offset) { return fmt::format("{}: byte offset {}", file.path.string(), offset); });
     return take(text_, document);
   }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "data/files.h"
 #include "data/test_directory.h"
+#include "files/read.h"
 
 namespace longhaul::data {
 namespace {
@@ -51,8 +51,8 @@ TEST(Ingest, NamesFilesRelativeToTheirSourceAndHashesThem) {
   while (reader.next(document)) ++count;
   EXPECT_EQ(count, 2);
   ASSERT_EQ(reader.summaries().size(), 3u);
-  EXPECT_EQ(reader.summaries()[0].sha256, sha256("one"));
-  EXPECT_EQ(reader.summaries()[1].sha256, sha256_file(directory / "d/sub/b.jsonl"));
+  EXPECT_EQ(reader.summaries()[0].sha256, files::sha256_hex("one"));
+  EXPECT_EQ(reader.summaries()[1].sha256, files::digest_file(directory / "d/sub/b.jsonl").sha256);
   EXPECT_EQ(reader.summaries()[1].empty_documents, 1);
   EXPECT_EQ(reader.summaries()[2].empty_documents, 1);
   EXPECT_EQ(reader.bytes_read(), 3 + 15 + 12);

@@ -4,37 +4,26 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/files.h"
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::data {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;                 // read
+using OrderedJson = nlohmann::ordered_json;  // written
 
 constexpr const char* kFormat = "longhaul-dataset";
-/// Limits for any JSON that is read (design, "Errors"): they bound the parser's stack and memory.
-constexpr std::int64_t kMaxManifestBytes = std::int64_t{16} << 20;
-constexpr int kMaxDepth = 64;
 constexpr const char* kFix = "prepare the dataset again (longhaul data prepare)";
 
-/// Refused before parsing: the parser recurses once a level when it destroys values.
-void check_depth(const std::string& text, const std::string& file) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kMaxDepth) throw DataError(fmt::format("{}: nested deeper than {} levels at byte {}", file, kMaxDepth, i));
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
+/// @throws DataError instead of the general Error: the file is damaged
+template <class Read>
+auto damaged_if_unreadable(const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw DataError(fmt::format("{}; {}", error.what(), kFix));
   }
 }
 
@@ -98,10 +87,10 @@ class Reader {
   std::string where_;
 };
 
-Json to_json(const Counts& counts) { return {{"documents", counts.documents}, {"bytes", counts.bytes}, {"tokens", counts.tokens}}; }
+OrderedJson to_json(const Counts& counts) { return {{"documents", counts.documents}, {"bytes", counts.bytes}, {"tokens", counts.tokens}}; }
 Counts read_counts(const Reader& in) { return {in.count("documents"), in.count("bytes"), in.count("tokens")}; }
 
-Json to_json(const ShardRecord& shard) {
+OrderedJson to_json(const ShardRecord& shard) {
   return {{"path", shard.path}, {"counts", to_json(shard.counts)}, {"file_bytes", shard.file_bytes}, {"sha256", shard.sha256}};
 }
 ShardRecord read_shard(const Reader& in) {
@@ -110,7 +99,7 @@ ShardRecord read_shard(const Reader& in) {
 
 /// SourceFile and FileRecord have the same fields.
 template <class File>
-Json file_to_json(const File& file) {
+OrderedJson file_to_json(const File& file) {
   return {{"path", file.path}, {"bytes", file.bytes}, {"sha256", file.sha256}};
 }
 template <class File>
@@ -119,13 +108,13 @@ File read_file_record(const Reader& in) {
 }
 
 template <class T, class Convert>
-Json list_to_json(const std::vector<T>& items, const Convert& convert) {
-  Json list = Json::array();
+OrderedJson list_to_json(const std::vector<T>& items, const Convert& convert) {
+  OrderedJson list = OrderedJson::array();
   for (const T& item : items) list.push_back(convert(item));
   return list;
 }
 
-Json to_json(const SourceRecord& source) {
+OrderedJson to_json(const SourceRecord& source) {
   return {{"name", source.name},
           {"path", source.path},
           {"train", to_json(source.train)},
@@ -144,7 +133,7 @@ SourceRecord read_source(const Reader& in) {
           in.list<SourceFile>("files", read_file_record<SourceFile>)};
 }
 
-Json split_to_json(const Counts& counts, const std::vector<ShardRecord>& shards) {
+OrderedJson split_to_json(const Counts& counts, const std::vector<ShardRecord>& shards) {
   return {{"counts", to_json(counts)}, {"shards", list_to_json(shards, [](const ShardRecord& shard) { return to_json(shard); })}};
 }
 
@@ -171,31 +160,29 @@ double Manifest::bytes_per_token() const {
 }
 
 std::string Manifest::to_json() const {
-  const Json json = {{"format", kFormat},
-                     {"version", kVersion},
-                     {"longhaul_version", longhaul_version},
-                     {"recipe_hash", recipe_hash},
-                     {"content_hash", content_hash},
-                     {"split", {{"salt", salt}, {"heldout_fraction", heldout_fraction}, {"hash", "xxh3-64"}}},
-                     {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}}},
-                     {"tokenizer",
-                      {{"file", tokenizer_file},
-                       {"origin", tokenizer_origin},
-                       {"vocab_size", vocab_size},
-                       {"endoftext", endoftext},
-                       {"fingerprint", tokenizer_fingerprint}}},
-                     {"sources", list_to_json(sources, [](const SourceRecord& source) { return data::to_json(source); })},
-                     {"train", split_to_json(train, train_shards)},
-                     {"heldout", split_to_json(heldout, heldout_shards)},
-                     {"files", list_to_json(files, file_to_json<FileRecord>)}};
+  const OrderedJson json = {{"format", kFormat},
+                            {"version", kVersion},
+                            {"longhaul_version", longhaul_version},
+                            {"recipe_hash", recipe_hash},
+                            {"content_hash", content_hash},
+                            {"split", {{"salt", salt}, {"heldout_fraction", heldout_fraction}, {"hash", "xxh3-64"}}},
+                            {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}}},
+                            {"tokenizer",
+                             {{"file", tokenizer_file},
+                              {"origin", tokenizer_origin},
+                              {"vocab_size", vocab_size},
+                              {"endoftext", endoftext},
+                              {"fingerprint", tokenizer_fingerprint}}},
+                            {"sources", list_to_json(sources, [](const SourceRecord& source) { return data::to_json(source); })},
+                            {"train", split_to_json(train, train_shards)},
+                            {"heldout", split_to_json(heldout, heldout_shards)},
+                            {"files", list_to_json(files, file_to_json<FileRecord>)}};
   // Names of files need not be UTF-8; everything else is.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 Manifest Manifest::from_json(const std::string& text, const std::string& file_name) {
-  check_depth(text, file_name);
-  const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) throw DataError(fmt::format("{}: not a JSON document (truncated?); {}", file_name, kFix));
+  const Json json = damaged_if_unreadable([&] { return files::parse_json(text, file_name); });
   const Reader in(json, file_name);
   if (in.text("format") != kFormat) in.wrong("format", fmt::format("\"{}\"", kFormat));
   if (in.count("version") != kVersion) in.wrong("version", fmt::format("{}, the one this program reads", kVersion));
@@ -226,7 +213,7 @@ Manifest Manifest::read(const std::filesystem::path& dataset_directory) {
   if (!std::filesystem::exists(file))
     throw DataError(fmt::format("{}: no prepared dataset there (dataset.json is missing); make one with longhaul data prepare --out {}",
                                 dataset_directory.string(), dataset_directory.string()));
-  return from_json(read_file(file, kMaxManifestBytes), file.string());
+  return from_json(damaged_if_unreadable([&] { return files::read_file(file); }), file.string());
 }
 
 }  // namespace longhaul::data

@@ -13,8 +13,8 @@
 #include "data/bpe_train.h"
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
-#include "data/files.h"
 #include "data/tokenizer.h"
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -51,8 +51,8 @@ void check_options(const PrepareOptions& options) {
 /// What the result depends on; the paths of sources are not among it, so a moved corpus is recognised.
 std::string recipe_hash(const PrepareOptions& options, const std::string& tokenizer, const std::vector<InputFile>& files,
                         const std::vector<std::string>& digests) {
-  Sha256 hash;
-  const auto add = [&](const std::string& field) { hash.update(fmt::format("{}:{};", field.size(), field)); };
+  std::string fields;
+  const auto add = [&](const std::string& field) { fields += fmt::format("{}:{};", field.size(), field); };
   add(fmt::format("recipe {}", kRecipeVersion));
   add(tokenizer);
   add(options.salt);
@@ -66,7 +66,7 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
     add(files[i].name);
     add(digests[i]);
   }
-  return hash.finish();
+  return files::sha256_hex(fields);
 }
 
 std::string tokenizer_recipe(const PrepareOptions& options, const std::optional<Tokenizer>& loaded) {
@@ -85,7 +85,7 @@ std::optional<Manifest> find_finished(const PrepareOptions& options, const std::
   std::int64_t done = 0, total = 0;
   for (const InputFile& file : files) total += file.bytes;
   for (const InputFile& file : files) {
-    digests.push_back(sha256_file(file.path));
+    digests.push_back(files::digest_file(file.path).sha256);
     if (progress) progress({"verifying", done += file.bytes, total});
   }
   if (manifest.recipe_hash != recipe_hash(options, tokenizer, files, digests))
@@ -94,6 +94,19 @@ std::optional<Manifest> find_finished(const PrepareOptions& options, const std::
                     "{}); remove it to make it anew, or choose another --out",
                     options.directory.string(), manifest.salt, manifest.heldout_fraction, manifest.tokenizer_origin, manifest.vocab_size));
   return Dataset::open(options.directory).manifest();
+}
+
+DataError empty_corpus(const PrepareOptions& options) {
+  std::string paths;
+  for (const Source& source : options.sources) paths += (paths.empty() ? "" : ", ") + source.path.string();
+  return DataError(fmt::format("the corpus is empty: no document with text in {}", paths));
+}
+
+DataError all_held_out(const PrepareOptions& options, std::int64_t documents) {
+  return DataError(
+      fmt::format("all {} documents are held out, none is left for training; lower --heldout-fraction {}, change --salt, or give "
+                  "more documents (a .txt file is one, a .jsonl line is one)",
+                  documents, options.heldout_fraction));
 }
 
 /// The first pass: training documents only, so that nothing of the held-out text reaches the vocabulary.
@@ -132,12 +145,8 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const std::vector<Inpu
     return tokenizer;
   } catch (const DataError&) {
     if (error) std::rethrow_exception(error);
-    if (documents > 0)
-      throw DataError(
-          fmt::format("all {} documents are held out, none is left for training; lower --heldout-fraction {}, "
-                      "change --salt, or split long files into documents",
-                      documents, options.heldout_fraction));
-    throw DataError("the corpus is empty: no source holds a document with text");
+    if (documents > 0) throw all_held_out(options, documents);
+    throw empty_corpus(options);
   }
 }
 
@@ -238,7 +247,7 @@ std::string content_hash(const Manifest& manifest) {
   std::string text = "tokenizer " + manifest.tokenizer_fingerprint;
   for (const ShardRecord& shard : manifest.train_shards) text += "\ntrain " + shard.sha256;
   for (const ShardRecord& shard : manifest.heldout_shards) text += "\nheldout " + shard.sha256;
-  return sha256(text);
+  return files::sha256_hex(text);
 }
 
 Manifest describe(const PrepareOptions& options, const Tokenizer& tokenizer) {
@@ -277,17 +286,11 @@ PrepareResult prepare_dataset(const PrepareOptions& options, const std::function
   Manifest manifest = describe(options, *tokenizer);
   const std::vector<std::string> digests = EncodePass(options, *tokenizer, directory.path(), manifest).run(files, total, progress);
   if (manifest.train.documents == 0)
-    throw DataError(manifest.heldout.documents == 0 ? std::string("the corpus is empty: no source holds a document with text")
-                                                    : "all documents are held out, none is left for training; lower --heldout-fraction");
-  OutputFile vocabulary_file(directory.path() / manifest.tokenizer_file);
-  vocabulary_file.write(tokenizer->to_json());
-  vocabulary_file.finish();
-  manifest.files.push_back(describe_file(directory.path(), manifest.tokenizer_file));
+    throw manifest.heldout.documents == 0 ? empty_corpus(options) : all_held_out(options, manifest.heldout.documents);
+  manifest.files.push_back(write_file(directory.path(), manifest.tokenizer_file, tokenizer->to_json()));
   manifest.recipe_hash = recipe_hash(options, vocabulary, files, digests);
   manifest.content_hash = content_hash(manifest);
-  OutputFile manifest_file(directory.path() / "dataset.json");
-  manifest_file.write(manifest.to_json());
-  manifest_file.finish();
+  write_file(directory.path(), "dataset.json", manifest.to_json());
   directory.commit();
   return {std::move(manifest), false};
 }

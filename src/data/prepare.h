@@ -27,7 +27,7 @@ struct PrepareOptions {
   IngestOptions ingest;
   bool write_train_text = false;  ///< train.txt beside heldout.txt, for the primed compressor
   int threads = 1;
-  std::int64_t shard_tokens = std::int64_t{1} << 27;  ///< a shard is closed when it reaches this (256 MiB of u16)
+  std::int64_t shard_tokens = std::int64_t{1} << 26;  ///< a shard is closed when it reaches this (128 MiB of u16; it is built in memory)
 };
 
 struct PrepareProgress {

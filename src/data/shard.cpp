@@ -1,16 +1,11 @@
 #include "data/shard.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <array>
 #include <bit>
 #include <cassert>
-#include <cerrno>
 #include <cstring>
 
 #include "units/error.h"
@@ -154,23 +149,14 @@ ShardView parse_shard(std::span<const std::byte> bytes, const std::string& name,
 }
 
 std::shared_ptr<const Shard> Shard::map(const std::filesystem::path& file, ShardCheck check) {
-  const std::string name = file.string();
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) damaged(name, fmt::format("cannot open the token shard: {}", std::strerror(errno)));
-  struct stat status {};
-  const bool known = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-  const auto size = known ? static_cast<std::size_t>(status.st_size) : 0;
   std::shared_ptr<Shard> shard(new Shard);
-  if (size >= ShardHeader::kBytes) {
-    void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (mapping != MAP_FAILED) {
-      shard->mapping_ = mapping;
-      shard->bytes_ = {static_cast<const std::byte*>(mapping), size};
-    }
+  try {
+    shard->mapping_.emplace(file);
+  } catch (const files::FileError& error) {
+    throw DataError(fmt::format("{}; {}", error.what(), kFix));
   }
-  ::close(descriptor);
-  if (shard->mapping_ == nullptr && size >= ShardHeader::kBytes) damaged(name, "cannot map the token shard into memory");
-  shard->view_ = parse_shard(shard->bytes_, name, check);
+  shard->bytes_ = shard->mapping_->bytes();
+  shard->view_ = parse_shard(shard->bytes_, file.string(), check);
   return shard;
 }
 
@@ -204,54 +190,33 @@ std::shared_ptr<const Shard> Shard::from_ids(std::span<const std::int32_t> ids, 
   return shard;
 }
 
-Shard::~Shard() {
-  if (mapping_ != nullptr) ::munmap(mapping_, bytes_.size());
-}
-
-struct ShardWriter::Hash {
-  XXH3_state_t* state = XXH3_createState();
-  Hash() { XXH3_64bits_reset(state); }
-  ~Hash() { XXH3_freeState(state); }
-};
-
-ShardWriter::ShardWriter(const std::filesystem::path& file, std::uint32_t vocab_size, std::uint32_t endoftext,
-                         const std::string& tokenizer_fingerprint)
-    : file_(file), hash_(std::make_unique<Hash>()) {
+ShardBuilder::ShardBuilder(std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint) {
   header_.token_bytes = vocab_size <= 65536 ? 2 : 4;
   header_.vocab_size = vocab_size;
   header_.endoftext = endoftext;
   header_.tokenizer_hash = longhaul::data::tokenizer_hash(tokenizer_fingerprint);
-  file_.write(std::array<std::byte, ShardHeader::kBytes>{});  // its place; without the magic number the file is no shard yet
+  bytes_.resize(ShardHeader::kBytes);  // its place
 }
 
-ShardWriter::~ShardWriter() = default;
-
-void ShardWriter::write(std::span<const std::byte> bytes) {
-  XXH3_64bits_update(hash_->state, bytes.data(), bytes.size());
-  file_.write(bytes);
-}
-
-void ShardWriter::add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source) {
+void ShardBuilder::add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source) {
   index_.push_back({header_.token_count, text_bytes, source});
-  encoded_.clear();
   const auto append = [&](std::int32_t id) {
     assert(id >= 0 && static_cast<std::uint32_t>(id) < header_.vocab_size);
     const auto* bytes = reinterpret_cast<const std::byte*>(&id);  // little-endian: the low bytes come first
-    encoded_.insert(encoded_.end(), bytes, bytes + header_.token_bytes);
+    bytes_.insert(bytes_.end(), bytes, bytes + header_.token_bytes);
   };
   append(static_cast<std::int32_t>(header_.endoftext));
   for (const std::int32_t id : ids) append(id);
-  write(encoded_);
   header_.token_count += ids.size() + 1;
   header_.text_bytes += text_bytes;
 }
 
-ShardHeader ShardWriter::finish() {
+std::vector<std::byte> ShardBuilder::finish(ShardHeader& header) {
   header_.document_count = index_.size();
-  const std::array<std::byte, 8> zeros{};
-  write(std::span(zeros).first(padded_token_bytes(header_) - header_.token_count * header_.token_bytes));
-  write(std::as_bytes(std::span(index_)));
-  header_.body_hash = XXH3_64bits_digest(hash_->state);
+  bytes_.resize(ShardHeader::kBytes + padded_token_bytes(header_));
+  const auto index = std::as_bytes(std::span(index_));
+  bytes_.insert(bytes_.end(), index.begin(), index.end());
+  header_.body_hash = XXH3_64bits(bytes_.data() + ShardHeader::kBytes, bytes_.size() - ShardHeader::kBytes);
   RawHeader raw{kMagic,
                 ShardHeader::kVersion,
                 header_.token_bytes,
@@ -264,9 +229,9 @@ ShardHeader ShardWriter::finish() {
                 header_.body_hash,
                 0};
   raw.header_hash = hash_of_header(raw);
-  file_.overwrite(0, std::as_bytes(std::span(&raw, 1)));
-  file_.finish();
-  return header_;
+  std::memcpy(bytes_.data(), &raw, sizeof raw);
+  header = header_;
+  return std::move(bytes_);
 }
 
 }  // namespace longhaul::data

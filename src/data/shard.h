@@ -9,11 +9,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "data/files.h"
+#include "files/read.h"
 
 namespace longhaul::data {
 
@@ -67,39 +68,31 @@ class Shard {
                                                std::int64_t vocab_size);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
-  ~Shard();
   const ShardView& view() const { return view_; }
   std::span<const std::byte> bytes() const { return bytes_; }
 
  private:
   Shard() = default;
   std::vector<std::byte> owned_;
-  void* mapping_ = nullptr;
+  std::optional<files::MappedFile> mapping_;
   std::span<const std::byte> bytes_;
   ShardView view_;
 };
 
-/// Writes one shard document by document; the header is completed by finish().
-class ShardWriter {
+/// Builds one shard document by document, in memory: its header holds hashes of all that follows.
+class ShardBuilder {
  public:
-  /// @throws Error when the file cannot be made or written
-  ShardWriter(const std::filesystem::path& file, std::uint32_t vocab_size, std::uint32_t endoftext,
-              const std::string& tokenizer_fingerprint);
-  ~ShardWriter();
+  ShardBuilder(std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint);
   /// Adds <|endoftext|> and the document's ids (all below vocab_size).
   void add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source);
-  std::int64_t tokens() const { return static_cast<std::int64_t>(header_.token_count); }
-  /// Writes index and header and syncs the file to disk.
-  ShardHeader finish();
+  const ShardHeader& header() const { return header_; }
+  /// The whole file; the builder is spent afterwards. @param header  set to what was written
+  std::vector<std::byte> finish(ShardHeader& header);
 
  private:
-  struct Hash;
-  void write(std::span<const std::byte> bytes);
-  OutputFile file_;
   ShardHeader header_;
   std::vector<DocumentEntry> index_;
-  std::vector<std::byte> encoded_;
-  std::unique_ptr<Hash> hash_;
+  std::vector<std::byte> bytes_;
 };
 
 /// XXH3-64 of a tokenizer's fingerprint, as a shard's header carries it.

@@ -1,0 +1,237 @@
+#include "data/prepare.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "data/test_directory.h"
+#include "data/tokenizer.h"
+#include "files/read.h"
+
+namespace longhaul::data {
+namespace {
+
+/// 200 documents of a little grammar, half as text files, half as lines.
+void write_corpus(const TestDirectory& directory) {
+  const std::vector<std::string> words = {"the", "ship", "sails", "over", "seven", "wide", "seas", "again", "Ünïcode"};
+  std::string lines;
+  for (unsigned d = 0; d < 200; ++d) {
+    std::string text = "Document " + std::to_string(d) + ":";
+    for (unsigned w = 0; w < 30 + d % 50; ++w) text += " " + words[(d * 7 + w * w) % words.size()];
+    if (d % 2 == 0)
+      directory.write("corpus/text/" + std::to_string(d) + ".txt", text + "\n");
+    else
+      lines += "{\"text\": \"" + text + "\"}\n";
+  }
+  directory.write("corpus/lines.jsonl", lines);
+}
+
+PrepareOptions options_of(const TestDirectory& directory, const std::string& out = "data") {
+  PrepareOptions options;
+  options.sources = {{"text", directory / "corpus/text"}, {"lines", directory / "corpus/lines.jsonl"}};
+  options.directory = directory / out;
+  options.vocab_size = 320;
+  options.heldout_fraction = 0.2;
+  options.shard_tokens = 2000;
+  options.write_train_text = true;
+  return options;
+}
+
+TEST(Prepare, EveryByteOfTextIsInOneSplitAndDecodesBack) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  const PrepareResult result = prepare_dataset(options_of(directory));
+  EXPECT_FALSE(result.reused);
+  const Dataset dataset = Dataset::open(directory / "data");
+  EXPECT_EQ(dataset.manifest(), result.manifest);
+  EXPECT_EQ(result.manifest.train.documents + result.manifest.heldout.documents, 200);
+  EXPECT_GT(result.manifest.train_shards.size(), 2u);
+  const Tokenizer tokenizer = Tokenizer::load(dataset.tokenizer_path());
+  EXPECT_EQ(tokenizer.fingerprint(), result.manifest.tokenizer_fingerprint);
+  EXPECT_NO_THROW(dataset.require_vocabulary(320, tokenizer.fingerprint()));
+  for (const auto& [stream, name] : {std::pair{&dataset.train(), "train.txt"}, std::pair{&dataset.heldout(), "heldout.txt"}}) {
+    std::string text;
+    for (std::int64_t d = 0; d < stream->documents(); ++d) {
+      const std::int64_t begin = stream->document_begin(d), end = stream->document_begin(d + 1);
+      std::vector<std::int32_t> ids(static_cast<std::size_t>(end - begin));
+      stream->read(begin, ids);
+      EXPECT_EQ(ids[0], tokenizer.endoftext());
+      const std::string document = tokenizer.decode(std::span(ids).subspan(1));
+      EXPECT_EQ(document.size(), stream->document_entry(d).text_bytes);
+      EXPECT_EQ(is_heldout(document, "longhaul", 0.2), stream == &dataset.heldout());
+      text += document;
+    }
+    EXPECT_EQ(text, TestDirectory::read(directory / ("data/" + std::string(name))));
+    EXPECT_EQ(static_cast<std::int64_t>(text.size()), stream->text_bytes());
+  }
+}
+
+TEST(Prepare, CountsAddUpOverSources) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  const Manifest manifest = prepare_dataset(options_of(directory)).manifest;
+  Counts train, heldout;
+  for (const SourceRecord& source : manifest.sources) {
+    train += source.train;
+    heldout += source.heldout;
+    EXPECT_EQ(source.train.documents + source.heldout.documents, 100);
+  }
+  EXPECT_EQ(train, manifest.train);
+  EXPECT_EQ(heldout, manifest.heldout);
+  EXPECT_EQ(manifest.sources[0].files.size(), 100u);
+}
+
+TEST(Prepare, ThreadsDoNotReachTheBytes) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  PrepareOptions one = options_of(directory, "one"), three = options_of(directory, "three");
+  three.threads = 3;
+  EXPECT_EQ(prepare_dataset(one).manifest, prepare_dataset(three).manifest);
+}
+
+TEST(Prepare, ASecondTimeReusesAndOtherOptionsAreRefused) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  const PrepareOptions options = options_of(directory);
+  const Manifest first = prepare_dataset(options).manifest;
+  const PrepareResult second = prepare_dataset(options);
+  EXPECT_TRUE(second.reused);
+  EXPECT_EQ(second.manifest, first);
+
+  PrepareOptions salted = options;
+  salted.salt = "other";
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(salted); }), "other options (salt \"longhaul\""));
+  directory.write("corpus/text/0.txt", "changed");
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(options); }), "made from other text"));
+}
+
+TEST(Prepare, ALoadedVocabularyGivesTheSameTokens) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  const Manifest trained = prepare_dataset(options_of(directory)).manifest;
+  PrepareOptions options = options_of(directory, "again");
+  options.vocab_size = 0;
+  options.tokenizer_file = directory / "data/tokenizer.json";
+  const Manifest loaded = prepare_dataset(options).manifest;
+  EXPECT_EQ(loaded.content_hash, trained.content_hash);
+  EXPECT_EQ(loaded.tokenizer_origin, "loaded");
+}
+
+TEST(Prepare, TheSaltMovesTheSplit) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  PrepareOptions other = options_of(directory, "other");
+  other.salt = "pepper";
+  prepare_dataset(options_of(directory));
+  prepare_dataset(other);
+  EXPECT_NE(TestDirectory::read(directory / "data/heldout.txt"), TestDirectory::read(directory / "other/heldout.txt"));
+}
+
+TEST(Prepare, RefusalsLeaveNothingBehind) {
+  const TestDirectory directory;
+  directory.write("hollow/a.txt", "");
+  directory.write("bad/a.txt", "caf\xE9");
+  directory.write("one/a.txt", "a single document");
+  const auto attempt = [&](const std::string& source, double fraction) {
+    PrepareOptions options = options_of(directory);
+    options.sources = {{"s", directory / source}};
+    options.heldout_fraction = fraction;
+    return message_of<DataError>([&] { prepare_dataset(options); });
+  };
+  EXPECT_TRUE(contains(attempt("hollow", 0.1), "the corpus is empty: no document with text in " + (directory / "hollow").string()));
+  EXPECT_TRUE(contains(attempt("bad", 0.1), "a.txt: byte offset 3: invalid UTF-8"));
+  EXPECT_TRUE(contains(attempt("one", 0.999999), "all 1 documents are held out"));
+  EXPECT_TRUE(contains(attempt("none", 0.1), "does not exist"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "data"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "data.partial"));
+}
+
+TEST(Prepare, ContradictionsAreUsageErrors) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  const auto refused = [&](const auto& change) {
+    PrepareOptions options = options_of(directory);
+    change(options);
+    return message_of<UsageError>([&] { prepare_dataset(options); });
+  };
+  EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.vocab_size = 0; }), "--vocab-size"));
+  EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.tokenizer_file = "x"; }), "not both"));
+  EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.heldout_fraction = 1; }), "held-out fraction 1"));
+  EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.sources[1].name = "text"; }), "two sources are named text"));
+  EXPECT_TRUE(contains(refused([&](PrepareOptions& o) { o.directory = directory / "corpus"; }), "is no dataset"));
+  EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.sources.clear(); }), "no source"));
+}
+
+TEST(Prepare, AKilledPreparationIsTidiedAndARunningOneIsLeftAlone) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  directory.write("data.partial/train/shard-00000.tokens", "half");
+  const int other = ::open((directory / "data.partial").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(options_of(directory)); }), "another process is preparing"));
+  EXPECT_EQ(TestDirectory::read(directory / "data.partial/train/shard-00000.tokens"), "half");
+  ::close(other);
+  prepare_dataset(options_of(directory));
+  EXPECT_NO_THROW(Dataset::open(directory / "data"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "data.partial"));
+}
+
+class DamagedDataset : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_corpus(directory_);
+    prepare_dataset(options_of(directory_));
+  }
+  std::string damaged(const std::string& name, const std::string& contents) {
+    const std::filesystem::path file = directory_ / ("data/" + name);
+    const std::string good = TestDirectory::read(file);
+    directory_.write("data/" + name, contents);
+    const std::string message = message_of<DataError>([&] { Dataset::open(directory_ / "data"); });
+    directory_.write("data/" + name, good);
+    EXPECT_TRUE(contains(message, name)) << message;
+    return message;
+  }
+  std::string file(const std::string& name) { return TestDirectory::read(directory_ / ("data/" + name)); }
+  TestDirectory directory_;
+};
+
+TEST_F(DamagedDataset, IsNeverOpened) {
+  const std::string shard = "train/shard-00001.tokens";
+  std::string flipped = file(shard);
+  flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 1);
+  EXPECT_TRUE(contains(damaged(shard, flipped), "do not match their hash"));
+  EXPECT_TRUE(contains(damaged(shard, file(shard).substr(0, 1000)), "truncated: 1000 bytes"));
+  EXPECT_TRUE(contains(damaged(shard, file("train/shard-00000.tokens")), "belongs to another dataset"));
+  damaged("heldout.txt", file("heldout.txt") + "x");
+  damaged("tokenizer.json", "{}");
+  damaged("dataset.json", file("dataset.json").substr(0, 500));
+  std::filesystem::remove(directory_ / ("data/" + shard));
+  EXPECT_TRUE(contains(message_of<DataError>([&] { Dataset::open(directory_ / "data"); }), shard));
+}
+
+TEST_F(DamagedDataset, IsNotReusedEither) {
+  std::string flipped = file("train/shard-00000.tokens");
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  directory_.write("data/train/shard-00000.tokens", flipped);
+  EXPECT_THROW(prepare_dataset(options_of(directory_)), DataError);
+}
+
+TEST_F(DamagedDataset, AnotherVocabularyIsNamed) {
+  const Dataset dataset = Dataset::open(directory_ / "data");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { dataset.require_vocabulary(300); }), "320 entries, the model has 300"));
+  EXPECT_TRUE(contains(message_of<DataError>([&] { dataset.require_vocabulary(320, "other"); }), "the run uses other"));
+}
+
+TEST_F(DamagedDataset, LoadsBatchesWhenWhole) {
+  const Dataset dataset = Dataset::open(directory_ / "data", Verify::structure);
+  Loader loader(dataset.train(), {5, 64, 4, true, 2});
+  EXPECT_GT(loader.next().target_tokens, 0);
+}
+
+}  // namespace
+}  // namespace longhaul::data
