@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
 
-#include "data/files.h"
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -20,15 +21,15 @@ constexpr std::size_t kMaxRankedTokenBytes = 1024;
 
 std::uint64_t hash_of(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-void add_number(Sha256& hash, std::uint64_t value) {
+void add_number(files::Sha256& hash, std::uint64_t value) {
   std::array<char, 8> bytes{};  // little-endian whatever the machine
   for (char& byte : bytes) byte = static_cast<char>(value & 0xFF), value >>= 8;
-  hash.update(std::string_view(bytes.data(), bytes.size()));
+  hash.update(std::as_bytes(std::span(bytes)));
 }
 
-void add_text(Sha256& hash, std::string_view text) {
+void add_text(files::Sha256& hash, std::string_view text) {
   add_number(hash, text.size());
-  hash.update(text);
+  hash.update(std::as_bytes(std::span(text)));
 }
 
 }  // namespace
@@ -174,7 +175,7 @@ void BpeTables::choose_endoftext() {
 
 // Each part with its length in front, so that no two vocabularies write the same bytes.
 void BpeTables::compute_fingerprint() {
-  Sha256 hash;
+  files::Sha256 hash;
   add_text(hash, "longhaul tokenizer 1");
   add_text(hash, pattern_name(pattern_));
   add_number(hash, static_cast<std::uint64_t>(vocab_size()));
@@ -182,7 +183,7 @@ void BpeTables::compute_fingerprint() {
     add_number(hash, is_special(id) ? 1 : 0);
     add_text(hash, token_bytes(id));
   }
-  fingerprint_ = hash.finish();
+  fingerprint_ = hash.finish_hex();
 }
 
 std::int32_t BpeTables::find(std::string_view bytes) const {

@@ -8,7 +8,7 @@
 
 #include "data/bpe_tables.h"
 #include "data/byte_level.h"
-#include "data/files.h"
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -81,7 +81,7 @@ std::string shown(std::string_view line) {
 }
 
 void choose_pattern(TokenizerParts& parts, std::string_view contents, std::optional<Pattern> pattern) {
-  const std::string hash = sha256(contents);
+  const std::string hash = files::sha256_hex(contents);
   if (hash == kO200kSha256) {
     throw DataError(parts.origin + ": this is o200k_base, whose pattern is not built in; allowed: r50k_base, p50k_base, cl100k_base");
   }

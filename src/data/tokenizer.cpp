@@ -3,23 +3,30 @@
 #include <fmt/format.h>
 
 #include "data/bpe_tables.h"
-#include "data/files.h"
 #include "data/hf_tokenizer_json.h"
 #include "data/tiktoken_file.h"
+#include "files/disk.h"
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::data {
 namespace {
 
 // The largest tokenizer.json in use (a vocabulary of 262,144) has 33 MB; 16 MiB, the limit for JSON elsewhere, would refuse it.
-constexpr std::int64_t kMaxFileBytes = 64 << 20;
+constexpr std::uint64_t kMaxFileBytes = 64 << 20;
 
 }  // namespace
 
 Tokenizer::Tokenizer(TokenizerParts parts) : tables_(std::make_shared<const BpeTables>(std::move(parts))) {}
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file, std::optional<Pattern> pattern) {
-  return parse(read_file(file, kMaxFileBytes), file.string(), pattern);
+  std::string contents;
+  try {
+    contents = files::read_file(file, kMaxFileBytes);
+  } catch (const Error& error) {
+    throw DataError(fmt::format("tokenizer: {}", error.what()));  // a vocabulary that is not there is damage, not a failed operation
+  }
+  return parse(contents, file.string(), pattern);
 }
 
 Tokenizer Tokenizer::parse(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
@@ -32,16 +39,7 @@ Tokenizer Tokenizer::parse(std::string_view contents, const std::string& name, s
   return Tokenizer(parse_tiktoken(contents, name, pattern));
 }
 
-void Tokenizer::save(const std::filesystem::path& file) const {
-  const std::filesystem::path temporary = file.string() + ".tmp";
-  OutputFile output(temporary);
-  output.write(to_json());
-  output.finish();
-  std::error_code error;
-  std::filesystem::rename(temporary, file, error);
-  if (error) throw Error(fmt::format("{}: cannot be renamed to {}: {}", temporary.string(), file.string(), error.message()));
-  sync_directory(file.has_parent_path() ? file.parent_path() : ".");
-}
+void Tokenizer::save(const std::filesystem::path& file) const { files::write_file_atomically(files::Disk(), file, to_json()); }
 
 std::string Tokenizer::to_json() const { return write_tokenizer_json(*tables_); }
 

@@ -1,0 +1,278 @@
+// longhaul tokenizer: train a vocabulary, encode text, decode ids.
+#include <fmt/format.h>
+#include <time.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "command_line.h"
+#include "data/bpe_train.h"
+#include "data/ingest.h"
+#include "data/tokenizer.h"
+#include "files/read.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kMaxInputBytes = std::uint64_t{2} << 30;  // of one file that is encoded as one document
+
+// A line on stderr about once a second, beginning two seconds after the start: short work stays silent.
+class Progress {
+ public:
+  template <typename Describe>
+  void tell(Describe describe) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_) return;
+    next_ = now + std::chrono::seconds(1);
+    fmt::print(stderr, "{}\n", describe());
+  }
+
+ private:
+  std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+};
+
+struct TrainArguments {
+  std::vector<std::string> inputs;
+  std::int32_t vocab_size = 32000;
+  std::string pattern = "gpt2", out, text_field = "text";
+  int threads = 0;
+  bool json = false;
+
+  CLI::App* add_to(CLI::App& app) {
+    CLI::App* verb = app.add_subcommand("train",
+                                        "Learns a byte-level BPE vocabulary and writes it as a Hugging Face tokenizer.json.\n"
+                                        "Example: longhaul tokenizer train corpus/ --vocab-size 32000 --out tokenizer.json");
+    verb->add_option("INPUT", inputs, ".txt files (a document each), .jsonl files (a document a line), directories of them")->required();
+    verb->add_option("--vocab-size", vocab_size, "entries, with the 256 bytes and <|endoftext|>")->capture_default_str();
+    verb->add_option("--pattern", pattern, "how text is cut into pieces: gpt2 or cl100k_base")->capture_default_str();
+    verb->add_option("--out", out, "file to write")->required();
+    verb->add_option("--text-field", text_field, "of a .jsonl line")->capture_default_str();
+    verb->add_option("--threads", threads, "0 = all processors; the result is the same at any number")->capture_default_str();
+    verb->add_flag("--json", json, "the summary as JSON on stdout");
+    return verb;
+  }
+};
+
+int train(const TrainArguments& arguments) {
+  std::vector<data::Source> sources;
+  for (const std::string& input : arguments.inputs) sources.push_back({input, input});
+  data::DocumentReader reader(data::list_files(sources), {.text_field = arguments.text_field});
+  const auto next_document = [&reader](std::string& text) {
+    data::Document document;
+    if (!reader.next(document)) return false;
+    text = document.text;
+    return true;
+  };
+  Progress progress;
+  data::BpeTrainOptions options;
+  options.vocab_size = arguments.vocab_size;
+  options.pattern = data::pattern_from_name(arguments.pattern);
+  options.threads = arguments.threads > 0 ? arguments.threads : static_cast<int>(std::thread::hardware_concurrency());
+  options.on_progress = [&progress](const data::TrainProgress& now) {
+    progress.tell([&] {
+      const double megabytes = static_cast<double>(now.bytes_read) / 1e6;
+      return now.entries == 0 ? fmt::format("counting pieces: {:.1f} MB read", megabytes)
+                              : fmt::format("merging: {} of {} entries", now.entries, now.entries_goal);
+    });
+  };
+  const auto start = std::chrono::steady_clock::now();
+  const data::Tokenizer tokenizer = data::train_bpe(next_document, options);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  tokenizer.save(arguments.out);
+  if (tokenizer.vocab_size() < options.vocab_size) {
+    fmt::print(stderr, "only {} entries: no pair is left to merge; more text gives more\n", tokenizer.vocab_size());
+  }
+  if (arguments.json) {
+    const Json summary = {{"file", arguments.out},
+                          {"vocab_size", tokenizer.vocab_size()},
+                          {"fingerprint", tokenizer.fingerprint()},
+                          {"bytes", reader.bytes_read()},
+                          {"seconds", seconds}};
+    std::cout << summary.dump(2) << '\n';
+  } else {
+    fmt::print("{}: {} entries from {:.2f} MB in {:.2f} s\nfingerprint {}\n", arguments.out, tokenizer.vocab_size(),
+               static_cast<double>(reader.bytes_read()) / 1e6, seconds, tokenizer.fingerprint());
+  }
+  return 0;
+}
+
+struct CodingArguments {
+  std::string tokenizer, pattern;
+  std::vector<std::string> inputs{"-"};
+
+  void add_to(CLI::App* verb, const char* what) {
+    verb->add_option("--tokenizer", tokenizer, "tokenizer.json, a .tiktoken rank file or GPT-2's vocab.bpe")->required();
+    verb->add_option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own");
+    verb->add_option("FILE", inputs, what)->capture_default_str();
+  }
+
+  data::Tokenizer load() const {
+    if (pattern.empty()) return data::Tokenizer::load(tokenizer);
+    return data::Tokenizer::load(tokenizer, data::pattern_from_name(pattern));
+  }
+};
+
+std::string read_input(const std::string& input) {
+  if (input != "-") return files::read_file(input, kMaxInputBytes);
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+struct EncodeArguments : CodingArguments {
+  bool json = false, lines = false, count = false, bench = false;
+
+  CLI::App* add_to(CLI::App& app) {
+    CLI::App* verb = app.add_subcommand("encode",
+                                        "Prints the ids of each file (a document), one line a file; no <|endoftext|> is added.\n"
+                                        "Example: echo -n 'Hello world' | longhaul tokenizer encode --tokenizer tokenizer.json\n"
+                                        "         longhaul tokenizer encode --tokenizer cl100k_base.tiktoken --count book.txt");
+    CodingArguments::add_to(verb, "text to encode, - for standard input");
+    verb->add_flag("--lines", lines, "each line of the input is a JSON string and a document of its own");
+    CLI::Option* as_json = verb->add_flag("--json", json, "documents and totals as JSON");
+    CLI::Option* as_count = verb->add_flag("--count", count, "numbers of bytes and tokens instead of ids")->excludes(as_json);
+    verb->add_flag("--bench", bench, "speed of one thread in CPU time as JSON: with an empty memory of pieces, then with a full one")
+        ->excludes(as_json)
+        ->excludes(as_count);
+    return verb;
+  }
+};
+
+struct NamedText {
+  std::string name, text;
+};
+
+// A document for each file, or with --lines for each JSON string.
+std::vector<NamedText> documents_of(const EncodeArguments& arguments) {
+  std::vector<NamedText> documents;
+  for (const std::string& input : arguments.inputs) {
+    std::string contents = read_input(input);
+    if (!arguments.lines) {
+      documents.push_back({input, std::move(contents)});
+      continue;
+    }
+    std::size_t number = 0;
+    for (std::size_t begin = 0; begin < contents.size(); ++number) {
+      const std::size_t end = std::min(contents.find('\n', begin), contents.size());
+      const std::string name = fmt::format("{}:{}", input, number + 1);
+      const Json value = Json::parse(contents.begin() + static_cast<std::ptrdiff_t>(begin),
+                                     contents.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+      if (!value.is_string()) throw DataError(name + ": not a JSON string; allowed with --lines: one string a line, as \"a\\nb\"");
+      documents.push_back({name, value.get<std::string>()});
+      begin = end + 1;
+    }
+  }
+  return documents;
+}
+
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+void print_speed(const data::Tokenizer& tokenizer, const std::vector<NamedText>& documents) {
+  data::Encoder encoder(tokenizer);
+  std::vector<std::int32_t> ids;
+  std::int64_t bytes = 0, tokens = 0;
+  const auto pass = [&] {
+    bytes = tokens = 0;
+    const double start = thread_seconds();
+    for (const NamedText& document : documents) {
+      ids.clear();
+      encoder.encode_into(document.text, ids);
+      bytes += static_cast<std::int64_t>(document.text.size());
+      tokens += static_cast<std::int64_t>(ids.size());
+    }
+    return thread_seconds() - start;
+  };
+  const double first = pass(), again = pass();
+  const auto rate = [&](double seconds) { return static_cast<double>(bytes) / 1e6 / seconds; };
+  const Json result = {{"bytes", bytes}, {"tokens", tokens}, {"first_pass_mb_per_s", rate(first)}, {"second_pass_mb_per_s", rate(again)}};
+  std::cout << result.dump(2) << '\n';
+}
+
+int encode(const EncodeArguments& arguments) {
+  const data::Tokenizer tokenizer = arguments.load();
+  const std::vector<NamedText> documents = documents_of(arguments);
+  if (arguments.bench) {
+    print_speed(tokenizer, documents);
+    return 0;
+  }
+  data::Encoder encoder(tokenizer);
+  Progress progress;
+  Json listed = Json::array();
+  std::int64_t bytes = 0, tokens = 0;
+  std::vector<std::int32_t> ids;
+  for (const NamedText& document : documents) {
+    ids.clear();
+    encoder.encode_into(document.text, ids);
+    bytes += static_cast<std::int64_t>(document.text.size());
+    tokens += static_cast<std::int64_t>(ids.size());
+    if (arguments.json) {
+      listed.push_back({{"name", document.name}, {"bytes", document.text.size()}, {"tokens", ids.size()}, {"ids", ids}});
+    } else if (arguments.count) {
+      if (!arguments.lines) fmt::print("{}: {} bytes, {} tokens\n", document.name, document.text.size(), ids.size());
+    } else {
+      fmt::print("{}\n", fmt::join(ids, " "));
+    }
+    progress.tell([&] { return fmt::format("encoding: {:.1f} MB", static_cast<double>(bytes) / 1e6); });
+  }
+  if (arguments.count) fmt::print("total: {} bytes, {} tokens\n", bytes, tokens);
+  if (arguments.json) {
+    const Json about = {{"vocab_size", tokenizer.vocab_size()}, {"fingerprint", tokenizer.fingerprint()}};
+    std::cout << Json{{"tokenizer", about}, {"documents", listed}, {"bytes", bytes}, {"tokens", tokens}}.dump() << '\n';
+  }
+  return 0;
+}
+
+// Whole numbers with white space or commas between them.
+std::vector<std::int32_t> parse_ids(const std::string& name, std::string_view text) {
+  constexpr std::string_view kBetween = " \t\r\n,";
+  std::vector<std::int32_t> ids;
+  for (std::size_t begin = text.find_first_not_of(kBetween); begin < text.size(); begin = text.find_first_not_of(kBetween, begin)) {
+    const std::size_t end = std::min(text.find_first_of(kBetween, begin), text.size());
+    std::int32_t id = 0;
+    const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, id);
+    if (error != std::errc() || stop != text.data() + end) {
+      throw DataError(fmt::format("{}: '{}' at byte {} is no token id; allowed: whole numbers with spaces between", name,
+                                  text.substr(begin, std::min<std::size_t>(end - begin, 40)), begin));
+    }
+    ids.push_back(id);
+    begin = end;
+  }
+  return ids;
+}
+
+int decode(const CodingArguments& arguments) {
+  const data::Tokenizer tokenizer = arguments.load();
+  for (const std::string& input : arguments.inputs) std::cout << tokenizer.decode(parse_ids(input, read_input(input)));
+  return 0;
+}
+
+}  // namespace
+
+int verb_tokenizer(int argc, char** argv) {
+  CLI::App app("Vocabularies: text to token ids and back, exactly as tiktoken and Hugging Face do it.", "longhaul tokenizer");
+  app.require_subcommand(1);
+  TrainArguments train_arguments;
+  EncodeArguments encode_arguments;
+  CodingArguments decode_arguments;
+  const CLI::App* train_verb = train_arguments.add_to(app);
+  const CLI::App* encode_verb = encode_arguments.add_to(app);
+  CLI::App* decode_verb = app.add_subcommand("decode",
+                                             "Prints the text of token ids.\n"
+                                             "Example: echo 15496 995 | longhaul tokenizer decode --tokenizer vocab.bpe");
+  decode_arguments.add_to(decode_verb, "ids with spaces between, - for standard input");
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  if (train_verb->parsed()) return train(train_arguments);
+  return encode_verb->parsed() ? encode(encode_arguments) : decode(decode_arguments);
+}
+
+}  // namespace longhaul::app
