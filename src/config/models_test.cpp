@@ -43,15 +43,17 @@ TEST_F(Models, EveryGoldenCountIsExact) {
   for (const auto& [name, count] : golden) {
     const model::ParamCounts counts = model::count_params(resolve_model(name).config.model);
     EXPECT_EQ(counts.total.value, count.total) << name;
-    if (count.active > 0) EXPECT_EQ(counts.active.value, count.active) << name;
+    if (count.active > 0) {
+      EXPECT_EQ(counts.active.value, count.active) << name;
+    }
   }
 }
 
 TEST_F(Models, EveryModelFileHasAGoldenCount) {
   const auto golden = golden_counts();
   for (const std::string& name : model_names()) {
-    // Ours, which nobody else has counted.
-    if (name != "llama-20m") EXPECT_TRUE(golden.contains(name)) << name;
+    const bool ours = name == "llama-20m";  // which nobody else has counted
+    EXPECT_TRUE(golden.contains(name) || ours) << name;
   }
 }
 

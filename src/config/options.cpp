@@ -34,6 +34,8 @@ std::string number_text(double value) {
   char buffer[32];
   std::string text(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  // "3e-04" is written 3e-4.
+  if (const std::size_t e = text.find('e'); e != std::string::npos && text[e + 2] == '0') text.erase(e + 2, 1);
   return text;
 }
 

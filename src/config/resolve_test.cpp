@@ -98,7 +98,7 @@ TEST(ResolveErrors, CombinationsThatCannotBe) {
   EXPECT_EQ(says(error_of(kSteps, {"batch.virtual_ranks=3"}), "does not divide the 8 micro-batches"), "");
   EXPECT_EQ(says(error_of(kSteps, {"batch.virtual_ranks=3"}), "nearest: 2 or 4"), "");
   EXPECT_EQ(says(error_of(kSteps, {"batch.virtual_ranks=9"}), "nearest: 8"), "");
-  EXPECT_EQ(says(error_of(kSteps, {"schedule.min_learning_rate=1"}), "is larger than optimizer.learning_rate = 0.0003"), "");
+  EXPECT_EQ(says(error_of(kSteps, {"schedule.min_learning_rate=1"}), "is larger than optimizer.learning_rate = 3e-4"), "");
   EXPECT_EQ(says(error_of(kSteps, {"precision.order=fma"}), "does not go with precision.dtype = \"bf16\""), "");
   EXPECT_EQ(says(error_of(kSteps, {"parallel.tp=2"}), "parallel.tp = 2 needs"), "");
   EXPECT_EQ(says(error_of(kSteps, {"parallel.zero=1"}), "parallel.zero = 1 needs"), "");
