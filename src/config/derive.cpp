@@ -1,6 +1,7 @@
 #include "config/derive.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace longhaul::config {
 
@@ -17,6 +18,10 @@ std::int64_t default_virtual_ranks(std::int64_t micro_batches) {
 
 std::int64_t steps_for(std::int64_t tokens, std::int64_t tokens_per_step) {
   return tokens / tokens_per_step + (tokens % tokens_per_step != 0);
+}
+
+double learning_rate_for_batch(double learning_rate, double k, BatchRule rule) {
+  return learning_rate * (rule == BatchRule::linear ? k : std::sqrt(k));
 }
 
 }  // namespace longhaul::config

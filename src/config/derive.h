@@ -12,4 +12,12 @@ std::int64_t default_virtual_ranks(std::int64_t micro_batches);
 /// Optimizer steps that process at least this many tokens.
 std::int64_t steps_for(std::int64_t tokens, std::int64_t tokens_per_step);
 
+/// How the learning rate follows when the batch grows (accounting A6).
+enum class BatchRule : std::uint8_t {
+  square_root,  ///< √k·η: Adam's update keeps its noise per step (Krizhevsky 2014; Malladi et al. 2022)
+  linear        ///< k·η: for SGD and k up to about 8 (Goyal et al. 2017)
+};
+/// The rate for a batch k times as large.
+double learning_rate_for_batch(double learning_rate, double k, BatchRule rule = BatchRule::square_root);
+
 }  // namespace longhaul::config

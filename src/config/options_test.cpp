@@ -137,6 +137,22 @@ TEST(Derive, GoldenA7) {
   EXPECT_EQ(default_warmup_steps(33'334), 1001) << "⌈0.03·33334⌉";
 }
 
+TEST(Derive, GoldenA6) {
+  // 256 → 1024: ×4 under the linear rule, ×2 by default.
+  EXPECT_DOUBLE_EQ(learning_rate_for_batch(3e-4, 1024.0 / 256, BatchRule::linear), 1.2e-3);
+  EXPECT_DOUBLE_EQ(learning_rate_for_batch(3e-4, 1024.0 / 256), 6e-4);
+}
+
+TEST(Derive, GoldenA5) {
+  RunConfig config;
+  config.batch.sequence_length = 4096;
+  config.batch.global_batch = 2 * 64 * 8;  // micro-batch · dp · accumulation
+  EXPECT_EQ(config.tokens_per_step(), 4'194'304);
+  config.batch.sequence_length = 2048;
+  config.batch.global_batch = 4 * 32 * 8;
+  EXPECT_EQ(config.tokens_per_step(), 2'097'152);
+}
+
 TEST(Derive, VirtualRanksAreTheLargestPowerOfTwoUpToEight) {
   EXPECT_EQ(default_virtual_ranks(1), 1);
   EXPECT_EQ(default_virtual_ranks(6), 2);

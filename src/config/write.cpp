@@ -21,6 +21,12 @@ bool reaches_bits(const Option& option, const RunConfig& config) {
   return option.reaches_bits;
 }
 
+/// File names may hold anything; a comment ends at the end of its line.
+std::string one_line(std::string text) {
+  for (char& c : text) c = static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+  return text;
+}
+
 nlohmann::ordered_json json_value(const Option& option, const RunConfig& config) {
   const Field field = option.field(const_cast<RunConfig&>(config));
   if (auto* boolean = std::get_if<bool*>(&field)) return **boolean;
@@ -46,7 +52,7 @@ std::string to_toml(const ResolvedConfig& resolved, bool with_origins) {
         (name == "run.steps" && config.run.tokens > 0 ? "# " : "") + std::string(option.key) + " = " + to_text(option, config);
     if (with_origins) {
       line.append(line.size() < kOriginColumn ? kOriginColumn - line.size() : 1, ' ');
-      line += "# " + resolved.origins.at(name);
+      line += "# " + one_line(resolved.origins.at(name));
     }
     text += line + "\n";
   }
