@@ -111,16 +111,20 @@ void backward_rotation(const HeadShape& shape, const HeadOptions& options, const
 void backward_norm_weights(const HeadShape& shape, const float* qkv, const float* statistics, const float* d_qkv, float* d_weight,
                            std::int64_t first_head, std::int64_t heads, std::int64_t begin, std::int64_t end) {
   const std::int64_t d = shape.head_dim, row = (shape.heads + 2 * shape.kv_heads) * d, normed = shape.heads + shape.kv_heads;
-  for_vectors(begin, end, [&](std::int64_t i, auto lanes) {
-    F32x16 sum = load_some(d_weight + i, lanes);
-    for (std::int64_t t = 0; t < shape.tokens; ++t) {
-      for (std::int64_t h = first_head; h < first_head + heads; ++h) {
-        const std::int64_t at = t * row + h * d + i;
-        sum = fma(load_some(d_qkv + at, lanes), load_some(qkv + at, lanes) * splat(statistics[t * normed + h]), sum);
+  constexpr std::int64_t kBlock = 4;  // tokens whose heads stay in the first-level cache while the accumulators pass by
+  for (std::int64_t block = 0; block < shape.tokens; block += kBlock) {
+    const std::int64_t last = block + kBlock < shape.tokens ? block + kBlock : shape.tokens;
+    for_vectors(begin, end, [&](std::int64_t i, auto lanes) {
+      F32x16 sum = load_some(d_weight + i, lanes);
+      for (std::int64_t t = block; t < last; ++t) {
+        for (std::int64_t h = first_head; h < first_head + heads; ++h) {
+          const std::int64_t at = t * row + h * d + i;
+          sum = fma(load_some(d_qkv + at, lanes), load_some(qkv + at, lanes) * splat(statistics[t * normed + h]), sum);
+        }
       }
-    }
-    store_some(sum, d_weight + i, lanes);
-  });
+      store_some(sum, d_weight + i, lanes);
+    });
+  }
 }
 
 void backward_norm(const HeadShape& shape, const HeadOptions& options, const float* qkv, const float* statistics, float* d_qkv,
