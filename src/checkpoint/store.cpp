@@ -117,9 +117,14 @@ void Store::write_and_publish(const Snapshot& snapshot, const StateHash& hash, c
   disk.rename(temporary, saved.commit.directory);
   try {
     disk.sync_directory(directory_);
-  } catch (const files::FileError&) {
-    // Published in memory but perhaps not on the device: nobody may build on it.
-    disk.rename(saved.commit.directory, temporary);
+  } catch (const files::FileError& failure) {
+    // Published in memory but perhaps not on the device: nobody may build on it, so it is taken back.
+    try {
+      disk.rename(saved.commit.directory, temporary);
+    } catch (const files::FileError&) {
+      throw Error(std::string(failure.what()) +
+                  ", and the commit could not be taken back: it is complete but may not survive a power failure");
+    }
     throw;
   }
 }

@@ -82,10 +82,10 @@ struct Retention {
 };
 
 struct StoreOptions {
-  Retention retention;
+  Retention retention{};
   int hash_threads = 1;
   bool read_back = true;  ///< read a new commit from the device and compare its hashes before anything older is removed
-  files::Disk disk;
+  files::Disk disk{};
 };
 
 /// The writer's view; holds the run's lock as evidence that it is the only one.

@@ -1,0 +1,220 @@
+// What a commit is, which one is loaded, and which ones stay. Crashes are in store_crash_test.cpp, damage in store_damage_test.cpp.
+#include "checkpoint/store.h"
+
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+#include "checkpoint/manifest.h"
+#include "checkpoint/testing.h"
+#include "files/read.h"
+#include "files/testing.h"
+
+namespace longhaul::checkpoint {
+namespace {
+
+using namespace files::testing;
+using testing::hash_of_step;
+using testing::identity;
+using testing::snapshot;
+using testing::State;
+namespace fs = std::filesystem;
+
+std::vector<std::string> names(const Store& store) {
+  std::vector<std::string> found;
+  for (const Commit& commit : store.list()) found.push_back(commit.name());
+  return found;
+}
+using Names = std::vector<std::string>;
+
+class StoreTest : public ::testing::Test {
+ protected:
+  Store open(StoreOptions options = {}) { return Store(lock_, identity(), std::move(options)); }
+  fs::path checkpoints() const { return dir_.path() / "checkpoints"; }
+
+  TemporaryDirectory dir_;
+  files::RunLock lock_{dir_.path()};
+  State state_;
+};
+
+TEST_F(StoreTest, WhatWasSavedIsLoaded) {
+  const Saved saved = open().commit(snapshot(state_, 1000));
+  EXPECT_EQ(saved.commit.name(), "step-00001000.g0");
+  EXPECT_EQ(saved.state_hash, hash_of_step(1000));
+  State other(99);
+  const std::optional<Loaded> loaded = open().load_newest(other.tensors());
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(other.hash(), hash_of_step(1000));
+  EXPECT_EQ(loaded->state_hash, hash_of_step(1000));
+  EXPECT_EQ(loaded->commit.step, 1000);
+  EXPECT_EQ(loaded->tokens, 100'000);
+  EXPECT_EQ(loaded->state, snapshot(state_, 1000).state);
+  EXPECT_EQ(loaded->ledger, snapshot(state_, 1000).ledger);
+  EXPECT_TRUE(loaded->messages.empty());
+}
+
+TEST_F(StoreTest, AFreshRunHasNothingToLoad) {
+  EXPECT_EQ(open().load_newest(state_.tensors()), std::nullopt);
+  EXPECT_TRUE(open().list().empty());
+}
+
+TEST_F(StoreTest, TheManifestHoldsWhatTheDocumentationSays) {
+  const Saved saved = open().commit(snapshot(state_, 7));
+  const nlohmann::json manifest = files::parse_json(slurp(saved.commit.directory / "manifest.json"), "manifest");
+  EXPECT_EQ(manifest["format"], "longhaul-checkpoint");
+  EXPECT_EQ(manifest["version"], 1);
+  EXPECT_EQ(manifest["step"], 7);
+  EXPECT_EQ(manifest["order"], "dp2");
+  EXPECT_EQ(manifest["config_hash"], "c0ffee");
+  EXPECT_EQ(manifest["state_hash"], saved.state_hash);
+  ASSERT_EQ(manifest["files"].size(), 4u);
+  for (const auto& file : manifest["files"]) {
+    const files::FileDigest digest = files::digest_file(saved.commit.directory / file["name"].get<std::string>());
+    EXPECT_EQ(file["sha256"], digest.sha256);
+    EXPECT_EQ(file["bytes"], digest.bytes);
+  }
+  EXPECT_EQ(manifest["tensors"].size(), state_.tensors().size());
+}
+
+TEST_F(StoreTest, TheSameStateTwiceIsOneCommit) {
+  Store store = open();
+  store.commit(snapshot(state_, 5));
+  const Saved again = store.commit(snapshot(state_, 5));
+  EXPECT_TRUE(again.already_there);
+  EXPECT_EQ(names(store), Names{"step-00000005.g0"});
+}
+
+TEST_F(StoreTest, AfterARollBackTheNewLineageIsTheNewest) {
+  Store store = open();
+  store.commit(snapshot(state_, 10));
+  store.commit(snapshot(state_, 20));
+  const Commit ten = store.list().back();
+  EXPECT_EQ(store.load(ten, state_.tensors()).commit.step, 10);
+  Snapshot other = snapshot(state_, 10);
+  other.state["skip"] = 200;  // what the roll-back decided
+  EXPECT_EQ(store.commit(other).commit.name(), "step-00000010.g1");
+  EXPECT_EQ(store.commit(snapshot(state_, 15)).commit.name(), "step-00000015.g1");
+  EXPECT_EQ(names(store), (Names{"step-00000015.g1", "step-00000010.g1", "step-00000020.g0"}));  // 10.g0 was the oldest of four
+  EXPECT_EQ(store.load_newest(state_.tensors())->commit.step, 15);
+}
+
+TEST_F(StoreTest, RetentionKeepsTheLastAndTheMultiples) {
+  Store store = open({.retention = {.keep_last = 2, .keep_every = 30}});
+  for (std::int64_t step = 10; step <= 80; step += 10) store.commit(snapshot(state_, step));
+  EXPECT_EQ(names(store), (Names{"step-00000080.g0", "step-00000070.g0", "step-00000060.g0", "step-00000030.g0"}));
+  EXPECT_THROW(open({.retention = {.keep_last = 0}}), UsageError);
+}
+
+TEST_F(StoreTest, RetentionCountsOnlyWhatVerifies) {
+  Store store = open({.retention = {.keep_last = 2}});
+  for (const int step : {1, 2, 3}) store.commit(snapshot(state_, step));
+  ASSERT_EQ(names(store), (Names{"step-00000003.g0", "step-00000002.g0"}));
+  flip_bit(checkpoints() / "step-00000003.g0" / "moment2.safetensors", 500, 3);
+  const Saved saved = store.commit(snapshot(state_, 4));
+  // 3 is damaged: it does not count, so 2 must stay; nothing is removed.
+  EXPECT_EQ(names(store), (Names{"step-00000004.g0", "step-00000003.g0", "step-00000002.g0"}));
+  ASSERT_EQ(saved.messages.size(), 1u);
+  EXPECT_NE(saved.messages[0].find("step-00000003.g0 does not verify"), std::string::npos);
+}
+
+TEST_F(StoreTest, RetentionLeavesAloneWhatIsNotOurs) {
+  Store store = open({.retention = {.keep_last = 1}});
+  store.commit(snapshot(state_, 1));
+  spill(checkpoints() / "step-00000001.g0" / "notes.txt", "the good one");
+  fs::create_directory(checkpoints() / "step-00000001.backup");
+  fs::create_directory(checkpoints() / "step-00000001.g0.tmp-mine");
+  const Saved saved = store.commit(snapshot(state_, 2));
+  EXPECT_EQ(names(store), (Names{"step-00000002.g0", "step-00000001.g0"}));
+  EXPECT_NE(saved.messages.at(0).find("notes.txt"), std::string::npos);
+  open();
+  EXPECT_TRUE(fs::exists(checkpoints() / "step-00000001.g0" / "weights.safetensors"));
+  EXPECT_TRUE(fs::exists(checkpoints() / "step-00000001.backup"));
+  EXPECT_TRUE(fs::exists(checkpoints() / "step-00000001.g0.tmp-mine"));
+}
+
+TEST_F(StoreTest, AnotherConfigurationIsRefusedKeyByKey) {
+  open().commit(snapshot(state_, 3));
+  RunIdentity other = identity();
+  other.config_hash = "decade";
+  other.config_text = "[model]\nlayers = 6\nwidth = 64\n[optimizer]\nbeta1 = 0.9\nbeta2 = 0.95\n";
+  Store store(lock_, other);
+  const std::string message = message_of<CheckpointError>([&] { store.load_newest(state_.tensors()); });
+  EXPECT_NE(message.find("model.layers: checkpoint 4, run 6; optimizer.beta2: checkpoint (not set), run 0.95."), std::string::npos)
+      << message;
+  EXPECT_EQ(message.find("width"), std::string::npos);
+  other = identity();
+  other.order = "fma";
+  const std::string order = message_of<CheckpointError>([&] { Store(lock_, other).load_newest(state_.tensors()); });
+  EXPECT_NE(order.find("summation order 'dp2', the run asks for 'fma'"), std::string::npos) << order;
+  EXPECT_EQ(names(store), Names{"step-00000003.g0"});  // not quarantined: nothing is wrong with it
+}
+
+TEST_F(StoreTest, AnotherModelIsRefusedTensorByTensor) {
+  open().commit(snapshot(state_, 3));
+  const auto complaint = [&](State& state) { return message_of<CheckpointError>([&] { open().load_newest(state.tensors()); }); };
+  State larger(0, 6);
+  EXPECT_NE(complaint(larger).find("weights/model.embed_tokens.weight has shape [5, 8], the run needs [6, 8]"), std::string::npos);
+  State fewer;
+  fewer.registry().pop_back();
+  EXPECT_NE(complaint(fewer).find("ema/model.norm.weight, which the run does not have"), std::string::npos);
+  State renamed;
+  renamed.registry()[0].name = "embed";
+  EXPECT_NE(complaint(renamed).find("has no tensor weights/embed"), std::string::npos);
+  State reordered;
+  std::swap(reordered.registry()[0], reordered.registry()[1]);
+  EXPECT_NE(complaint(reordered).find("another order"), std::string::npos);
+}
+
+TEST_F(StoreTest, ReadersNeedNoLockAndMayTakeOnlyTheWeights) {
+  open().commit(snapshot(state_, 3));
+  State all(1);
+  const auto weights = all.tensors().first(3);
+  EXPECT_EQ(read_newest(dir_.path(), weights).commit.step, 3);
+  EXPECT_TRUE(std::ranges::equal(std::as_bytes(weights[0].data), std::as_bytes(state_.tensors()[0].data)));
+  EXPECT_NO_THROW(verify(list_commits(dir_.path()).front()));
+  flip_bit(checkpoints() / "step-00000003.g0" / "weights.safetensors", 500, 0);
+  EXPECT_THROW(read_newest(dir_.path(), weights), CheckpointError);
+  EXPECT_TRUE(fs::exists(checkpoints() / "step-00000003.g0")) << "a reader changes nothing";
+}
+
+TEST_F(StoreTest, ADiskThatFillsUpCostsOneSaveAndNoSpace) {
+  const fs::path mounted = dir_.path() / "mnt";
+  fs::create_directory(mounted);
+  if (::mount("none", mounted.c_str(), "tmpfs", 0, "size=340k") != 0)
+    GTEST_SKIP() << "mounting a tmpfs needs root: " << std::strerror(errno);
+  struct Unmount {
+    fs::path path;
+    ~Unmount() { ::umount2(path.c_str(), MNT_DETACH); }
+  } unmount{mounted};
+  const auto free_blocks = [&] {
+    struct statvfs status {};
+    ::statvfs(mounted.c_str(), &status);
+    return status.f_bfree;
+  };
+  const files::RunLock lock(mounted);
+  Store store(lock, identity());
+  State state(0, 600);  // ~29 KB a group, ~116 KB a commit: two fit, three do not
+  store.commit(snapshot(state, 1));
+  store.commit(snapshot(state, 2));
+  const std::string second = state.hash();
+  const auto free_before = free_blocks();
+  std::string message;
+  int reason = 0;
+  try {
+    store.commit(snapshot(state, 3));
+  } catch (const SaveFailed& error) {
+    message = error.what();
+    reason = error.errno_value;
+  }
+  EXPECT_EQ(reason, ENOSPC);
+  EXPECT_NE(message.find("checkpoint of step 3 not saved"), std::string::npos) << message;
+  EXPECT_NE(message.find("the newest is step-00000002.g0"), std::string::npos) << message;
+  EXPECT_EQ(free_blocks(), free_before) << "what was written of the failed save still takes space";
+  EXPECT_EQ(store.load_newest(state.tensors())->commit.step, 2);
+  EXPECT_EQ(state.hash(), second);
+  fs::remove_all(mounted / "checkpoints" / "step-00000001.g0");
+  EXPECT_EQ(store.commit(snapshot(state, 3)).commit.step, 3) << "space is back, the next save succeeds";
+}
+
+}  // namespace
+}  // namespace longhaul::checkpoint
