@@ -32,10 +32,10 @@ LONGHAUL_INLINE void store_pair(F32x16 even, F32x16 odd, Index r, Index vector, 
 template <Style S, bool Masked>
 void score_gradients(const AttentionJob& job, const AttentionSpace& space, const QueryBlock& block, Index tile, Index row,
                      GroupView group) {
-  const Index vectors = Masked ? group.vectors : kTile / 16;
+  const Index first = Masked ? group.first : 0, last = Masked ? group.last : kTile / 16;
   const F32x16 scale = splat(job.scale);
   for (Index r = row; r < row + group.rows; r += 2) {
-    for (Index n = 0; n < vectors; ++n) {
+    for (Index n = first; n < last; ++n) {
       F32x16 p[2], d_s[2];
 #pragma GCC unroll 2
       for (Index e = 0; e < 2; ++e) {
@@ -52,7 +52,8 @@ void score_gradients(const AttentionJob& job, const AttentionSpace& space, const
       store_pair<S>(p[0], p[1], r, n, space.p, nullptr);
       store_pair<S>(d_s[0], d_s[1], r, n, space.d_s, space.d_s_rows);
     }
-    for (Index n = vectors; n < kTile / 16; ++n) {
+    for (Index n = 0; Masked && n < kTile / 16; ++n) {  // dK and dV sum over all rows of the block, whatever they see
+      if (n >= first && n < last) continue;
       store_pair<S>(F32x16::zero(), F32x16::zero(), r, n, space.p, nullptr);
       store_pair<S>(F32x16::zero(), F32x16::zero(), r, n, space.d_s, nullptr);
     }

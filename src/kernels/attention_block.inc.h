@@ -70,39 +70,55 @@ LONGHAUL_INLINE Mask16 visible(KeyRange range, Index vector) {
   return (key > I32x16::splat(range.low - 1)) & (I32x16::splat(range.high) > key);
 }
 
-// A group of rows against a tile: how many vectors of keys reach it, and whether some are masked.
+// A group of rows against a tile: the vectors of keys [first, last) that some of its rows see, and whether keys among them are masked.
 struct GroupView {
-  Index rows, vectors;
+  Index rows, first, last;
   bool masked;
+  bool empty() const { return first >= last; }
 };
 GroupView group_view(const QueryBlock& block, Index tile, Index row) {
   const Index rows = block.rows_even - row < kGroup ? block.rows_even - row : kGroup;
-  if (tile == block.last_tile) return {rows, row / kGroup + 1, true};
+  const bool diagonal = tile == block.last_tile;
+  bool masked = diagonal;
+  Index low = kTile;
+  for (Index r = row; r < row + rows; ++r) {
+    const Index start = block.start[r] - tile * kTile;
+    masked |= start > 0;
+    if (start < low) low = start;
+  }
+  return {rows, low < 0 ? 0 : low / 16, diagonal ? row / kGroup + 1 : kTile / 16, masked};
+}
+bool any_masked(const QueryBlock& block, Index tile) {
   bool masked = false;
-  for (Index r = row; r < row + rows; ++r) masked |= block.start[r] > tile * kTile;
-  return {rows, kTile / 16, masked};
+  for (Index r = 0; r < block.rows_even; r += kGroup) masked |= group_view(block, tile, r).masked;
+  return masked;
 }
 
-// C[64, 64] = A·B over head_dim: scores of a block and a tile; on the diagonal only what some row sees.
+// C[64, 64] = A·B over head_dim: scores of a block and a tile, where masks fall only those of vectors that some row of a group sees.
 template <Style S>
 void multiply_scores(const QueryBlock& block, Index tile, const HeadView& head, const float* a, const float* b, float* c) {
   const Index a_stride = units<S>(head.padded), depth = units<S>(head.head_dim);
-  if (tile != block.last_tile) return multiply<S>({a, a_stride, b, kTile, c, kTile}, block.rows_even, kTile / 16, depth, false);
+  if (!any_masked(block, tile)) return multiply<S>({a, a_stride, b, kTile, c, kTile}, block.rows_even, kTile / 16, depth, false);
   for (Index r = 0; r < block.rows_even; r += kGroup) {
-    const GroupView group = group_view(block, tile, r);
-    multiply<S>({a + r * a_stride, a_stride, b, kTile, c + r * kTile, kTile}, group.rows, group.vectors, depth, false);
+    const GroupView g = group_view(block, tile, r);
+    multiply<S>({a + r * a_stride, a_stride, b + 16 * g.first, kTile, c + r * kTile + 16 * g.first, kTile}, g.rows, g.last - g.first, depth,
+                false);
   }
 }
 
-// C[64, P] += A·B over the keys of a tile; on the diagonal only over those that some row of a group sees.
+// C[64, P] += A·B over the keys of a tile, likewise.
 template <Style S>
 void multiply_keys(const QueryBlock& block, Index tile, const HeadView& head, const float* a, const float* b, float* c) {
   const Index a_stride = units<S>(kTile), vectors = head.padded / 16;
-  if (tile != block.last_tile) return multiply<S>({a, a_stride, b, head.padded, c, head.padded}, block.rows_even, vectors, a_stride, true);
+  if (!any_masked(block, tile)) {
+    return multiply<S>({a, a_stride, b, head.padded, c, head.padded}, block.rows_even, vectors, a_stride, true);
+  }
   for (Index r = 0; r < block.rows_even; r += kGroup) {
-    const GroupView group = group_view(block, tile, r);
-    multiply<S>({a + r * a_stride, a_stride, b, head.padded, c + r * head.padded, head.padded}, group.rows, vectors,
-                units<S>(16 * group.vectors), true);
+    const GroupView g = group_view(block, tile, r);
+    if (g.empty()) continue;
+    const Index first = units<S>(16 * g.first), depth = units<S>(16 * g.last) - first;
+    multiply<S>({a + r * a_stride + first, a_stride, b + first * head.padded, head.padded, c + r * head.padded, head.padded}, g.rows,
+                vectors, depth, true);
   }
 }
 

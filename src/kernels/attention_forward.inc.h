@@ -24,13 +24,13 @@ LONGHAUL_INLINE void store_p(F32x16 p, float* row, Index vector) {
 template <Style S, bool Masked>
 void softmax_group(const AttentionJob& job, const QueryBlock& block, Index tile, Index row, GroupView group, float* scores, float* p,
                    float* row_max, float* row_sum, float* row_factor) {
-  const Index vectors = Masked ? group.vectors : kTile / 16;
+  const Index first = Masked ? group.first : 0, last = Masked ? group.last : kTile / 16;
   float tile_max[kGroup] = {}, tile_sum[kGroup] = {};
   const F32x16 scale = splat(job.scale);
   for (Index r = 0; r < group.rows; ++r) {
     const KeyRange range = key_range(block, tile, row + r);
     F32x16 largest = splat(kMinusInfinity);
-    for (Index n = 0; n < vectors; ++n) {
+    for (Index n = first; n < last; ++n) {
       F32x16 s = F32x16::load(scores + r * kTile + 16 * n) * scale;
       if constexpr (Masked) s = select(visible(range, n), s, splat(kMinusInfinity));
       s.store(scores + r * kTile + 16 * n);
@@ -46,7 +46,7 @@ void softmax_group(const AttentionJob& job, const QueryBlock& block, Index tile,
   for (Index r = 0; r < group.rows; ++r) {
     const F32x16 m = splat(row_max[r]);
     F32x16 lanes = F32x16::zero();
-    for (Index n = 0; n < vectors; ++n) {
+    for (Index n = first; n < last; ++n) {
       const F32x16 e = exp(F32x16::load(scores + r * kTile + 16 * n) - m);
       lanes = lanes + e;
       store_p<S>(e, p + r * units<S>(kTile), n);
@@ -70,6 +70,10 @@ void forward_tile(const AttentionJob& job, const AttentionSpace& space, const He
   multiply_scores<S>(block, tile, head, space.q, space.k_columns + tile * units<S>(head.padded) * kTile, space.scores);
   for (Index r = 0; r < block.rows_even; r += kGroup) {
     const GroupView group = group_view(block, tile, r);
+    if (group.empty()) {
+      fill(space.row_factor + r, kGroup, 1.0f);
+      continue;
+    }
     const auto run = [&](auto softmax) {
       softmax(job, block, tile, r, group, space.scores + r * kTile, space.p + r * units<S>(kTile), space.row_max + r, space.row_sum + r,
               space.row_factor + r);
