@@ -8,33 +8,34 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <new>
 
 #include "kernels/bf16.h"
 #include "kernels/gemm_family.h"
+#include "kernels/peak_family.h"
 
 namespace longhaul::kernels {
 namespace {
 
-// A panel of B of 384 steps (48 KiB) and the panel of A that meets it stream from the second-level cache at less than 10 bytes a cycle,
-// while C is read and written once per 384 steps (below 1 % of the accesses).
-constexpr std::int64_t kBlockSteps = 384;
-// Words of one packed block: about 1,024 rows of kBlockSteps. Each packed element then serves 1,024 multiply-adds or the whole matrix.
-constexpr std::int64_t kBlockWords = 1024 * kBlockSteps + 64 * 1024;
-constexpr std::int64_t kLongestBlock = 4 * kBlockSteps;
-// Below this many multiply-adds (about 20 µs of one thread) waking others costs more than it brings.
+// Packed blocks: A of about 448 rows, B of about 1,536 columns, 1,024 steps deep. An element of B is packed once in all, one of A once per
+// block of N, so it serves 1,536 multiply-adds (2–3 % of the time goes into packing); C is read and written once per 1,024 steps.
+constexpr std::int64_t kBlockSteps = 1024, kLongestBlock = 4 * kBlockSteps;
+constexpr std::int64_t kSlackWords = 4096;
+constexpr std::int64_t kWordsOfA = 448 * kBlockSteps + kSlackWords, kWordsOfB = 1536 * kBlockSteps + kSlackWords;
+// Below this many multiply-adds (about 10 µs of one thread) waking others costs more than it brings.
 constexpr double kSerialWork = 1e6;
 
 struct Unmap {
-  void operator()(float* words) const { munmap(words, 2 * kBlockWords * sizeof(float)); }
+  void operator()(float* words) const { munmap(words, (kWordsOfA + kWordsOfB) * sizeof(float)); }
 };
 
 /// The packed blocks of A and B of one calling thread, allocated at its first product and kept.
 float* packed_blocks() {
   thread_local std::unique_ptr<float, Unmap> words = [] {
-    constexpr std::size_t kBytes = 2 * kBlockWords * sizeof(float);
+    constexpr std::size_t kBytes = (kWordsOfA + kWordsOfB) * sizeof(float);
     void* address = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (address == MAP_FAILED) throw std::bad_alloc();
     madvise(address, kBytes, MADV_HUGEPAGE);
@@ -105,23 +106,26 @@ struct Blocks {
   std::int64_t panels, count;
   Range at(std::int64_t i) const { return part(panels, count, i); }
 };
-Blocks blocks_of(const Side& side, std::int64_t steps) {
-  const std::int64_t fit = std::max<std::int64_t>(1, kBlockWords / (steps * side.width + kPanelSlack));
+Blocks blocks_of(const Side& side, std::int64_t steps, std::int64_t words) {
+  const std::int64_t fit = words / (steps * side.width + kPanelSlack);
   return {side.panels(), divide_up(side.panels(), fit)};
 }
 
-/// Panels of each side in one task: small enough to keep all threads equally busy, large enough to reuse what the caches hold.
+/// Tasks along each side: about 108 × 144 of C, whose operands fit the second-level cache, or less to keep all threads equally busy.
 struct Grid {
   std::int64_t a_tasks, b_tasks;
 };
-Grid grid_of(std::int64_t a_panels, std::int64_t b_panels, int threads) {
-  std::int64_t a_group = std::min<std::int64_t>(8, a_panels), b_group = std::min<std::int64_t>(8, b_panels);
+Grid grid_of(std::int64_t a_panels, std::int64_t b_panels, const Problem& problem, int threads) {
+  std::int64_t a_group = std::clamp<std::int64_t>(108 / problem.a.width, 1, a_panels);
+  std::int64_t b_group = std::clamp<std::int64_t>(144 / problem.b.width, 1, b_panels);
   const auto tasks = [&] { return divide_up(a_panels, a_group) * divide_up(b_panels, b_group); };
-  while (tasks() < 8 * threads && a_group * b_group > 1) {
-    if (a_group >= b_group)
+  while (tasks() < 6 * threads && a_group * b_group > 1) {
+    if (a_group * problem.a.width >= b_group * problem.b.width && a_group > 1)
       a_group = divide_up(a_group, 2);
-    else
+    else if (b_group > 1)
       b_group = divide_up(b_group, 2);
+    else
+      a_group = divide_up(a_group, 2);
   }
   return {divide_up(a_panels, a_group), divide_up(b_panels, b_group)};
 }
@@ -136,13 +140,13 @@ class Driver {
   Driver(ThreadPool& pool, const Problem& problem, bool serial)
       : pool_(pool), problem_(problem), threads_(serial ? 1 : pool.threads()), words_(packed_blocks()) {
     const std::int64_t units = problem.units.count(), per_unit = problem.kernel.steps_per_unit;
-    // Small outputs have room for longer blocks of k, that is fewer phases.
-    const std::int64_t widest = std::max(problem.a.panels() * problem.a.width, problem.b.panels() * problem.b.width);
-    const std::int64_t longest = std::clamp(kBlockWords / (widest + kPanelSlack), kBlockSteps, kLongestBlock) / per_unit;
-    k_blocks_ = divide_up(units, longest);
+    // Small outputs have room for deeper blocks, that is fewer phases.
+    const auto deepest = [](const Side& side, std::int64_t words) { return words / (side.panels() * side.width) - kPanelSlack; };
+    const std::int64_t room = std::min(deepest(problem.a, kWordsOfA), deepest(problem.b, kWordsOfB));
+    k_blocks_ = divide_up(units, std::clamp(room, kBlockSteps, kLongestBlock) / per_unit);
     steps_ = divide_up(units, k_blocks_) * per_unit;
-    a_blocks_ = blocks_of(problem.a, steps_);
-    b_blocks_ = blocks_of(problem.b, steps_);
+    a_blocks_ = blocks_of(problem.a, steps_, kWordsOfA);
+    b_blocks_ = blocks_of(problem.b, steps_, kWordsOfB);
   }
 
   void run() {
@@ -159,7 +163,7 @@ class Driver {
  private:
   std::int64_t stride(const Side& side) const { return steps_ * side.width + kPanelSlack; }
   float* packed_a() const { return words_; }
-  float* packed_b() const { return words_ + kBlockWords; }
+  float* packed_b() const { return words_ + kWordsOfA; }
 
   template <typename Task>
   void for_each(std::int64_t count, const Task& task) {
@@ -194,7 +198,7 @@ class Driver {
 
   void multiply(std::int64_t i, std::int64_t j, std::int64_t k) {
     const Range a = a_blocks_.at(i), b = b_blocks_.at(j), units = part(problem_.units.count(), k_blocks_, k);
-    const Grid grid = grid_of(a.size(), b.size(), threads_);
+    const Grid grid = grid_of(a.size(), b.size(), problem_, threads_);
     for_each(grid.a_tasks * grid.b_tasks, [&](std::int64_t task) {
       const Range rows = part(a.size(), grid.a_tasks, task / grid.b_tasks), cols = part(b.size(), grid.b_tasks, task % grid.b_tasks);
       const std::int64_t row = (a.begin + rows.begin) * problem_.a.width, col = (b.begin + cols.begin) * problem_.b.width;
@@ -224,10 +228,16 @@ class Driver {
 
 }  // namespace
 
-std::size_t gemm_workspace_bytes() { return 2 * kBlockWords * sizeof(float); }
+std::size_t gemm_workspace_bytes() { return (kWordsOfA + kWordsOfB) * sizeof(float); }
 
 void gemm(const Context& context, MatrixView a, MatrixView b, float* c, std::int64_t c_stride, bool accumulate, std::int64_t k_restart) {
+  gemm_with(gemm_kernel(context.family, context.order), context, a, b, c, c_stride, accumulate, k_restart);
+}
+
+void gemm_with(const GemmKernel& kernel, const Context& context, MatrixView a, MatrixView b, float* c, std::int64_t c_stride,
+               bool accumulate, std::int64_t k_restart) {
   assert(a.cols == b.rows && a.dtype == operand_type(context.order) && b.dtype == a.dtype);
+  assert((a.row_stride == 1 || a.col_stride == 1) && (b.row_stride == 1 || b.col_stride == 1));
   const std::int64_t m = a.rows, n = b.cols, k = a.cols;
   if (m == 0 || n == 0) return;
   if (k == 0) {
@@ -235,9 +245,7 @@ void gemm(const Context& context, MatrixView a, MatrixView b, float* c, std::int
     return;
   }
   set_floating_point_environment();
-  const GemmTable& table = LONGHAUL_FAMILY_SELECT(context.family, gemm_table);
-  const GemmKernel& kernel = context.order == Order::fma ? table.fma : table.dp2;
-  // Equal panels: 64 rows are 5 of 13, not 4 of 14 and one of 8.
+  // Equal panels: 64 rows are 8 of 8, not 7 of 9 and one of 1.
   const int a_width = static_cast<int>(divide_up(m, divide_up(m, kernel.a_width)));
   const Problem problem{kernel,
                         units_of(context.order, k, k_restart),
@@ -248,6 +256,35 @@ void gemm(const Context& context, MatrixView a, MatrixView b, float* c, std::int
                         accumulate};
   const bool serial = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) < kSerialWork;
   Driver(context.pool, problem, serial).run();
+}
+
+namespace {
+
+/// Whether VDPBF16PS takes less time than two multiply-adds: the best of a few slices of some 50 µs each.
+bool native_pairs_pay() {
+  static const bool pay = [] {
+    const auto fastest = [](const auto& chains) {
+      double best = 1e9;
+      for (int slice = 0; slice < 5; ++slice) {
+        float keep = 0;
+        const auto begin = std::chrono::steady_clock::now();
+        const double flops = chains(2000, &keep);
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        best = std::min(best, seconds / flops + static_cast<double>(keep));  // keep is 0
+      }
+      return best;
+    };
+    return fastest(avx512_bf16::peak_table.dp2) < fastest(avx512_bf16::peak_table.fma);
+  }();
+  return pay;
+}
+
+}  // namespace
+
+const GemmKernel& gemm_kernel(Family family, Order order) {
+  const bool emulate = family == Family::avx512_bf16 && order == Order::dp2 && !native_pairs_pay();
+  const GemmTable& table = LONGHAUL_FAMILY_SELECT(emulate ? Family::avx512 : family, gemm_table);
+  return order == Order::fma ? table.fma : table.dp2;
 }
 
 namespace {

@@ -126,7 +126,7 @@ void tile(const float* a, int a_width, const float* b, std::int64_t steps, float
   F32x16 sum[Rows][Vectors];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < Vectors; ++j) {
       if (from_zero)
         sum[i][j] = F32x16::zero();
@@ -134,18 +134,18 @@ void tile(const float* a, int a_width, const float* b, std::int64_t steps, float
         sum[i][j] = F32x16::load_partial(c + i * c_stride + 16 * j, j + 1 == Vectors ? last : 16);
     }
   }
+#pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
-    _mm_prefetch(reinterpret_cast<const char*>(next + i * c_stride), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(next + i * c_stride + 16), _MM_HINT_T0);
+    for (int j = 0; j < Vectors; ++j) __builtin_prefetch(next + i * c_stride + 16 * j, 1);
   }
   for (std::int64_t k = 0; k < steps; ++k) {
     F32x16 right[Vectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < Vectors; ++j) right[j] = F32x16::load(b + 16 * j);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const F32x16 left = F32x16::splat(a[i]);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::apply(left, right[j], sum[i][j]);
     }
     a += a_width;
@@ -153,7 +153,7 @@ void tile(const float* a, int a_width, const float* b, std::int64_t steps, float
   }
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < Vectors; ++j) sum[i][j].store_partial(c + i * c_stride + 16 * j, j + 1 == Vectors ? last : 16);
   }
 }
@@ -167,7 +167,8 @@ struct TileTable {
 template <typename Step, int Rows>
 constexpr void fill(TileTable& table) {
   table.of[Rows - 1][0] = tile<Step, Rows, 1>;
-  if constexpr (kVectors == 2) table.of[Rows - 1][1] = tile<Step, Rows, 2>;
+  if constexpr (kVectors > 1) table.of[Rows - 1][1] = tile<Step, Rows, 2>;
+  if constexpr (kVectors > 2) table.of[Rows - 1][2] = tile<Step, Rows, 3>;
   if constexpr (Rows > 1) fill<Step, Rows - 1>(table);
 }
 template <typename Step>
@@ -179,21 +180,27 @@ constexpr TileTable all_tiles() {
 template <typename Step>
 constexpr TileTable kTiles = all_tiles<Step>();
 
-// A panel of B stays in the first-level cache while the panels of A pass by.
+// The depth of a pass: a panel of B (48 KiB at 48 columns) fills the first-level cache while panels of A stream past it, and the job's
+// part of C stays in the second-level cache from pass to pass.
+constexpr std::int64_t kPassSteps = 256;
+
 template <typename Step>
 void product(const ProductJob& job) {
-  for (std::int64_t j = 0; j < job.cols; j += kColumns) {
-    const int columns = static_cast<int>(smaller(kColumns, job.cols - j));
-    const int vectors = columns > 16 ? 2 : 1;
-    const float* b = job.b + j / kColumns * job.b_stride;
-    const float* a = job.a;
-    for (std::int64_t i = 0; i < job.rows; i += job.a_width) {
-      const int rows = static_cast<int>(smaller(job.a_width, job.rows - i));
-      float* c = job.c + i * job.c_stride + j;
-      const float* next = i + 2 * job.a_width <= job.rows ? c + job.a_width * job.c_stride : c;
-      kTiles<Step>.of[rows - 1][vectors - 1](a, job.a_width, b, job.steps, c, job.c_stride, columns - 16 * (vectors - 1), job.from_zero,
-                                             next);
-      a += job.a_stride;
+  for (std::int64_t k = 0; k < job.steps; k += kPassSteps) {
+    const std::int64_t steps = smaller(kPassSteps, job.steps - k);
+    const bool from_zero = job.from_zero && k == 0;
+    for (std::int64_t j = 0; j < job.cols; j += kColumns) {
+      const int columns = static_cast<int>(smaller(kColumns, job.cols - j)), vectors = (columns + 15) / 16;
+      const float* b = job.b + j / kColumns * job.b_stride + k * kColumns;
+      const float* a = job.a + k * job.a_width;
+      for (std::int64_t i = 0; i < job.rows; i += job.a_width) {
+        const int rows = static_cast<int>(smaller(job.a_width, job.rows - i));
+        float* c = job.c + i * job.c_stride + j;
+        const float* next = i + 2 * job.a_width <= job.rows ? c + job.a_width * job.c_stride : job.c + j + kColumns;
+        const int last = columns - 16 * (vectors - 1);
+        kTiles<Step>.of[rows - 1][vectors - 1](a, job.a_width, b, steps, c, job.c_stride, last, from_zero, next);
+        a += job.a_stride;
+      }
     }
   }
 }

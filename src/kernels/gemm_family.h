@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "kernels/family.h"
+#include "kernels/gemm.h"
 
 namespace longhaul::kernels {
 
@@ -47,5 +48,13 @@ struct GemmTable {
   GemmKernel fma, dp2;
 };
 LONGHAUL_FAMILY_TABLE(GemmTable, gemm_table)
+
+/// The kernel that gemm() takes: that of the family, except that dp2 on avx512_bf16 is emulated where VDPBF16PS is slower than the two
+/// multiply-adds it stands for (Sapphire Rapids: half as fast). Measured once a process; the bits are the same.
+const GemmKernel& gemm_kernel(Family family, Order order);
+
+/// gemm() by a kernel of one's own choice.
+void gemm_with(const GemmKernel& kernel, const Context& context, MatrixView a, MatrixView b, float* c, std::int64_t c_stride,
+               bool accumulate, std::int64_t k_restart);
 
 }  // namespace longhaul::kernels

@@ -11,14 +11,23 @@
 #include <vector>
 
 #include "kernels/bf16.h"
+#include "kernels/gemm_family.h"
 
 namespace longhaul::kernels {
 namespace {
 
-std::vector<Family> families() {
-  std::vector<Family> all;
+/// Every kernel this processor runs, whether or not gemm() would take it here.
+struct Kernel {
+  std::string name;
+  Family family;
+  const GemmKernel* code;
+};
+std::vector<Kernel> kernels(Order order) {
+  std::vector<Kernel> all;
   for (Family family : {Family::avx2, Family::avx512, Family::avx512_bf16}) {
-    if (supported(family)) all.push_back(family);
+    if (!supported(family)) continue;
+    const GemmTable& table = LONGHAUL_FAMILY_SELECT(family, gemm_table);
+    all.push_back({std::string(name(order)) + " on " + std::string(name(family)), family, order == Order::fma ? &table.fma : &table.dp2});
   }
   return all;
 }
@@ -51,9 +60,9 @@ struct Operands {
     gemm_reference(order_, a, b, c.data(), b.cols + kSpare, accumulate, k_restart);
     return c;
   }
-  std::vector<float> product(Family family, ThreadPool& pool, bool accumulate, std::int64_t k_restart) const {
+  std::vector<float> product(const Kernel& kernel, ThreadPool& pool, bool accumulate, std::int64_t k_restart) const {
     std::vector<float> c = start;
-    gemm({pool, family, order_}, a, b, c.data(), b.cols + kSpare, accumulate, k_restart);
+    gemm_with(*kernel.code, {pool, kernel.family, order_}, a, b, c.data(), b.cols + kSpare, accumulate, k_restart);
     return c;
   }
 
@@ -80,12 +89,12 @@ void check(Order order, Layout layout, std::int64_t m, std::int64_t n, std::int6
   static ThreadPool pools[] = {ThreadPool(1), ThreadPool(2), ThreadPool(3)};
   const Operands operands(order, layout, m, n, k, static_cast<unsigned>(m * 31 + n * 7 + k));
   const std::vector<float> want = operands.reference(accumulate, k_restart);
-  for (Family family : families()) {
+  for (const Kernel& kernel : kernels(order)) {
     for (ThreadPool& pool : pools) {
-      expect_equal_bits(want, operands.product(family, pool, accumulate, k_restart),
-                        std::string(name(order)) + " on " + std::string(name(family)) + ", " + std::to_string(pool.threads()) +
-                            " threads, layout " + std::to_string(static_cast<int>(layout)) + ", " + std::to_string(m) + "x" +
-                            std::to_string(n) + "x" + std::to_string(k) + ", restart " + std::to_string(k_restart));
+      expect_equal_bits(want, operands.product(kernel, pool, accumulate, k_restart),
+                        kernel.name + ", " + std::to_string(pool.threads()) + " threads, layout " +
+                            std::to_string(static_cast<int>(layout)) + ", " + std::to_string(m) + "x" + std::to_string(n) + "x" +
+                            std::to_string(k) + ", restart " + std::to_string(k_restart));
     }
   }
 }
@@ -118,6 +127,7 @@ TEST(Gemm, ManyBlocksOfEverySide) {
     check(order, Layout::nn, 33, 2100, 40);
     check(order, Layout::nt, 1100, 70, 50, true);
     check(order, Layout::tn, 200, 150, 900);
+    check(order, Layout::nt, 460, 70, 2100);
   }
 }
 
@@ -137,7 +147,7 @@ TEST(Gemm, PairsRestartAtEachSequence) {
 TEST(Gemm, AccumulatingTwoEvenHalvesAlongKIsOneProduct) {
   ThreadPool pool(2);
   for (Order order : kOrders) {
-    for (Family family : families()) {
+    for (const Kernel& kernel : kernels(order)) {
       const Operands operands(order, Layout::tn, 48, 80, 512, 9);
       std::vector<float> halves = operands.start;
       const auto rows = [&](const MatrixView& view, std::int64_t begin, std::int64_t end) {  // k range of a [k, x] row-major matrix
@@ -150,10 +160,12 @@ TEST(Gemm, AccumulatingTwoEvenHalvesAlongKIsOneProduct) {
                           1};
       };
       const std::int64_t stride = operands.b.cols + Operands::kSpare;
-      const Context context{pool, family, order};
-      gemm(context, rows(operands.a.transposed(), 0, 200).transposed(), rows(operands.b, 0, 200), halves.data(), stride, true);
-      gemm(context, rows(operands.a.transposed(), 200, 512).transposed(), rows(operands.b, 200, 512), halves.data(), stride, true);
-      expect_equal_bits(operands.product(family, pool, true, 0), halves, std::string(name(order)));
+      const Context context{pool, kernel.family, order};
+      gemm_with(*kernel.code, context, rows(operands.a.transposed(), 0, 200).transposed(), rows(operands.b, 0, 200), halves.data(), stride,
+                true, 0);
+      gemm_with(*kernel.code, context, rows(operands.a.transposed(), 200, 512).transposed(), rows(operands.b, 200, 512), halves.data(),
+                stride, true, 0);
+      expect_equal_bits(operands.product(kernel, pool, true, 0), halves, kernel.name);
     }
   }
 }
@@ -166,6 +178,18 @@ TEST(Gemm, EmptyKLeavesZerosOrTheOldValues) {
   EXPECT_EQ(c[5], 6);
   gemm({pool, best_family(), Order::fma}, a, b, c, 3, false);
   for (float x : c) EXPECT_EQ(x, 0);
+}
+
+TEST(Gemm, TheKernelOfEveryFamilyIsOneItCanRun) {
+  ThreadPool pool(2);
+  for (Order order : kOrders) {
+    const Operands operands(order, Layout::nt, 100, 100, 100, 3);
+    for (const Kernel& kernel : kernels(order)) {
+      std::vector<float> c = operands.start;
+      gemm({pool, kernel.family, order}, operands.a, operands.b, c.data(), 103, false);
+      expect_equal_bits(operands.reference(false, 0), c, kernel.name + " as chosen");
+    }
+  }
 }
 
 // The definition of dp2 is the instruction's behaviour: every family must agree with the scalar statement on any operands, among them
@@ -189,13 +213,13 @@ TEST(Gemm, Dp2AgreesOnMillionsOfRandomBitPatterns) {
     const MatrixView left = row_major(a.data(), DType::bf16, kSize, 2), right = row_major(b.data(), DType::bf16, 2, kSize);
     want = c;
     gemm_reference(Order::dp2, left, right, want.data(), kSize, true);
-    for (Family family : families()) {
+    for (const Kernel& kernel : kernels(Order::dp2)) {
       std::vector<float> got = c;
-      gemm({pool, family, Order::dp2}, left, right, got.data(), kSize, true);
+      gemm_with(*kernel.code, {pool, kernel.family, Order::dp2}, left, right, got.data(), kSize, true, 0);
       for (std::size_t i = 0; i < got.size(); ++i) {
         if (std::isnan(want[i]) && std::isnan(got[i])) continue;
         ASSERT_EQ(std::bit_cast<std::uint32_t>(want[i]), std::bit_cast<std::uint32_t>(got[i]))
-            << name(family) << ": c = " << c[i] << ", a = " << to_float(a[i / kSize * 2]) << ", " << to_float(a[i / kSize * 2 + 1])
+            << kernel.name << ": c = " << c[i] << ", a = " << to_float(a[i / kSize * 2]) << ", " << to_float(a[i / kSize * 2 + 1])
             << ", b = " << to_float(b[i % kSize]) << ", " << to_float(b[kSize + i % kSize]);
       }
     }

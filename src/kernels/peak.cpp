@@ -9,6 +9,7 @@
 #include <new>
 #include <vector>
 
+#include "kernels/gemm_family.h"
 #include "kernels/peak_family.h"
 
 namespace longhaul::kernels {
@@ -58,9 +59,11 @@ Array make_array(std::size_t bytes) {
 }  // namespace
 
 double matmul_peak(const Context& context, double seconds) {
+  // The kernel may be another family's (gemm_kernel): emulated dp2 is the fma loop at two steps a pair.
   const PeakTable& table = LONGHAUL_FAMILY_SELECT(context.family, peak_table);
-  const auto chains = context.order == Order::fma ? table.fma : table.dp2;
-  // A slice of about a millisecond: 28 instructions a step.
+  const bool native = context.order == Order::dp2 && gemm_kernel(context.family, context.order).steps_per_unit == 1;
+  const auto chains = native ? table.dp2 : table.fma;
+  // A slice of about a millisecond: 27 instructions a step.
   constexpr std::int64_t kSteps = 40'000;
   return best_rate(context.pool, seconds, [&](std::int64_t) {
     float keep = 0;

@@ -11,7 +11,8 @@
 
 namespace longhaul::kernels {
 
-/// FLOP/s (a multiply-add is two) of the context's order and family on all threads of its pool. Takes about `seconds`.
+/// FLOP/s (a multiply-add is two) of the context's order and family on all threads of its pool, by the kernel that gemm() takes there.
+/// Takes about `seconds`.
 double matmul_peak(const Context& context, double seconds = 0.3);
 
 /// Bytes per second.

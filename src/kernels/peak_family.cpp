@@ -20,7 +20,7 @@ double chains(std::int64_t steps, float* keep) {
   F32x16 sum[kRows][kVectors], left = F32x16::splat(1.0078125f), right = F32x16::splat(0.0f);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int j = 0; j < kVectors; ++j) sum[i][j] = F32x16::zero();
   }
   hide(left);
@@ -28,17 +28,19 @@ double chains(std::int64_t steps, float* keep) {
   for (std::int64_t k = 0; k < steps; ++k) {
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int j = 0; j < kVectors; ++j) sum[i][j] = Step::apply(left, right, sum[i][j]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int j = 0; j < kVectors; ++j) hide(sum[i][j]);
     }
   }
   F32x16 total = F32x16::zero();
-  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {  // unrolled like the rest: an index at run time would move all sums to memory
+#pragma GCC unroll 3
     for (int j = 0; j < kVectors; ++j) total = total + sum[i][j];
   }
   *keep = reduce_tree(total);

@@ -8,7 +8,8 @@
 namespace longhaul::kernels {
 
 struct PeakTable {
-  /// Run `steps` steps of the GEMM's inner loop without memory; return its floating-point operations, and a value that keeps them alive.
+  /// Run `steps` steps of the GEMM's inner loop without memory; return the floating-point operations of the order, and a value that keeps
+  /// them alive.
   double (*fma)(std::int64_t steps, float* keep);
   double (*dp2)(std::int64_t steps, float* keep);
   /// count is a multiple of 64.
