@@ -1,0 +1,226 @@
+// longhaul data prepare | inspect: text to packed, verified shards, and a look at what is in them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "command_line.h"
+#include "console.h"
+#include "data/dataset.h"
+#include "data/prepare.h"
+#include "data/tokenizer.h"
+#include "units/format.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+namespace {
+
+using data::Counts;
+using data::Manifest;
+
+std::vector<data::Source> parse_sources(const std::vector<std::string>& arguments) {
+  std::vector<data::Source> sources;
+  for (const std::string& argument : arguments) {
+    const std::size_t equals = argument.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == argument.size())
+      throw UsageError(fmt::format("--source {}: expected NAME=PATH, for example --source books=corpus/books", argument));
+    sources.push_back({argument.substr(0, equals), argument.substr(equals + 1)});
+  }
+  return sources;
+}
+
+/// A live line from the third second of a phase on, with the time left at the phase's own speed.
+class ProgressLine {
+ public:
+  explicit ProgressLine(const train::Console& console) : console_(console) {}
+
+  void operator()(const data::PrepareProgress& at) {
+    const auto now = Clock::now();
+    if (at.phase != phase_) {
+      phase_ = at.phase;
+      begin_ = shown_ = now;
+    }
+    if (now - begin_ < std::chrono::seconds(2) || now - shown_ < std::chrono::milliseconds(200) || at.total <= 0 || at.done <= 0) return;
+    shown_ = now;
+    const double share = static_cast<double>(at.done) / static_cast<double>(at.total);
+    const double elapsed = std::chrono::duration<double>(now - begin_).count();
+    console_.live(fmt::format("{} {:.0f} %, {} left", at.phase, 100 * share, format(Seconds(elapsed * (1 - share) / share))));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const train::Console& console_;
+  std::string phase_;
+  Clock::time_point begin_, shown_;
+};
+
+nlohmann::json to_json(const Counts& counts) {
+  return {{"documents", counts.documents}, {"bytes", counts.bytes}, {"tokens", counts.tokens}};
+}
+
+nlohmann::json to_json(const Manifest& manifest, const std::string& directory) {
+  nlohmann::json sources = nlohmann::json::array();
+  for (const data::SourceRecord& source : manifest.sources)
+    sources.push_back({{"name", source.name},
+                       {"train", to_json(source.train)},
+                       {"heldout", to_json(source.heldout)},
+                       {"empty_documents", source.empty_documents},
+                       {"replaced_sequences", source.replaced_sequences}});
+  return {{"directory", directory},
+          {"content_hash", manifest.content_hash},
+          {"train", to_json(manifest.train)},
+          {"heldout", to_json(manifest.heldout)},
+          {"bytes_per_token", manifest.bytes_per_token()},
+          {"split", {{"salt", manifest.salt}, {"heldout_fraction", manifest.heldout_fraction}}},
+          {"tokenizer",
+           {{"vocab_size", manifest.vocab_size}, {"origin", manifest.tokenizer_origin}, {"fingerprint", manifest.tokenizer_fingerprint}}},
+          {"shards", {{"train", manifest.train_shards.size()}, {"heldout", manifest.heldout_shards.size()}}},
+          {"sources", sources}};
+}
+
+void print_row(std::string_view name, const Counts& train, const Counts& heldout, std::int64_t all_bytes) {
+  const std::int64_t bytes = train.bytes + heldout.bytes;
+  const auto percent = [](std::int64_t part, std::int64_t whole) {
+    return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+  };
+  fmt::print("{:<12} {:>10} {:>14} {:>6.1f} % {:>14} {:>9} {:>12} {:>12} {:>6.1f} %\n", name,
+             format_count(train.documents + heldout.documents), format_count(bytes), percent(bytes, all_bytes), format_count(train.tokens),
+             format_count(heldout.documents), format_count(heldout.bytes), format_count(heldout.tokens), percent(heldout.bytes, bytes));
+}
+
+void print_summary(const Manifest& manifest) {
+  const std::int64_t all = manifest.train.bytes + manifest.heldout.bytes;
+  fmt::print("{:<12} {:>10} {:>14} {:>8} {:>14} {:>9} {:>12} {:>12} {:>8}\n", "source", "documents", "bytes", "share", "train tokens",
+             "held out", "bytes", "tokens", "of source");
+  for (const data::SourceRecord& source : manifest.sources) print_row(source.name, source.train, source.heldout, all);
+  print_row("all", manifest.train, manifest.heldout, all);
+  fmt::print("vocabulary   {} entries ({}), {:.3f} bytes/token\n", format_count(manifest.vocab_size), manifest.tokenizer_origin,
+             manifest.bytes_per_token());
+  fmt::print("split        by document hash, salt \"{}\", fraction {}\n", manifest.salt, manifest.heldout_fraction);
+  for (const data::SourceRecord& source : manifest.sources) {
+    if (source.empty_documents > 0) fmt::print("note         {}: {} empty documents skipped\n", source.name, source.empty_documents);
+    if (source.replaced_sequences > 0)
+      fmt::print("note         {}: {} invalid UTF-8 sequences replaced by U+FFFD\n", source.name, source.replaced_sequences);
+  }
+  if (manifest.heldout.documents == 0)
+    fmt::print("note         nothing is held out: no validation on this dataset; raise --heldout-fraction or give more documents\n");
+}
+
+int prepare(int argc, char** argv) {
+  CLI::App app(
+      "Splits text by document hash, trains (or loads) a vocabulary, and writes verified token shards.\n"
+      "Example: longhaul data prepare --source books=corpus/books --source web=crawl.jsonl --vocab-size 8192 --out data\n"
+      "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
+      "A source is a .txt file (one document), a .jsonl file (a document a line) or a directory of them.",
+      "longhaul data prepare");
+  std::vector<std::string> sources;
+  data::PrepareOptions options;
+  std::string invalid_utf8 = "error";
+  bool json = false;
+  options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  app.add_option("--source", sources, "NAME=PATH; repeat for several sources")->required();
+  app.add_option("--out", options.directory, "directory to make; an equal, intact one is reused")->required();
+  app.add_option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
+  app.add_option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
+  app.add_option("--heldout-fraction,--heldout", options.heldout_fraction, "share of documents held out, 0 … 1")->capture_default_str();
+  app.add_option("--salt", options.salt, "of the split's hash: another salt holds out other documents")->capture_default_str();
+  app.add_option("--text-field", options.ingest.text_field, "field of a .jsonl line that holds the text")->capture_default_str();
+  app.add_option("--invalid-utf8", invalid_utf8, "error, or replace by U+FFFD")
+      ->check(CLI::IsMember({"error", "replace"}))
+      ->capture_default_str();
+  app.add_flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
+  app.add_option("--threads", options.threads, "threads; never reaches the result")->capture_default_str();
+  app.add_flag("--json", json, "print one JSON document");
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+
+  options.sources = parse_sources(sources);
+  options.ingest.invalid_utf8 = invalid_utf8 == "replace" ? data::InvalidUtf8::replace : data::InvalidUtf8::error;
+  const train::Console console = make_console();
+  ProgressLine progress(console);
+  const auto [manifest, reused] = data::prepare_dataset(options, [&](const data::PrepareProgress& at) { progress(at); });
+  const std::string directory = options.directory.string();
+  console.say(
+      fmt::format("{}: {}", directory, reused ? "prepared before from the same text and options; verified and reused" : "prepared"));
+  if (json) {
+    nlohmann::json out = to_json(manifest, directory);
+    out["reused"] = reused;
+    std::cout << out.dump(2) << '\n';
+  } else {
+    print_summary(manifest);
+  }
+  return 0;
+}
+
+/// The beginning of a document as one printable line.
+std::string excerpt(const data::TokenStream& stream, std::int64_t document, const data::Tokenizer& tokenizer) {
+  constexpr std::int64_t kTokens = 40;
+  const std::int64_t begin = stream.document_begin(document) + 1;
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(std::min(kTokens, stream.document_begin(document + 1) - begin)));
+  stream.read(begin, ids);
+  // As a JSON string: control characters escaped, a character that was cut in the middle replaced.
+  return nlohmann::json(tokenizer.decode(ids)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+int inspect(int argc, char** argv) {
+  CLI::App app(
+      "Verifies a prepared dataset and shows its sources, counts and first documents.\n"
+      "Example: longhaul data inspect data\n"
+      "         longhaul data inspect data --documents 10 --json",
+      "longhaul data inspect");
+  std::string directory;
+  std::int64_t documents = 3;
+  bool json = false;
+  app.add_option("directory", directory, "a dataset made by longhaul data prepare")->required();
+  app.add_option("--documents", documents, "documents of each split to show")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_flag("--json", json, "print one JSON document");
+  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+
+  const data::Dataset dataset = data::Dataset::open(directory);
+  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  dataset.require_vocabulary(tokenizer.vocab_size(), tokenizer.fingerprint());
+  nlohmann::json out = to_json(dataset.manifest(), directory);
+  out["verified"] = true;
+  if (!json) {
+    print_summary(dataset.manifest());
+    fmt::print("verified     {} shards, every hash, token id and document boundary\n",
+               dataset.manifest().train_shards.size() + dataset.manifest().heldout_shards.size());
+  }
+  for (const auto& [name, stream] : {std::pair{"train", &dataset.train()}, std::pair{"heldout", &dataset.heldout()}}) {
+    nlohmann::json& list = out["first_documents"][name] = nlohmann::json::array();
+    for (std::int64_t d = 0; d < std::min(documents, stream->documents()); ++d) {
+      const data::DocumentEntry entry = stream->document_entry(d);
+      const std::string& source = dataset.manifest().sources.at(entry.source).name;
+      const std::int64_t tokens = stream->document_begin(d + 1) - stream->document_begin(d);
+      const std::string text = excerpt(*stream, d, tokenizer);
+      list.push_back({{"source", source}, {"bytes", entry.text_bytes}, {"tokens", tokens}, {"begins", nlohmann::json::parse(text)}});
+      if (!json) fmt::print("{:<12} {} ({} bytes, {} tokens) {}…\n", name, source, entry.text_bytes, tokens, text);
+    }
+  }
+  if (json) std::cout << out.dump(2) << '\n';
+  return 0;
+}
+
+}  // namespace
+
+int verb_data(int argc, char** argv) {
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  if (name == "prepare") return prepare(argc - 1, argv + 1);
+  if (name == "inspect") return inspect(argc - 1, argv + 1);
+  const bool asked = name == "--help" || name == "-h";
+  fmt::print(asked ? stdout : stderr,
+             "longhaul data prepare | inspect\n\n  prepare   text to a dataset: split, vocabulary, token shards\n"
+             "  inspect   verify a dataset and show what it holds\n\nExample: longhaul data prepare --source books=corpus --vocab-size "
+             "8192 --out data\n"
+             "`longhaul data prepare --help` shows the options.\n");
+  return asked ? 0 : static_cast<int>(ExitCode::usage);
+}
+
+}  // namespace longhaul::app
