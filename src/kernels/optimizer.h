@@ -11,11 +11,11 @@ namespace longhaul::kernels {
 struct AdamWScalars {
   float beta1, one_minus_beta1;
   float beta2, one_minus_beta2;
-  float bias1, bias2;     ///< 1/(1-β1^t), 1/(1-β2^t)
-  float learning_rate;    ///< η
-  float decay;            ///< η·λ; 0 where the tensor does not decay
+  float bias1, bias2;   ///< 1/(1-β1^t), 1/(1-β2^t)
+  float learning_rate;  ///< η
+  float decay;          ///< η·λ; 0 where the tensor does not decay
   float epsilon;
-  float clip_scale;       ///< min(1, c/‖g‖): multiplies the gradient first (accounting A2)
+  float clip_scale;  ///< min(1, c/‖g‖): multiplies the gradient first (accounting A2)
 };
 /// One update of `count` elements. copy (bf16, may be null): the operand copy of the weights. average (may be null): EMA, updated after
 /// the weights with `ema_beta` (accounting A9).

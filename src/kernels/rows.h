@@ -27,8 +27,8 @@ struct NormShape {
 /// out = norm(x)·weight (+ bias) in operand type. statistics: [tokens, 2] fp32 (mean, 1/σ; rms_norm leaves the mean 0).
 void norm_forward(const Context& context, const NormShape& shape, const float* x, const float* weight, const float* bias, void* out,
                   float* statistics);
-/// d_x[t,i] = d_residual[t,i] + gradient through the norm; d_x may alias d_residual; d_residual may be null (nothing added). d_weight, d_bias continue their chains
-/// (d_bias null without bias).
+/// d_x[t,i] = d_residual[t,i] + gradient through the norm; d_x may alias d_residual; d_residual may be null (nothing added). d_weight,
+/// d_bias continue their chains (d_bias null without bias).
 void norm_backward(const Context& context, const NormShape& shape, const float* d_out, const float* x, const float* weight,
                    const float* statistics, const float* d_residual, float* d_x, float* d_weight, float* d_bias);
 
@@ -55,7 +55,8 @@ struct HeadShape {
   std::int64_t tokens, heads, kv_heads, head_dim;
   std::int64_t row() const { return (heads + 2 * kv_heads) * head_dim; }
 };
-/// Optional parts are null when absent. q_norm, k_norm: [D] (RMS over the head, before rotation). cosine, sine: [max_positions, D/2] (rope_table()).
+/// Optional parts are null when absent. q_norm, k_norm: [D] (RMS over the head, before rotation). cosine, sine: [max_positions, D/2]
+/// (rope_table()).
 struct HeadOptions {
   const float* bias = nullptr;  ///< [row()], added to qkv in place first
   const float* q_norm = nullptr;
@@ -72,7 +73,8 @@ void heads_forward(const Context& context, const HeadShape& shape, const HeadOpt
 void heads_backward(const Context& context, const HeadShape& shape, const HeadOptions& options, const float* qkv, const float* statistics,
                     const std::int32_t* positions, const float* dq, const float* dk, const float* dv, float* d_qkv, float* d_q_norm,
                     float* d_k_norm);
-/// Rotation tables as Hugging Face builds them: inverse frequencies rounded to fp32, product in fp32, then cos and sin. [positions, D/2] each.
+/// Rotation tables as Hugging Face builds them: inverse frequencies rounded to fp32, product in fp32, then cos and sin. [positions, D/2]
+/// each.
 void rope_table(double theta, std::int64_t positions, std::int64_t head_dim, float* cosine, float* sine);
 
 }  // namespace longhaul::kernels
