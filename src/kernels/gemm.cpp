@@ -206,7 +206,7 @@ class Driver {
       job.a = packed_a() + rows.begin * stride(problem_.a);
       job.b = packed_b() + cols.begin * stride(problem_.b);
       job.a_stride = stride(problem_.a), job.b_stride = stride(problem_.b);
-      job.a_width = problem_.a.width;
+      job.a_width = problem_.a.width, job.b_width = problem_.b.width;
       job.rows = std::min(rows.size() * problem_.a.width, problem_.a.extent - row);
       job.cols = std::min(cols.size() * problem_.b.width, problem_.b.extent - col);
       job.steps = units.size() * problem_.kernel.steps_per_unit;
@@ -245,12 +245,13 @@ void gemm_with(const GemmKernel& kernel, const Context& context, MatrixView a, M
     return;
   }
   set_floating_point_environment();
-  // Equal panels: 64 rows are 8 of 8, not 7 of 9 and one of 1.
+  // Equal panels: 64 rows are 8 of 8, not 7 of 9 and one of 1; 64 columns are 2 of 32.
   const int a_width = static_cast<int>(divide_up(m, divide_up(m, kernel.a_width)));
+  const int b_width = static_cast<int>(divide_up(divide_up(n, divide_up(n, kernel.b_width)), 16) * 16);
   const Problem problem{kernel,
                         units_of(context.order, k, k_restart),
                         {a.data, m, a.row_stride, a.col_stride, a_width},
-                        {b.data, n, b.col_stride, b.row_stride, kernel.b_width},
+                        {b.data, n, b.col_stride, b.row_stride, b_width},
                         c,
                         c_stride,
                         accumulate};

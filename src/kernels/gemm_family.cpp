@@ -121,8 +121,8 @@ void pack(const PackJob& job) {
 // One tile: Rows × Vectors·16 chains in registers over all steps. `last` columns of the last vector exist. `next` is the tile that follows:
 // its C is asked for while this one computes, since a chain cannot start before its C arrives.
 template <typename Step, int Rows, int Vectors>
-void tile(const float* a, int a_width, const float* b, std::int64_t steps, float* c, std::int64_t c_stride, int last, bool from_zero,
-          const float* next) {
+void tile(const float* a, int a_width, const float* b, int b_width, std::int64_t steps, float* c, std::int64_t c_stride, int last,
+          bool from_zero, const float* next) {
   F32x16 sum[Rows][Vectors];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
@@ -149,7 +149,7 @@ void tile(const float* a, int a_width, const float* b, std::int64_t steps, float
       for (int j = 0; j < Vectors; ++j) sum[i][j] = Step::apply(left, right[j], sum[i][j]);
     }
     a += a_width;
-    b += kColumns;
+    b += b_width;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
@@ -158,7 +158,7 @@ void tile(const float* a, int a_width, const float* b, std::int64_t steps, float
   }
 }
 
-using Tile = void (*)(const float*, int, const float*, std::int64_t, float*, std::int64_t, int, bool, const float*);
+using Tile = void (*)(const float*, int, const float*, int, std::int64_t, float*, std::int64_t, int, bool, const float*);
 
 // kTiles<Step>.of[rows - 1][vectors - 1].
 struct TileTable {
@@ -189,16 +189,16 @@ void product(const ProductJob& job) {
   for (std::int64_t k = 0; k < job.steps; k += kPassSteps) {
     const std::int64_t steps = smaller(kPassSteps, job.steps - k);
     const bool from_zero = job.from_zero && k == 0;
-    for (std::int64_t j = 0; j < job.cols; j += kColumns) {
-      const int columns = static_cast<int>(smaller(kColumns, job.cols - j)), vectors = (columns + 15) / 16;
-      const float* b = job.b + j / kColumns * job.b_stride + k * kColumns;
+    for (std::int64_t j = 0; j < job.cols; j += job.b_width) {
+      const int columns = static_cast<int>(smaller(job.b_width, job.cols - j)), vectors = (columns + 15) / 16;
+      const float* b = job.b + j / job.b_width * job.b_stride + k * job.b_width;
       const float* a = job.a + k * job.a_width;
       for (std::int64_t i = 0; i < job.rows; i += job.a_width) {
         const int rows = static_cast<int>(smaller(job.a_width, job.rows - i));
         float* c = job.c + i * job.c_stride + j;
-        const float* next = i + 2 * job.a_width <= job.rows ? c + job.a_width * job.c_stride : job.c + j + kColumns;
+        const float* next = i + 2 * job.a_width <= job.rows ? c + job.a_width * job.c_stride : job.c + j + job.b_width;
         const int last = columns - 16 * (vectors - 1);
-        kTiles<Step>.of[rows - 1][vectors - 1](a, job.a_width, b, steps, c, job.c_stride, last, from_zero, next);
+        kTiles<Step>.of[rows - 1][vectors - 1](a, job.a_width, b, job.b_width, steps, c, job.c_stride, last, from_zero, next);
         a += job.a_stride;
       }
     }

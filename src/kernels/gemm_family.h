@@ -26,11 +26,11 @@ struct PackJob {
   std::int64_t panel_stride;
 };
 
-/// C of `rows` × `cols` from packed panels; panels of A are `a_width` rows high, those of B are GemmTable::b_width wide.
+/// C of `rows` × `cols` from packed panels of `a_width` rows and `b_width` columns (a multiple of 16).
 struct ProductJob {
   const float *a, *b;
   std::int64_t a_stride, b_stride;  ///< from panel to panel
-  int a_width;
+  int a_width, b_width;
   std::int64_t rows, cols, steps;
   float* c;
   std::int64_t c_stride;
@@ -39,7 +39,7 @@ struct ProductJob {
 
 /// One order on one family.
 struct GemmKernel {
-  int a_width, b_width;  ///< largest panel of A, the panel of B
+  int a_width, b_width;  ///< largest panels of A and B
   int steps_per_unit;    ///< packed steps per k (fma) or pair (dp2)
   void (*pack)(const PackJob& job);
   void (*product)(const ProductJob& job);
