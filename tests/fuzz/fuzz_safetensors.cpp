@@ -1,4 +1,5 @@
 // Any bytes at all: the safetensors header parser either refuses them with a CheckpointError or returns tensors that lie inside the file.
+// rooms: checkpoint
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
