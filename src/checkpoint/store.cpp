@@ -260,10 +260,15 @@ std::vector<Commit> list_commits(const fs::path& run_directory) { return scan(ru
 
 void verify(const Commit& commit) { verify_contents(commit, read_manifest(commit), false); }
 
-Loaded read_newest(const fs::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity) {
-  check_registry(tensors);
+namespace {
+
+/// One pass over the commits; nothing if none was seen, or one vanished meanwhile: the run's writer may be replacing the old by the new.
+std::optional<Loaded> read_pass(const fs::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity) {
+  std::string all;
   std::vector<std::string> messages;
-  for (const Commit& commit : list_commits(run_directory)) {
+  const std::vector<Commit> commits = list_commits(run_directory);
+  if (commits.empty()) return std::nullopt;
+  for (const Commit& commit : commits) {
     try {
       const Manifest manifest = read_manifest(commit);
       if (identity != nullptr) check_identity(manifest.identity, *identity, commit.directory.string());
@@ -273,13 +278,25 @@ Loaded read_newest(const fs::path& run_directory, std::span<const TensorEntry> t
       loaded.messages = std::move(messages);
       return loaded;
     } catch (const DamagedCommit& damage) {
+      if (!fs::exists(commit.directory)) return std::nullopt;
       messages.push_back(std::string(damage.what()) + "; the next older one is used");
+      all += std::string(damage.what()) + ". ";
     }
   }
-  std::string all;
-  for (const std::string& message : messages) all += message + ". ";
-  throw CheckpointError(all + (run_directory / kCheckpointsName).string() +
-                        ": no usable checkpoint; train the run first, or give its directory");
+  throw CheckpointError(all + (run_directory / kCheckpointsName).string() + ": no usable checkpoint is left; restore one from a copy");
+}
+
+}  // namespace
+
+Loaded read_newest(const fs::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity) {
+  check_registry(tensors);
+  constexpr int kPasses = 5;  // each lost to a save that finished within one read
+  for (int pass = 0; pass < kPasses; ++pass) {
+    if (std::optional<Loaded> loaded = read_pass(run_directory, tensors, identity)) return *std::move(loaded);
+  }
+  const std::string where = (run_directory / kCheckpointsName).string();
+  if (list_commits(run_directory).empty()) throw CheckpointError(where + ": no checkpoint; train the run first, or give its directory");
+  throw CheckpointError(where + ": checkpoints vanish faster than they can be read; raise checkpoint.keep_last");
 }
 
 }  // namespace longhaul::checkpoint

@@ -177,6 +177,32 @@ TEST_F(StoreTest, ReadersNeedNoLockAndMayTakeOnlyTheWeights) {
   EXPECT_TRUE(fs::exists(checkpoints() / "step-00000003.g0")) << "a reader changes nothing";
 }
 
+TEST_F(StoreTest, AReaderKeepsUpWithAWriterThatRemovesWhatItReads) {
+  open().commit(snapshot(state_, 1));
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    State state;
+    Store store = open({.retention = {.keep_last = 1}});
+    for (std::int64_t step = 2;; ++step) store.commit(snapshot(state, step));
+  }
+  State mine(9);
+  std::int64_t seen = 0;
+  for (int i = 0; i < 60; ++i) {
+    std::int64_t step = seen;
+    try {
+      step = read_newest(dir_.path(), mine.tensors()).commit.step;
+      EXPECT_EQ(mine.hash(), hash_of_step(step));
+    } catch (const CheckpointError& error) {
+      EXPECT_NE(std::string(error.what()).find("vanish faster"), std::string::npos) << error.what();
+    }
+    EXPECT_GE(step, seen);
+    seen = step;
+  }
+  EXPECT_GT(seen, 1);
+  ::kill(writer, SIGKILL);
+  ::waitpid(writer, nullptr, 0);
+}
+
 TEST_F(StoreTest, ADiskThatFillsUpCostsOneSaveAndNoSpace) {
   const fs::path mounted = dir_.path() / "mnt";
   fs::create_directory(mounted);
