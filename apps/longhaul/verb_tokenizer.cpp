@@ -1,4 +1,4 @@
-// longhaul tokenizer: train a vocabulary, encode text, decode ids.
+// longhaul tokenizer: train a vocabulary, encode text, decode ids, convert between vocabulary files.
 #include <fmt/format.h>
 #include <time.h>
 
@@ -104,25 +104,51 @@ int train(const TrainArguments& arguments) {
   return 0;
 }
 
+void add_vocabulary_options(CLI::App* verb, std::string& tokenizer, std::string& pattern) {
+  verb->add_option("--tokenizer", tokenizer, "tokenizer.json, a .tiktoken rank file or GPT-2's vocab.bpe")->required();
+  verb->add_option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own");
+}
+
+data::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern) {
+  if (pattern.empty()) return data::Tokenizer::load(file);
+  return data::Tokenizer::load(file, data::pattern_from_name(pattern));
+}
+
 struct CodingArguments {
   std::string tokenizer, pattern;
   std::vector<std::string> inputs{"-"};
 
   void add_to(CLI::App* verb, const char* what) {
-    verb->add_option("--tokenizer", tokenizer, "tokenizer.json, a .tiktoken rank file or GPT-2's vocab.bpe")->required();
-    verb->add_option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own");
+    add_vocabulary_options(verb, tokenizer, pattern);
     verb->add_option("FILE", inputs, what)->capture_default_str();
   }
 
-  data::Tokenizer load() const {
-    if (pattern.empty()) return data::Tokenizer::load(tokenizer);
-    return data::Tokenizer::load(tokenizer, data::pattern_from_name(pattern));
-  }
+  data::Tokenizer load() const { return load_vocabulary(tokenizer, pattern); }
 };
 
 std::string read_input(const std::string& input) {
   if (input != "-") return files::read_file(input, kMaxInputBytes);
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+struct ConvertArguments {
+  std::string tokenizer, pattern, out;
+
+  CLI::App* add_to(CLI::App& app) {
+    CLI::App* verb = app.add_subcommand("convert",
+                                        "Writes a vocabulary as a Hugging Face tokenizer.json with the same ids.\n"
+                                        "Example: longhaul tokenizer convert --tokenizer cl100k_base.tiktoken --out tokenizer.json");
+    add_vocabulary_options(verb, tokenizer, pattern);
+    verb->add_option("--out", out, "file to write")->required();
+    return verb;
+  }
+};
+
+int convert(const ConvertArguments& arguments) {
+  const data::Tokenizer tokenizer = load_vocabulary(arguments.tokenizer, arguments.pattern);
+  tokenizer.save(arguments.out);
+  fmt::print("{}: {} entries\nfingerprint {}\n", arguments.out, tokenizer.vocab_size(), tokenizer.fingerprint());
+  return 0;
 }
 
 struct EncodeArguments : CodingArguments {
@@ -266,12 +292,15 @@ int verb_tokenizer(int argc, char** argv) {
   CodingArguments decode_arguments;
   const CLI::App* train_verb = train_arguments.add_to(app);
   const CLI::App* encode_verb = encode_arguments.add_to(app);
+  ConvertArguments convert_arguments;
+  const CLI::App* convert_verb = convert_arguments.add_to(app);
   CLI::App* decode_verb = app.add_subcommand("decode",
                                              "Prints the text of token ids.\n"
                                              "Example: echo 15496 995 | longhaul tokenizer decode --tokenizer vocab.bpe");
   decode_arguments.add_to(decode_verb, "ids with spaces between, - for standard input");
   if (const std::optional<int> code = parse(app, argc, argv)) return *code;
   if (train_verb->parsed()) return train(train_arguments);
+  if (convert_verb->parsed()) return convert(convert_arguments);
   return encode_verb->parsed() ? encode(encode_arguments) : decode(decode_arguments);
 }
 
