@@ -7,6 +7,7 @@
 
 #include "config/resolve.h"
 #include "files/disk.h"
+#include "model/flops.h"
 #include "train/schedule.h"
 #include "train/stop.h"
 #include "units/error.h"
