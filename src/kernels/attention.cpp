@@ -2,6 +2,7 @@
 
 #include "kernels/attention_family.h"
 #include "kernels/attention_scale.h"
+#include "kernels/gemm_family.h"
 
 namespace longhaul::kernels {
 namespace {
@@ -75,12 +76,16 @@ std::size_t attention_backward_workspace(const AttentionShape& shape, Order /*or
   return workspace_bytes(shape, true, threads);
 }
 
-void attention_forward(const Context& context, const AttentionShape& shape, const void* q, const void* k, const void* v,
-                       const std::int32_t* document_start, void* o, float* row_max, float* row_sum, void* workspace) {
+const AttentionTable& attention_kernel(Family family, Order order) {
+  const bool emulate = family == Family::avx512_bf16 && order == Order::dp2 && !native_pairs_pay();
+  return LONGHAUL_FAMILY_SELECT(emulate ? Family::avx512 : family, attention_table);
+}
+
+void attention_forward_with(const AttentionTable& table, const Context& context, const AttentionShape& shape, const void* q, const void* k,
+                            const void* v, const std::int32_t* document_start, void* o, float* row_max, float* row_sum, void* workspace) {
   const AttentionJob job{
       shape,   context.order, attention_scale(shape.head_dim), q, k, v, document_start, o, row_max, row_sum, nullptr, nullptr,
       nullptr, nullptr};
-  const AttentionTable& table = LONGHAUL_FAMILY_SELECT(context.family, attention_table);
   // Where there are few heads their query blocks are shared out too; each share packs the keys for itself (1/T of its work).
   const std::int64_t heads = shape.sequences * shape.kv_heads, wanted = std::int64_t{4} * context.pool.threads();
   const std::int64_t blocks = round_up(shape.sequence_length, kTile) / kTile * (shape.heads / shape.kv_heads);
@@ -93,9 +98,9 @@ void attention_forward(const Context& context, const AttentionShape& shape, cons
   });
 }
 
-void attention_backward(const Context& context, const AttentionShape& shape, const void* q, const void* k, const void* v, const void* o,
-                        const float* d_o, const float* row_max, const float* row_sum, const std::int32_t* document_start, float* dq,
-                        float* dk, float* dv, void* workspace) {
+void attention_backward_with(const AttentionTable& table, const Context& context, const AttentionShape& shape, const void* q, const void* k,
+                             const void* v, const void* o, const float* d_o, const float* row_max, const float* row_sum,
+                             const std::int32_t* document_start, float* dq, float* dk, float* dv, void* workspace) {
   const AttentionJob job{shape,
                          context.order,
                          attention_scale(shape.head_dim),
@@ -110,10 +115,22 @@ void attention_backward(const Context& context, const AttentionShape& shape, con
                          dq,
                          dk,
                          dv};
-  const AttentionTable& table = LONGHAUL_FAMILY_SELECT(context.family, attention_table);
   context.pool.run(shape.sequences * shape.kv_heads, [&](std::int64_t index, int thread) {
     table.backward(job, space_of_thread(shape, true, workspace, thread), index / shape.kv_heads, index % shape.kv_heads);
   });
+}
+
+void attention_forward(const Context& context, const AttentionShape& shape, const void* q, const void* k, const void* v,
+                       const std::int32_t* document_start, void* o, float* row_max, float* row_sum, void* workspace) {
+  attention_forward_with(attention_kernel(context.family, context.order), context, shape, q, k, v, document_start, o, row_max, row_sum,
+                         workspace);
+}
+
+void attention_backward(const Context& context, const AttentionShape& shape, const void* q, const void* k, const void* v, const void* o,
+                        const float* d_o, const float* row_max, const float* row_sum, const std::int32_t* document_start, float* dq,
+                        float* dk, float* dv, void* workspace) {
+  attention_backward_with(attention_kernel(context.family, context.order), context, shape, q, k, v, o, d_o, row_max, row_sum,
+                          document_start, dq, dk, dv, workspace);
 }
 
 }  // namespace longhaul::kernels

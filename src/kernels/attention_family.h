@@ -55,4 +55,14 @@ struct AttentionTable {
 };
 LONGHAUL_FAMILY_TABLE(AttentionTable, attention_table)
 
+/// The table that attention takes: that of the family, except that dp2 runs without VDPBF16PS where it is the slower way (gemm_family.h).
+const AttentionTable& attention_kernel(Family family, Order order);
+
+/// attention_forward() and attention_backward() by a table of one's own choice.
+void attention_forward_with(const AttentionTable& table, const Context& context, const AttentionShape& shape, const void* q, const void* k,
+                            const void* v, const std::int32_t* document_start, void* o, float* row_max, float* row_sum, void* workspace);
+void attention_backward_with(const AttentionTable& table, const Context& context, const AttentionShape& shape, const void* q, const void* k,
+                             const void* v, const void* o, const float* d_o, const float* row_max, const float* row_sum,
+                             const std::int32_t* document_start, float* dq, float* dk, float* dv, void* workspace);
+
 }  // namespace longhaul::kernels

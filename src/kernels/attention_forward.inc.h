@@ -19,13 +19,51 @@ LONGHAUL_INLINE void store_p(F32x16 p, float* row, Index vector) {
   to_operand<S>(p).store(row + 16 * vector);
 }
 
+struct Sum {
+  LONGHAUL_INLINE F32x16 operator()(F32x16 a, F32x16 b) const { return a + b; }
+  LONGHAUL_INLINE float operator()(F32x16 a) const { return reduce_tree(a); }
+};
+struct Maximum {
+  LONGHAUL_INLINE F32x16 operator()(F32x16 a, F32x16 b) const { return max(a, b); }
+  LONGHAUL_INLINE float operator()(F32x16 a) const { return reduce_max(a); }
+};
+
+// Lane r = the tree over the lanes of x[r]: sixteen reductions at the price of seven.
+template <typename Reduce>
+LONGHAUL_INLINE F32x16 reduce_rows(const F32x16 (&x)[kGroup], Reduce reduce) {
+#ifdef __AVX512F__
+  F32x16 y[8], z[4], w[2];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {  // neighbours, rows 2i and 2i+1 alternating
+    const __m512 a = x[2 * i].v, b = x[2 * i + 1].v;
+    y[i] = reduce(F32x16{_mm512_mask_blend_ps(0xaaaa, a, b)}, F32x16{_mm512_permute_ps(_mm512_mask_blend_ps(0xaaaa, b, a), 0xb1)});
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // fours, rows 4i … 4i+3
+    const __m512 a = y[2 * i].v, b = y[2 * i + 1].v;
+    z[i] = reduce(F32x16{_mm512_mask_blend_ps(0xcccc, a, b)}, F32x16{_mm512_permute_ps(_mm512_mask_blend_ps(0xcccc, b, a), 0x4e)});
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const __m512 a = z[2 * i].v, b = z[2 * i + 1].v;
+    w[i] = reduce(F32x16{_mm512_shuffle_f32x4(a, b, 0x88)}, F32x16{_mm512_shuffle_f32x4(a, b, 0xdd)});
+  }
+  return reduce(F32x16{_mm512_shuffle_f32x4(w[0].v, w[1].v, 0x88)}, F32x16{_mm512_shuffle_f32x4(w[0].v, w[1].v, 0xdd)});
+#else
+  float out[kGroup];
+  for (Index r = 0; r < kGroup; ++r) out[r] = reduce(x[r]);
+  return F32x16::load(out);
+#endif
+}
+
 // One tile of a group of up to 16 rows: scores become P (rounded), maximum and sum move on, row_factor says by how much the accumulator
 // must shrink. `scores`, `p` and the statistics begin at the group's first row.
 template <Style S, bool Masked>
 void softmax_group(const AttentionJob& job, const QueryBlock& block, Index tile, Index row, GroupView group, float* scores, float* p,
                    float* row_max, float* row_sum, float* row_factor) {
   const Index first = Masked ? group.first : 0, last = Masked ? group.last : kTile / 16;
-  float tile_max[kGroup] = {}, tile_sum[kGroup] = {};
+  F32x16 row_lanes[kGroup];
+  for (F32x16& lanes : row_lanes) lanes = F32x16::zero();
   const F32x16 scale = splat(job.scale);
   for (Index r = 0; r < group.rows; ++r) {
     const KeyRange range = key_range(block, tile, row + r);
@@ -36,10 +74,10 @@ void softmax_group(const AttentionJob& job, const QueryBlock& block, Index tile,
       s.store(scores + r * kTile + 16 * n);
       largest = max(largest, s);
     }
-    tile_max[r] = reduce_max(largest);
+    row_lanes[r] = largest;
   }
   const F32x16 old_max = F32x16::load(row_max);
-  const F32x16 new_max = max(old_max, F32x16::load(tile_max)) + F32x16::zero();
+  const F32x16 new_max = max(old_max, reduce_rows(row_lanes, Maximum{})) + F32x16::zero();
   const F32x16 factor = exp(old_max - new_max);
   new_max.store(row_max);
   factor.store(row_factor);
@@ -51,9 +89,9 @@ void softmax_group(const AttentionJob& job, const QueryBlock& block, Index tile,
       lanes = lanes + e;
       store_p<S>(e, p + r * units<S>(kTile), n);
     }
-    tile_sum[r] = reduce_tree(lanes);
+    row_lanes[r] = lanes;
   }
-  fma(F32x16::load(row_sum), factor, F32x16::load(tile_sum)).store(row_sum);
+  fma(F32x16::load(row_sum), factor, reduce_rows(row_lanes, Sum{})).store(row_sum);
 }
 
 // Rows of the accumulator times their factors; most factors are 1 once the maximum is found.

@@ -166,26 +166,22 @@ void pack_rows(const void* source, Index stride, Index rows, Index width, float*
   }
 }
 
-// The same from fp32, rounded once to the operand type.
-template <Style S>
-void pack_rounded(const float* source, Index stride, Index rows, Index width, float* out);
-
 // a and b, already rounded to bf16, as units (a below b).
 LONGHAUL_INLINE F32x16 join(F32x16 a, F32x16 b) { return as_float(shift_right<16>(as_int(a)) | as_int(b)); }
 
-// x rounded to bf16, as floats; a NaN stays one.
+// x rounded to bf16, as floats. For values computed from bf16 operands only: their NaNs have zeros in the lower half, as the processor's
+// own NaN has, so that no carry turns a NaN into a number and no test for it is needed (fp32 from outside goes through pack_rounded).
 LONGHAUL_INLINE F32x16 to_bf16_grid(F32x16 x) {
   const I32x16 u = as_int(x);
   const I32x16 odd = shift_right<16>(u) & I32x16::splat(1);
-  const I32x16 rounded = (u + odd + I32x16::splat(0x7fff)) & I32x16::splat(-0x10000);
-  const I32x16 quiet = (u | I32x16::splat(0x400000)) & I32x16::splat(-0x10000);
-  return as_float(select(is_nan(x), quiet, rounded));
+  return as_float((u + odd + I32x16::splat(0x7fff)) & I32x16::splat(-0x10000));
 }
 template <Style S>
 LONGHAUL_INLINE F32x16 to_operand(F32x16 x) {
   return S == Style::fma ? x : to_bf16_grid(x);
 }
 
+// pack_rows from fp32, rounded once to the operand type.
 template <Style S>
 void pack_rounded(const float* source, Index stride, Index rows, Index width, float* out) {
   const Index out_stride = units<S>(round_up(width, 16));
@@ -195,10 +191,15 @@ void pack_rounded(const float* source, Index stride, Index rows, Index width, fl
       const int n = r >= rows ? 0 : width - d < 16 ? static_cast<int>(width - d) : 16;
       const float* x = source + r * stride + d;
       const F32x16 floats = n == 16 ? F32x16::load(x) : n == 0 ? F32x16::zero() : F32x16::load_partial(x, n);
-      if constexpr (S == Style::native)
+      if constexpr (S == Style::fma) {
+        floats.store(row + d);
+      } else if constexpr (S == Style::native) {
         floats.store(reinterpret_cast<bf16*>(row) + d);
-      else
-        to_operand<S>(floats).store(row + d);
+      } else {
+        bf16 rounded[16];
+        floats.store(rounded);
+        F32x16::load(rounded).store(row + d);
+      }
     }
   }
 }

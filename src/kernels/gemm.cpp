@@ -259,9 +259,7 @@ void gemm_with(const GemmKernel& kernel, const Context& context, MatrixView a, M
   Driver(context.pool, problem, serial).run();
 }
 
-namespace {
-
-/// Whether VDPBF16PS takes less time than two multiply-adds: the best of a few slices of some 50 µs each.
+/// The best of a few slices of some 50 µs each.
 bool native_pairs_pay() {
   static const bool pay = [] {
     const auto fastest = [](const auto& chains) {
@@ -279,8 +277,6 @@ bool native_pairs_pay() {
   }();
   return pay;
 }
-
-}  // namespace
 
 const GemmKernel& gemm_kernel(Family family, Order order) {
   const bool emulate = family == Family::avx512_bf16 && order == Order::dp2 && !native_pairs_pay();

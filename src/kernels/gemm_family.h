@@ -49,6 +49,9 @@ struct GemmTable {
 };
 LONGHAUL_FAMILY_TABLE(GemmTable, gemm_table)
 
+/// Whether VDPBF16PS takes less time than two multiply-adds on this processor, which must have it. Measured once a process.
+bool native_pairs_pay();
+
 /// The kernel that gemm() takes: that of the family, except that dp2 on avx512_bf16 is emulated where VDPBF16PS is slower than the two
 /// multiply-adds it stands for (Sapphire Rapids: half as fast). Measured once a process; the bits are the same.
 const GemmKernel& gemm_kernel(Family family, Order order);
