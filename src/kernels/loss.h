@@ -29,8 +29,8 @@ void loss_forward_backward(const Context& context, const LossShape& shape, const
 /// Per-token losses only (evaluation).
 void loss_forward(const Context& context, const LossShape& shape, const void* x, MatrixView head, const std::int32_t* targets,
                   const std::uint8_t* loss_mask, float* token_loss, void* workspace);
-/// Bytes of workspace, 64-byte aligned: the logits of one block, fp32, rows of vocab rounded up to 16. Gradients replace a row's logits from
-/// its first byte, in operand type, so they need no room of their own. (Threads and direction make no difference today.)
+/// Bytes of workspace, 64-byte aligned: the logits of one block, fp32, rows of vocab rounded up to 16. Gradients replace a row's logits
+/// from its first byte, in operand type, so they need no room of their own. (Threads and direction make no difference today.)
 std::size_t loss_workspace(const LossShape& shape, Order order, int threads, bool backward);
 
 }  // namespace longhaul::kernels
