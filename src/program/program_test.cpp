@@ -111,8 +111,10 @@ TEST(Program, EvaluationSharesThePersistentOffsets) {
   const Program step = build_step(spec, table, options(2, 2));
   const Program evaluation = build_evaluation(spec, table, options(2, 2));
   EXPECT_TRUE(validate(evaluation).empty());
-  for (const Buffer& buffer : step.buffers)
-    if (buffer.persistent) EXPECT_EQ(buffer.offset, evaluation.buffers[evaluation.find(buffer.name)].offset) << buffer.name;
+  for (const Buffer& buffer : step.buffers) {
+    if (!buffer.persistent) continue;
+    EXPECT_EQ(buffer.offset, evaluation.buffers[evaluation.find(buffer.name)].offset) << buffer.name;
+  }
 }
 
 TEST(Program, OperationIdsReadAsDocumented) {

@@ -38,17 +38,18 @@ double robust_z(const std::vector<double>& window, double value) {
   return spread > 0 ? (value - centre) / spread : 0;
 }
 
+/// A limit of 0 is off.
 bool above(double value, double limit) { return limit > 0 && value > limit; }
 
 void alarms_of_loss(const config::GuardsTable& limits, const GuardState& state, const Observation& seen, Verdict& verdict) {
   const double recent = mean(state.losses);
-  if (above(limits.loss_alarm_ratio, 0) && seen.loss > limits.loss_alarm_ratio * recent) verdict.alarms.emplace_back("loss_ratio");
+  if (limits.loss_alarm_ratio > 0 && seen.loss > limits.loss_alarm_ratio * recent) verdict.alarms.emplace_back("loss_ratio");
   const std::vector<double> window = last(state.losses, limits.spike_window);
-  if (above(limits.spike_threshold, 0) && seen.loss > median(window) + limits.spike_threshold) verdict.alarms.emplace_back("loss_spike");
+  if (limits.spike_threshold > 0 && seen.loss > median(window) + limits.spike_threshold) verdict.alarms.emplace_back("loss_spike");
   if (above(robust_z(window, seen.loss), limits.spike_z)) verdict.alarms.emplace_back("loss_z");
   if (above(robust_z(last(state.grad_norms, limits.spike_window), seen.grad_norm), limits.spike_z))
     verdict.alarms.emplace_back("grad_norm_z");
-  if (above(limits.loss_skip_ratio, 0) && seen.loss > limits.loss_skip_ratio * recent) {
+  if (limits.loss_skip_ratio > 0 && seen.loss > limits.loss_skip_ratio * recent) {
     verdict.apply = false;
     verdict.reason = fmt::format("skipped: loss above {} times the recent mean", limits.loss_skip_ratio);
   }

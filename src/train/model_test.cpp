@@ -36,7 +36,7 @@ class Golden {
     const std::vector<std::int64_t>& batch = shape("batch.tokens");
     const bool gpt2 = spec.at("family") == "gpt2";
     for (const auto& [key, value] : spec.items())
-      if (key != "family" && !(key == "head_dim" && value == 0)) sets.push_back("model." + key + "=" + value.dump());
+      if (key != "family" && key != "name" && !(key == "head_dim" && value == 0)) sets.push_back("model." + key + "=" + value.dump());
     for (const char* key : {"norm_bias", "qkv_bias", "output_bias", "mlp_bias"})
       if (gpt2) sets.push_back(std::string("model.") + key + "=true");
     if (gpt2) sets.insert(sets.end(), {"model.norm=layer_norm", "model.mlp=gelu"});
@@ -122,7 +122,7 @@ TEST_P(AgainstPyTorch, Bf16StaysWithinItsRounding) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, AgainstPyTorch, testing::Values("gpt2_tied", "llama_grouped", "qwen2_bias", "qwen3_qk_norm"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& model) { return std::string(model.param); });
 
 /// State hash after two steps of a run, loss and norm of the second.
 struct Outcome {

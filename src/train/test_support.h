@@ -16,7 +16,6 @@ steps = 10
 seed = 1
 threads = 2
 [model]
-name = ""
 layers = 2
 width = 32
 heads = 4
