@@ -121,6 +121,8 @@ OrderedJson to_json(const SourceRecord& source) {
           {"heldout", to_json(source.heldout)},
           {"empty_documents", source.empty_documents},
           {"replaced_sequences", source.replaced_sequences},
+          {"file_count", source.file_count},
+          {"files_hash", source.files_hash},
           {"files", list_to_json(source.files, file_to_json<SourceFile>)}};
 }
 SourceRecord read_source(const Reader& in) {
@@ -130,6 +132,8 @@ SourceRecord read_source(const Reader& in) {
           read_counts(in.object("heldout")),
           in.count("empty_documents"),
           in.count("replaced_sequences"),
+          in.count("file_count"),
+          in.digest("files_hash"),
           in.list<SourceFile>("files", read_file_record<SourceFile>)};
 }
 

@@ -34,7 +34,10 @@ struct SourceRecord {
   Counts train, heldout;
   std::int64_t empty_documents = 0;     ///< skipped
   std::int64_t replaced_sequences = 0;  ///< invalid UTF-8 sequences replaced by U+FFFD
-  std::vector<SourceFile> files;
+  std::int64_t file_count = 0;
+  std::string files_hash;         ///< SHA-256 over "sha256  path" and a newline of each file, in reading order (what sha256sum prints)
+  std::vector<SourceFile> files;  ///< the first kListedFiles: the manifest stays small, the hash covers all
+  static constexpr std::int64_t kListedFiles = 10000;
   bool operator==(const SourceRecord&) const = default;
 };
 

@@ -26,7 +26,7 @@ Manifest example() {
   manifest.tokenizer_origin = "trained";
   manifest.train = {3, 400, 103};
   manifest.heldout = {1, 100, 26};
-  manifest.sources = {{"bücher", "some/where", {3, 400, 103}, {1, 100, 26}, 2, 1, {{"a.txt", 500, digest}}}};
+  manifest.sources = {{"bücher", "some/where", {3, 400, 103}, {1, 100, 26}, 2, 1, 1, digest, {{"a.txt", 500, digest}}}};
   manifest.train_shards = {{"train/shard-00000.tokens", {1, 150, 40}, 200, digest},
                            {"train/shard-00001.tokens", {2, 250, 63}, 300, digest}};
   manifest.heldout_shards = {{"heldout/shard-00000.tokens", {1, 100, 26}, 150, digest}};

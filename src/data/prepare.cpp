@@ -226,14 +226,17 @@ class EncodePass {
   }
 
   std::vector<std::string> record_files(const std::vector<InputFile>& files, const std::vector<FileSummary>& summaries) {
-    std::vector<std::string> digests;
+    std::vector<std::string> digests, lines(manifest_.sources.size());
     for (std::size_t i = 0; i < files.size(); ++i) {
       SourceRecord& source = manifest_.sources[files[i].source];
-      source.files.push_back({files[i].name, summaries[i].bytes, summaries[i].sha256});
+      if (++source.file_count <= SourceRecord::kListedFiles)
+        source.files.push_back({files[i].name, summaries[i].bytes, summaries[i].sha256});
+      lines[files[i].source] += fmt::format("{}  {}\n", summaries[i].sha256, files[i].name);
       source.empty_documents += summaries[i].empty_documents;
       source.replaced_sequences += summaries[i].replaced_sequences;
       digests.push_back(summaries[i].sha256);
     }
+    for (std::size_t s = 0; s < lines.size(); ++s) manifest_.sources[s].files_hash = files::sha256_hex(lines[s]);
     return digests;
   }
 

@@ -84,6 +84,9 @@ TEST(Prepare, CountsAddUpOverSources) {
   EXPECT_EQ(train, manifest.train);
   EXPECT_EQ(heldout, manifest.heldout);
   EXPECT_EQ(manifest.sources[0].files.size(), 100u);
+  EXPECT_EQ(manifest.sources[0].file_count, 100);
+  EXPECT_EQ(manifest.sources[1].files_hash,
+            files::sha256_hex(files::digest_file(directory / "corpus/lines.jsonl").sha256 + "  lines.jsonl\n"));
 }
 
 TEST(Prepare, ThreadsDoNotReachTheBytes) {
