@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <span>
+#include <unordered_set>
 
+#include "data/byte_level.h"
 #include "files/read.h"
 #include "units/error.h"
 
@@ -55,6 +57,7 @@ BpeTables::BpeTables(TokenizerParts parts)
   check_specials(parts.tokens);
   index_tokens(parts.tokens);
   lay_out_bytes(parts.tokens);
+  check_special_texts();
   if (parts.merge_by_rank) {
     merges_from_ranks();
   } else {
@@ -71,6 +74,16 @@ void BpeTables::check_specials(const std::vector<std::string>& tokens) const {
     if (!tokens[static_cast<std::size_t>(special.id)].empty() || (i > 0 && specials_[i - 1].id == special.id)) {
       throw DataError(fmt::format("{}: id {} of special token '{}' belongs to another token too", origin_, special.id, special.text));
     }
+  }
+}
+
+// tokenizer.json holds both kinds under their printable forms in one object: equal ones could not be told apart.
+void BpeTables::check_special_texts() const {
+  std::unordered_set<std::string_view> texts;
+  for (const SpecialToken& special : specials_) {
+    const std::optional<std::string> bytes = from_byte_level(special.text);
+    if (texts.insert(special.text).second && (!bytes || find(*bytes) == kNoId)) continue;
+    throw DataError(fmt::format("{}: special token '{}' is also the text of another token", origin_, special.text));
   }
 }
 

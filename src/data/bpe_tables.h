@@ -58,6 +58,7 @@ class BpeTables {
   };
 
   void check_specials(const std::vector<std::string>& tokens) const;
+  void check_special_texts() const;
   void lay_out_bytes(const std::vector<std::string>& tokens);
   void index_tokens(const std::vector<std::string>& tokens);
   void check_merges() const;

@@ -139,6 +139,7 @@ TEST(TiktokenFile, DamageIsNamedWithItsLine) {
   EXPECT_EQ(refusal(bytes + "YWI= 16777215"), "v: 257 tokens but a rank of 16777215; allowed: ranks without large gaps");
   EXPECT_EQ(refusal(bytes.substr(bytes.find('\n') + 1)), "v: byte 0x00 has no token; a byte-level vocabulary holds all 256");
   EXPECT_EQ(refusal(bytes + base64(std::string(2000, 'a')) + " 256"), "v: token 256 has 2000 bytes; allowed: at most 1024");
+  EXPECT_EQ(refusal(bytes + base64("<|endoftext|>") + " 256"), "v: special token '<|endoftext|>' is also the text of another token");
   EXPECT_EQ(refusal(bytes, std::nullopt), "v: a rank file does not say how text is cut; name the pattern (--pattern gpt2 or cl100k_base)");
   EXPECT_EQ(refusal("  \n"), "v: empty; allowed: a tokenizer.json, a tiktoken rank file or GPT-2's vocab.bpe");
   EXPECT_NE(refusal("\x7F\x45LF binary \xFF"), "");
