@@ -33,6 +33,18 @@ std::string to_text(const train::TrainSummary& s) {
   return out + fmt::format("\nstate {}\n", s.state_hash);
 }
 
+/// V is chosen once: a default that another micro-batch would change is taken from the run's own run.toml (numerics contract).
+config::ResolvedConfig resolve_run(RunArguments& arguments) {
+  config::ResolvedConfig resolved = arguments.resolve();
+  const std::filesystem::path kept = std::filesystem::path(resolved.config.run.directory) / "run.toml";
+  if (!resolved.origins.at("batch.virtual_ranks").starts_with("computed") || !std::filesystem::exists(kept)) return resolved;
+  const std::int64_t virtual_ranks = config::resolve_file(kept.string()).config.batch.virtual_ranks;
+  if (virtual_ranks == resolved.config.batch.virtual_ranks) return resolved;
+  fmt::print(stderr, "batch.virtual_ranks = {} is kept from {}: it is part of the summation order\n", virtual_ranks, kept.string());
+  arguments.sets.push_back(fmt::format("batch.virtual_ranks={}", virtual_ranks));
+  return arguments.resolve();
+}
+
 int exit_code(train::StopReason reason) {
   switch (reason) {
     case train::StopReason::signal:
@@ -56,7 +68,7 @@ int verb_train(int argc, char** argv) {
   arguments.add_to(app);
   if (const std::optional<int> code = parse(app, argc, argv)) return *code;
 
-  const config::ResolvedConfig resolved = arguments.resolve();
+  const config::ResolvedConfig resolved = resolve_run(arguments);
   train::watch_stop_signals();
   train::Run run(resolved, make_console());
   const plan::Account account = account_of(resolved.config, profile_of_run(resolved.config));

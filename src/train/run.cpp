@@ -7,6 +7,7 @@
 
 #include "config/resolve.h"
 #include "files/disk.h"
+#include "files/read.h"
 #include "model/flops.h"
 #include "train/schedule.h"
 #include "train/stop.h"
@@ -16,8 +17,10 @@
 namespace longhaul::train {
 namespace {
 
-checkpoint::RunIdentity identity_of(const config::RunConfig& config) {
-  return {config::config_hash(config), config::config_hash_text(config), std::string(kernels::name(order_of_run(config)))};
+/// What a checkpoint must agree with: every option that reaches a bit, and the content of the data.
+checkpoint::RunIdentity identity_of(const config::RunConfig& config, const data::Dataset& dataset) {
+  const std::string text = config::config_hash_text(config) + "data.content = " + dataset.manifest().content_hash + "\n";
+  return {files::sha256_hex(text), text, std::string(kernels::name(order_of_run(config)))};
 }
 
 checkpoint::StoreOptions store_options(const config::RunConfig& config) {
@@ -48,7 +51,8 @@ Run::Run(const config::ResolvedConfig& resolved, Console console)
       console_(std::move(console)),
       dataset_(open_data(config_)),
       lock_(config_.run.directory),
-      store_(lock_, identity_of(config_), store_options(config_)) {
+      identity_(identity_of(config_, dataset_)),
+      store_(lock_, identity_, store_options(config_)) {
   for (const std::string& message : store_.messages()) console_.say(message);
   restore();
   write_resolved(resolved);
@@ -72,7 +76,11 @@ void Run::restore() {
     engine.initialise();
   }
   ledger_.emplace(lock_, cursor);
-  ledger_->event("launch", {{"config_hash", config::config_hash(config_)},
+  if (resumed_from_step_) {
+    const std::vector<ledger::Record> records = ledger::read_metrics(std::filesystem::path(config_.run.directory) / "ledger" / "metrics.jsonl");
+    if (!records.empty()) last_loss_ = records.back().result.loss;
+  }
+  ledger_->event("launch", {{"config_hash", identity_.config_hash},
                             {"resumed_from_step", resumed_from_step_ ? nlohmann::json(*resumed_from_step_) : nlohmann::json()},
                             {"order", kernels::name(engine.context().order)},
                             {"family", kernels::name(engine.context().family)},

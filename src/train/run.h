@@ -82,6 +82,7 @@ class Run {
   Console console_;
   data::Dataset dataset_;
   files::RunLock lock_;
+  checkpoint::RunIdentity identity_;
   checkpoint::Store store_;
   std::optional<ledger::Ledger> ledger_;
   std::optional<data::Loader> loader_;
