@@ -23,7 +23,11 @@ CACHE = ROOT / ".cache" / "tidy"
 
 
 def commands(prefixes):
-    """(source path relative to the root, compile command without ccache and outputs) of each file to check."""
+    """(source path relative to the root, compile command without ccache, its folder) of each file to check.
+
+    A kernel is compiled once for each instruction set; the last, widest one is checked.
+    """
+    found = {}
     for entry in json.loads((ROOT / "build/compile_commands.json").read_text()):
         path = pathlib.Path(entry["file"]).resolve()
         if not path.is_relative_to(ROOT):
@@ -33,7 +37,8 @@ def commands(prefixes):
             words = shlex.split(entry["command"])
             if os.path.basename(words[0]) == "ccache":
                 words = words[1:]
-            yield relative, words, entry["directory"]
+            found[relative] = relative, words, entry["directory"]
+    return found.values()
 
 
 def text_hash(words, directory):
@@ -48,13 +53,19 @@ def text_hash(words, directory):
     return digest.hexdigest()
 
 
+def flags_for_clang(words):
+    """What of g++'s command clang understands: definitions, include folders, language and instruction set."""
+    return [w for i, w in enumerate(words) if w.startswith(("-D", "-I", "-std", "-m", "-f")) or words[i - 1] == "-isystem" or w == "-isystem"]
+
+
 def check(job):
     relative, words, directory = job
     digest = text_hash(words, directory)
     if digest and (CACHE / digest).exists():
         return relative, True, "", 0.0
     begin = time.monotonic()
-    run = subprocess.run(["clang-tidy-14", "-p", str(ROOT / "build"), "--quiet", str(ROOT / relative)], capture_output=True, text=True)
+    run = subprocess.run(["clang-tidy-14", "--quiet", str(ROOT / relative), "--", *flags_for_clang(words)], cwd=directory, capture_output=True,
+                         text=True)
     passed = run.returncode == 0
     if passed and digest:
         (CACHE / digest).touch()

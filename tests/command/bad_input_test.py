@@ -18,9 +18,9 @@ def copy_of_data(name):
 
 
 class Preparing(unittest.TestCase):
-    def refused(self, code, corpus, name, says, *more):
+    def refused(self, code, corpus, name, says, **options):
         target = harness.SCRATCH / f"{name}-data"
-        expect(self, code, *prepare_arguments(corpus, target, *more), says=says)
+        expect(self, code, *prepare_arguments(corpus, target, **options), says=says)
         left = [p.name for p in harness.SCRATCH.glob(f"*{name}-data*")]
         self.assertEqual(left, [], "a refused preparation leaves nothing behind")
 
@@ -57,7 +57,7 @@ class Preparing(unittest.TestCase):
         self.refused(DAMAGED, corpus, "fields", ["a.jsonl:2", "text"])
 
     def test_a_vocabulary_too_small_for_bytes(self):
-        self.refused(USAGE, harness.write_corpus(harness.SCRATCH / "small", documents=2), "small", ["256"], "--vocab", "100")
+        self.refused(USAGE, harness.write_corpus(harness.SCRATCH / "small", documents=2), "small", ["100", "257"], vocabulary=100)
 
 
 class RunFile(unittest.TestCase):
@@ -183,11 +183,11 @@ class World(unittest.TestCase):
         first = harness.start("train", run_file)
         try:
             harness.wait_until(lambda: harness.steps_recorded(run_file) >= 2, first, "step 2")
-            expect(self, FAILED, "train", run_file, says=[run_file.parent / "run", str(first.pid)])
+            expect(self, USAGE, "train", run_file, says=[run_file.parent / "run", str(first.pid)])
             self.assertIsNone(first.poll(), "the first run goes on")
         finally:
             first.send_signal(signal.SIGTERM)
-            self.assertEqual(first.wait(60), harness.PREEMPTED)
+            self.assertEqual(first.wait(240), harness.PREEMPTED)
         self.assertEqual([r["step"] for r in harness.results(run_file)], list(range(1, harness.steps_recorded(run_file) + 1)))
 
     def test_disk_full_during_a_save(self):

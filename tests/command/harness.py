@@ -9,13 +9,14 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 
-LONGHAUL = os.environ.get("LONGHAUL", "build/longhaul")
+LONGHAUL = os.environ.get("LONGHAUL", str(pathlib.Path(__file__).resolve().parents[2] / "build/longhaul"))
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="longhaul-test-"))
 if not os.environ.get("LONGHAUL_KEEP"):
     atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
@@ -37,9 +38,9 @@ RUN = {
 }
 
 
-def run_program(*arguments, environment=None, timeout=120, **options):
-    """The finished process; its texts in .stdout and .stderr."""
-    return subprocess.run([LONGHAUL, *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
+def run_program(*arguments, environment=None, timeout=300, **options):
+    """The finished process; its texts in .stdout and .stderr (a model's bytes need not be UTF-8: such are replaced)."""
+    return subprocess.run([LONGHAUL, *map(str, arguments)], capture_output=True, encoding="utf-8", errors="replace", timeout=timeout,
                           env={**os.environ, **(environment or {})}, **options)
 
 
@@ -81,12 +82,12 @@ def dataset():
     return directory
 
 
-def prepare_arguments(corpus, directory, *more):
-    return ["data", "prepare", "--source", f"text={corpus}", "--out", directory, "--vocab", "512", "--heldout", "0.1", *more]
+def prepare_arguments(corpus, directory, vocabulary=512):
+    return ["data", "prepare", "--source", f"text={corpus}", "--out", directory, "--vocab-size", vocabulary, "--heldout-fraction", "0.1"]
 
 
-def prepare(corpus, directory, *more):
-    return run_program(*prepare_arguments(corpus, directory, *more))
+def prepare(corpus, directory):
+    return run_program(*prepare_arguments(corpus, directory))
 
 
 def toml(tables):
@@ -123,7 +124,7 @@ def events(run_file):
 def commits(run_file):
     """Names of published checkpoints, oldest first."""
     folder = run_file.parent / "run/checkpoints"
-    return sorted(p.name for p in folder.glob("step-*.g*") if (p / "manifest.json").exists()) if folder.exists() else []
+    return sorted(p.name for p in folder.iterdir() if re.fullmatch(r"step-\d+\.g\d+", p.name)) if folder.exists() else []
 
 
 def start(*arguments, environment=None):
@@ -134,7 +135,7 @@ def start(*arguments, environment=None):
     return process
 
 
-def wait_until(condition, process, what, seconds=60):
+def wait_until(condition, process, what, seconds=240):
     """Waits until condition() holds while the process lives; fails with the process's messages otherwise."""
     deadline = time.monotonic() + seconds
     while not condition():
