@@ -113,7 +113,7 @@ class TokenizerOracle(unittest.TestCase):
     def disagreeing_code_points(self, path, encode):
         """Characters that alone make ids differ: sought in groups, then one by one."""
         def texts_of(groups):
-            return ["".join(f"a{c}b1{c}2 {c}{c} ,{c}\n" for c in group) for group in groups]
+            return ["".join(f"a{c}1{c} {c}\n" for c in group) for group in groups]
 
         every = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
         groups = [every[i:i + 256] for i in range(0, len(every), 256)]
@@ -148,14 +148,16 @@ class TokenizerOracle(unittest.TestCase):
 
     def test_hugging_face_loads_our_file_and_gives_the_same_ids(self):
         sources = {name: path for name, (path, _) in self.vocabularies.items()} | {"vocab.bpe": CACHE / FILES["bpe"][0]}
+        left_out = {}
         for name, path in sources.items():
             with self.subTest(name):
                 file = self.folder / f"{name}.json"
                 longhaul("convert", "--tokenizer", path, "--out", file)
                 theirs = tokenizers.Tokenizer.from_file(str(file))
                 encode = lambda text: theirs.encode(text, add_special_tokens=False).ids
-                left_out = self.left_out(f"tokenizers {tokenizers.__version__} {name}", file, encode)
-                documents = documents_of_8k([self.moby]) + fuzzed_strings(20_000, left_out, 3)
+                if name != "vocab.bpe":  # the same pattern as r50k, and then the same classes
+                    left_out[name] = self.left_out(f"tokenizers {tokenizers.__version__} {name}", file, encode)
+                documents = documents_of_8k([self.moby]) + fuzzed_strings(20_000, left_out.get(name, left_out["r50k"]), 3)
                 ids = encode_lines(file, documents)
                 self.assert_same(ids, encode_lines(path, documents), documents)
                 self.assert_same(ids, [encode(d) for d in documents], documents)
