@@ -1,8 +1,10 @@
 // longhaul debug: one step, or the batches of many, as safetensors for comparison with another implementation.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "checkpoint/safetensors.h"
@@ -53,9 +55,12 @@ data::LoaderOptions loader_options(const config::RunConfig& config) {
           config.data.isolate_documents, 0};
 }
 
-/// Steps [first, first + count): the batches that training reads there.
-data::Batch batches(const config::RunConfig& config, const data::Dataset& dataset, std::int64_t first, std::int64_t count) {
-  return data::make_batch(dataset.train(), loader_options(config), first * config.batch.global_batch, count * config.batch.global_batch);
+/// `sequences` from global sample `first` on, as training reads them. `documents` says who may see whom, so where documents are not
+/// isolated each sequence is one: the mask that another implementation builds from it is the one that was used.
+data::Batch batch_at(const config::RunConfig& config, const data::Dataset& dataset, std::int64_t first, std::int64_t sequences) {
+  data::Batch batch = data::make_batch(dataset.train(), loader_options(config), first, sequences);
+  if (!config.data.isolate_documents) std::fill(batch.documents.begin(), batch.documents.end(), 0);
+  return batch;
 }
 
 void write_logits(const std::filesystem::path& path, train::Engine& engine, const data::Batch& batch) {
@@ -79,7 +84,7 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
     engine.weights_changed();
   }
   std::filesystem::create_directories(out);
-  const data::Batch batch = data::make_batch(dataset.train(), loader_options(config), state.sample, config.batch.global_batch);
+  const data::Batch batch = batch_at(config, dataset, state.sample, config.batch.global_batch);
   write_batches(out / "batch.safetensors", batch, {batch.sequences, batch.sequence_length});
   write_registry(out / "weights.safetensors", engine.registry_of(checkpoint::kWeights, engine.weights()));
   if (logits) write_logits(out / "logits.safetensors", engine, batch);
@@ -110,7 +115,7 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
 
 int debug_batches(const config::RunConfig& config, const std::filesystem::path& out, std::int64_t steps) {
   const data::Dataset dataset = data::Dataset::open(config.data.directory);
-  const data::Batch all = batches(config, dataset, 0, steps);
+  const data::Batch all = batch_at(config, dataset, 0, steps * config.batch.global_batch);
   write_batches(out, all, {steps, config.batch.global_batch, config.batch.sequence_length});
   fmt::print("{} batches in {}\n", steps, out.string());
   return 0;
@@ -119,28 +124,26 @@ int debug_batches(const config::RunConfig& config, const std::filesystem::path& 
 }  // namespace
 
 int verb_debug(int argc, char** argv) {
-  CLI::App app(
-      "Tensors of one step, or the batches of many, as safetensors under Hugging Face names (fp32).\n"
-      "Example: longhaul debug step examples/demo.toml --out step0 --logits\n"
-      "         longhaul debug batches examples/demo.toml --steps 100 --out batches.safetensors",
-      "longhaul debug");
-  app.require_subcommand(1);
+  CommandLine line("longhaul debug",
+                   "Tensors of one step, or the batches of many, as safetensors under Hugging Face names (fp32).\n"
+                   "Example: longhaul debug step examples/demo.toml --out step0 --logits\n"
+                   "         longhaul debug batches examples/demo.toml --steps 100 --out batches.safetensors");
   RunArguments step_arguments, batch_arguments;
   std::string step_out, batches_out;
   bool fresh = false, logits = false;
   std::int64_t steps = 1;
-  CLI::App* step = app.add_subcommand(
+  CommandLine step = line.verb(
       "step", "the step after the newest checkpoint (or the first): weights, gradients before the clip, updated weights, batch, step.json");
-  step_arguments.add_to(*step);
-  step->add_option("--out", step_out, "folder for the files (created)")->required();
-  step->add_flag("--fresh", fresh, "from the initial weights even if there is a checkpoint");
-  step->add_flag("--logits", logits, "also logits.safetensors [sequences, sequence_length, vocab], before the update");
-  CLI::App* all = app.add_subcommand("batches", "tokens, targets, loss_mask, positions, documents of the first steps");
-  batch_arguments.add_to(*all);
-  all->add_option("--steps", steps, "steps (default 1)")->check(CLI::PositiveNumber);
-  all->add_option("--out", batches_out, "file to write")->required();
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
-  if (step->parsed()) return debug_step(step_arguments.resolve().config, step_out, fresh, logits, step_arguments.json);
+  step_arguments.add_to(step);
+  step.option("--out", step_out, "folder for the files (created)").required();
+  step.flag("--fresh", fresh, "from the initial weights even if there is a checkpoint");
+  step.flag("--logits", logits, "also logits.safetensors [sequences, sequence_length, vocab], before the update");
+  CommandLine all = line.verb("batches", "tokens, targets, loss_mask, positions, documents of the first steps");
+  batch_arguments.add_to(all);
+  all.option("--steps", steps, "steps (default 1)").positive();
+  all.option("--out", batches_out, "file to write").required();
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+  if (step.parsed()) return debug_step(step_arguments.resolve().config, step_out, fresh, logits, step_arguments.json);
   return debug_batches(batch_arguments.resolve().config, batches_out, steps);
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "train/run.h"
+#include "units/error.h"
 #include "units/format.h"
 
 namespace longhaul::train {
@@ -63,6 +64,12 @@ TrainSummary Run::finish(StopReason reason) {
   }
   ledger_->event(reason == StopReason::finished ? "finish" : "stop", fields);
   ledger_->sync();
+  // Whoever asked for this launch must not take it for done (or for preempted with a checkpoint) when its last steps are not on disk.
+  if (saved_step_ != state.step)
+    throw Error(
+        fmt::format("step {} could not be saved (see the warning above); the run's newest checkpoint is older. With room on the "
+                    "disk, start the run again: it goes on from there",
+                    state.step));
   return summary;
 }
 
