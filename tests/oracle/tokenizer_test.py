@@ -115,7 +115,7 @@ class TokenizerOracle(unittest.TestCase):
         def texts_of(groups):
             return ["".join(f"a{c}1{c} {c}\n" for c in group) for group in groups]
 
-        every = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+        every = [chr(c) for c in range(0x40000) if not 0xD800 <= c < 0xE000]  # no letter, number or space is assigned above
         groups = [every[i:i + 256] for i in range(0, len(every), 256)]
         while True:
             texts = texts_of(groups)
