@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "config/resolve.h"
 #include "files/disk.h"
@@ -27,7 +28,9 @@ checkpoint::StoreOptions store_options(const config::RunConfig& config) {
   checkpoint::StoreOptions options;
   options.retention.keep_last = config.checkpoint.keep_last;
   options.hash_threads = thread_count(config);
-  if (config.checkpoint.keep_every.kind == config::Cadence::Kind::steps) options.retention.keep_every = config.checkpoint.keep_every.amount;
+  const config::Cadence& keep = config.checkpoint.keep_every;
+  if (keep.kind == config::Cadence::Kind::steps) options.retention.keep_every = keep.amount;
+  if (keep.kind == config::Cadence::Kind::tokens) options.retention.keep_every = std::max<std::int64_t>(1, keep.amount / config.tokens_per_step());
   return options;
 }
 
@@ -77,7 +80,8 @@ void Run::restore() {
   }
   ledger_.emplace(lock_, cursor);
   if (resumed_from_step_) {
-    const std::vector<ledger::Record> records = ledger::read_metrics(std::filesystem::path(config_.run.directory) / "ledger" / "metrics.jsonl");
+    const std::vector<ledger::Record> records =
+        ledger::read_metrics(std::filesystem::path(config_.run.directory) / "ledger" / "metrics.jsonl");
     if (!records.empty()) last_loss_ = records.back().result.loss;
   }
   ledger_->event("launch", {{"config_hash", identity_.config_hash},
