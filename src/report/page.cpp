@@ -8,8 +8,8 @@ namespace longhaul::report {
 namespace {
 
 constexpr const char* kStyle = R"(
-:root{color-scheme:light dark;--ink:#222;--paper:#fff;--faint:#ddd;--c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#cc79a7;--c4:#e69f00;--c5:#56b4e9;--c6:#8a8a8a}
-@media(prefers-color-scheme:dark){:root{--ink:#ddd;--paper:#181818;--faint:#3a3a3a;--c0:#56b4e9;--c1:#e69f00;--c2:#2fc99a;--c3:#e29cc4;--c4:#f0e442;--c5:#8fb8ff;--c6:#a0a0a0}}
+:root{color-scheme:light dark;--ink:#222;--paper:#fff;--faint:#ddd;--c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#cc79a7;--c4:#e69f00;--c5:#56b4e9;--c6:#8a8a8a;--c7:#5b3fa8}
+@media(prefers-color-scheme:dark){:root{--ink:#ddd;--paper:#181818;--faint:#3a3a3a;--c0:#56b4e9;--c1:#e69f00;--c2:#2fc99a;--c3:#e29cc4;--c4:#f0e442;--c5:#8fb8ff;--c6:#a0a0a0;--c7:#b9a3ff}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;padding:1rem;max-width:60rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 figure{margin:1.5rem 0}figcaption{font-weight:600}

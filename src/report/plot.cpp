@@ -10,7 +10,7 @@ namespace longhaul::report {
 namespace {
 
 constexpr double kWidth = 720, kHeight = 300, kLeft = 64, kRight = 12, kTop = 12, kBottom = 44;
-constexpr int kColours = 7;               // variables --c0 … --c6 of the page
+constexpr int kColours = 8;               // variables --c0 … --c7 of the page
 constexpr std::size_t kMaxPoints = 1500;  // a point a pixel or so: more are thinned to minimum and maximum of each bin
 
 struct Range {

@@ -40,6 +40,7 @@ ledger::Result result_of(const Run& run, const data::Batch& batch, const LossSum
 
 TrainSummary train(Run& run) {
   const config::RunConfig& config = run.config();
+  run.clock = StepClock();  // what opening the run took is no step's time
   StopReason reason = run.stop_reason();
   for (; reason == StopReason::none; reason = run.stop_reason()) {
     StepClock& clock = run.clock;
