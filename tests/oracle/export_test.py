@@ -13,7 +13,15 @@ TEXTS = ["A plain sentence.", "  spaces   and\ttabs\n\n", "naïve façade, 鯨�
 
 
 class Export(unittest.TestCase):
+    done = {}
+
     def exported(self, name):
+        """(run file, exported folder) of a short run, trained once for all tests."""
+        if name not in self.done:
+            self.done[name] = self.train_and_export(name)
+        return self.done[name]
+
+    def train_and_export(self, name):
         run_file = support.write_case(f"export-{name}", support.CASES[name], run={"steps": 10}, precision=support.FP32,
                                       optimizer={"ema_beta": 0.0})
         expect(self, DONE, "train", run_file)
