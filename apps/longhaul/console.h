@@ -3,7 +3,7 @@
 // On a terminal the live line is redrawn in place; elsewhere (a log file, CI) it is left out, so that logs hold no control characters.
 #pragma once
 
-#include "train/run.h"
+#include "train/console.h"
 
 namespace longhaul::app {
 

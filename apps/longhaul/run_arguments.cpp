@@ -2,17 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-
 #include "units/error.h"
 
 namespace longhaul::app {
 
-void RunArguments::add_to(CLI::App& app) {
-  app.add_option("RUN.toml", run_file, "run file; its options: docs/options.md");
-  app.add_option("--model", model, "instead of a run file: NAME of examples/models, or a model's file; defaults for the rest");
-  app.add_option("--set", sets, "table.key=value: replaces a value of the run file; may be repeated")->allow_extra_args(false);
-  app.add_flag("--json", json, "one JSON document on stdout");
+void RunArguments::add_to(CommandLine& line) {
+  line.option("RUN.toml", run_file, "run file; its options: docs/options.md");
+  line.option("--model", model, "instead of a run file: NAME of examples/models, or a model's file; defaults for the rest");
+  line.option("--set", sets, "table.key=value: replaces a value of the run file; may be repeated").one_value_each_time();
+  line.flag("--json", json, "one JSON document on stdout");
 }
 
 config::ResolvedConfig RunArguments::resolve() const {

@@ -4,11 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "config/resolve.h"
-
-namespace CLI {
-class App;
-}
 
 namespace longhaul::app {
 
@@ -19,7 +16,7 @@ struct RunArguments {
   bool json = false;
 
   /// Declares the arguments on a verb. Keep the object alive while parsing.
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
   /// Exactly one of run file and model, resolved with the overrides. Throws UsageError.
   config::ResolvedConfig resolve() const;
 };

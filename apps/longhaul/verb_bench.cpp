@@ -65,17 +65,15 @@ StepMeasurement measure_steps(train::Engine& engine, int steps, const train::Con
 }  // namespace
 
 int verb_bench(int argc, char** argv) {
-  CLI::App app(
-      "bench step: tokens/s, MFU and peak memory of whole optimizer steps on random tokens; needs no data.\n"
-      "Example: longhaul bench step --model gpt2-124m --set batch.micro_batch=4 --set batch.global_batch=4 --json",
-      "longhaul bench");
-  CLI::App* step = app.add_subcommand("step", "measure optimizer steps");
-  app.require_subcommand(1);
+  CommandLine line("longhaul bench",
+                   "bench step: tokens/s, MFU and peak memory of whole optimizer steps on random tokens; needs no data.\n"
+                   "Example: longhaul bench step --model gpt2-124m --set batch.micro_batch=4 --set batch.global_batch=4 --json");
+  CommandLine step = line.verb("step", "measure optimizer steps");
   RunArguments arguments;
-  arguments.add_to(*step);
+  arguments.add_to(step);
   int steps = 8;
-  step->add_option("--steps", steps, "steps to measure after two that warm up (default 8)")->check(CLI::PositiveNumber);
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  step.option("--steps", steps, "steps to measure after two that warm up (default 8)").positive();
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
   const train::Console console = make_console();

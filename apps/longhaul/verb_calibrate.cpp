@@ -46,18 +46,18 @@ cluster::Profile calibrate(int max_threads, const train::Console& console) {
 }  // namespace
 
 int verb_calibrate(int argc, char** argv) {
-  CLI::App app(
+  CommandLine line(
+      "longhaul calibrate",
       "Measures this machine: register-only matmul peak, GEMM and attention rates by summation order, instruction set and threads;\n"
       "memory bandwidth. Kernels only, never a training step.\n"
-      "Example: longhaul calibrate --out machine.toml && longhaul plan examples/demo.toml --profile machine.toml",
-      "longhaul calibrate");
+      "Example: longhaul calibrate --out machine.toml && longhaul plan examples/demo.toml --profile machine.toml");
   std::string out;
   int threads = 0;
   bool json = false;
-  app.add_option("--out", out, "write the profile here (TOML)");
-  app.add_option("--threads", threads, "largest thread count (default: all usable processors)")->check(CLI::PositiveNumber);
-  app.add_flag("--json", json, "one JSON document on stdout");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.option("--out", out, "write the profile here (TOML)");
+  line.option("--threads", threads, "largest thread count (default: all usable processors)").positive();
+  line.flag("--json", json, "one JSON document on stdout");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const train::Console console = make_console();
   const cluster::Profile profile = calibrate(threads > 0 ? threads : train::thread_count(config::RunConfig{}), console);

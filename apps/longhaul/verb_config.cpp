@@ -9,17 +9,16 @@
 namespace longhaul::app {
 
 int verb_config(int argc, char** argv) {
-  CLI::App app(
-      "Prints the resolved run file: every option with its value and where that came from. The output is itself a run file.\n"
-      "Example: longhaul config examples/demo.toml --set batch.micro_batch=2\n"
-      "         longhaul config --model qwen2.5-7b --json",
-      "longhaul config");
+  CommandLine line("longhaul config",
+                   "Prints the resolved run file: every option with its value and where that came from. The output is itself a run file.\n"
+                   "Example: longhaul config examples/demo.toml --set batch.micro_batch=2\n"
+                   "         longhaul config --model qwen2.5-7b --json");
   RunArguments arguments;
-  arguments.add_to(app);
+  arguments.add_to(line);
   bool options = false, models = false;
-  app.add_flag("--options", options, "print the table of all options (docs/options.md) instead");
-  app.add_flag("--models", models, "print the names that --model knows instead");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.flag("--options", options, "print the table of all options (docs/options.md) instead");
+  line.flag("--models", models, "print the names that --model knows instead");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   if (options) {
     fmt::print("{}", config::options_markdown());

@@ -115,31 +115,28 @@ void print_summary(const Manifest& manifest) {
 }
 
 int prepare(int argc, char** argv) {
-  CLI::App app(
-      "Splits text by document hash, trains (or loads) a vocabulary, and writes verified token shards.\n"
-      "Example: longhaul data prepare --source books=corpus/books --source web=crawl.jsonl --vocab-size 8192 --out data\n"
-      "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
-      "A source is a .txt file (one document), a .jsonl file (a document a line) or a directory of them.",
-      "longhaul data prepare");
+  CommandLine line("longhaul data prepare",
+                   "Splits text by document hash, trains (or loads) a vocabulary, and writes verified token shards.\n"
+                   "Example: longhaul data prepare --source books=corpus/books --source web=crawl.jsonl --vocab-size 8192 --out data\n"
+                   "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
+                   "A source is a .txt file (one document), a .jsonl file (a document a line) or a directory of them.");
   std::vector<std::string> sources;
   data::PrepareOptions options;
   std::string invalid_utf8 = "error";
   bool json = false;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  app.add_option("--source", sources, "NAME=PATH; repeat for several sources")->required();
-  app.add_option("--out", options.directory, "directory to make; an equal, intact one is reused")->required();
-  app.add_option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
-  app.add_option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
-  app.add_option("--heldout-fraction,--heldout", options.heldout_fraction, "share of documents held out, 0 … 1")->capture_default_str();
-  app.add_option("--salt", options.salt, "of the split's hash: another salt holds out other documents")->capture_default_str();
-  app.add_option("--text-field", options.ingest.text_field, "field of a .jsonl line that holds the text")->capture_default_str();
-  app.add_option("--invalid-utf8", invalid_utf8, "error, or replace by U+FFFD")
-      ->check(CLI::IsMember({"error", "replace"}))
-      ->capture_default_str();
-  app.add_flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
-  app.add_option("--threads", options.threads, "threads; never reaches the result")->capture_default_str();
-  app.add_flag("--json", json, "print one JSON document");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.option("--source", sources, "NAME=PATH; repeat for several sources").required();
+  line.option("--out", options.directory, "directory to make; an equal, intact one is reused").required();
+  line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
+  line.option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
+  line.option("--heldout-fraction,--heldout", options.heldout_fraction, "share of documents held out, 0 … 1").show_default();
+  line.option("--salt", options.salt, "of the split's hash: another salt holds out other documents").show_default();
+  line.option("--text-field", options.ingest.text_field, "field of a .jsonl line that holds the text").show_default();
+  line.option("--invalid-utf8", invalid_utf8, "error, or replace by U+FFFD").one_of({"error", "replace"}).show_default();
+  line.flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
+  line.option("--threads", options.threads, "threads; never reaches the result").show_default();
+  line.flag("--json", json, "print one JSON document");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   options.sources = parse_sources(sources);
   options.ingest.invalid_utf8 = invalid_utf8 == "replace" ? data::InvalidUtf8::replace : data::InvalidUtf8::error;
@@ -170,18 +167,17 @@ std::string excerpt(const data::TokenStream& stream, std::int64_t document, cons
 }
 
 int inspect(int argc, char** argv) {
-  CLI::App app(
-      "Verifies a prepared dataset and shows its sources, counts and first documents.\n"
-      "Example: longhaul data inspect data\n"
-      "         longhaul data inspect data --documents 10 --json",
-      "longhaul data inspect");
+  CommandLine line("longhaul data inspect",
+                   "Verifies a prepared dataset and shows its sources, counts and first documents.\n"
+                   "Example: longhaul data inspect data\n"
+                   "         longhaul data inspect data --documents 10 --json");
   std::string directory;
   std::int64_t documents = 3;
   bool json = false;
-  app.add_option("directory", directory, "a dataset made by longhaul data prepare")->required();
-  app.add_option("--documents", documents, "documents of each split to show")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_flag("--json", json, "print one JSON document");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.option("directory", directory, "a dataset made by longhaul data prepare").required();
+  line.option("--documents", documents, "documents of each split to show").non_negative().show_default();
+  line.flag("--json", json, "print one JSON document");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const data::Dataset dataset = data::Dataset::open(directory);
   const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());

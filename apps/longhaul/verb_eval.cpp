@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "command_line.h"
 #include "console.h"
@@ -13,16 +14,16 @@
 namespace longhaul::app {
 
 int verb_eval(int argc, char** argv) {
-  CLI::App app(
+  CommandLine line(
+      "longhaul eval",
       "Held-out loss of a run's newest verified checkpoint (its average where the run keeps one), in nats/token and bits/byte.\n"
-      "Example: longhaul eval examples/demo.toml",
-      "longhaul eval");
+      "Example: longhaul eval examples/demo.toml");
   RunArguments arguments;
-  arguments.add_to(app);
+  arguments.add_to(line);
   std::int64_t max_tokens = 0;
-  app.add_option("--max-tokens", max_tokens, "tokens to read at most, from the start (default: all held-out text; bits/byte needs all)")
-      ->check(CLI::NonNegativeNumber);
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.option("--max-tokens", max_tokens, "tokens to read at most, from the start (default: all held-out text; bits/byte needs all)")
+      .non_negative();
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
   const train::Console console = make_console();

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "checkpoint/safetensors.h"
 #include "command_line.h"
@@ -47,19 +48,17 @@ void export_hf(const train::Engine& engine, const data::Dataset& dataset, const 
 }  // namespace
 
 int verb_export(int argc, char** argv) {
-  CLI::App app(
-      "export hf: config.json, model.safetensors and tokenizer.json that transformers' from_pretrained() loads unchanged.\n"
-      "Example: longhaul export hf examples/demo.toml --out demo-hf",
-      "longhaul export");
-  app.require_subcommand(1);
-  CLI::App* hf = app.add_subcommand("hf", "Hugging Face transformers");
+  CommandLine line("longhaul export",
+                   "export hf: config.json, model.safetensors and tokenizer.json that transformers' from_pretrained() loads unchanged.\n"
+                   "Example: longhaul export hf examples/demo.toml --out demo-hf");
+  CommandLine hf = line.verb("hf", "Hugging Face transformers");
   RunArguments arguments;
-  arguments.add_to(*hf);
+  arguments.add_to(hf);
   std::string out;
   bool fresh = false;
-  hf->add_option("--out", out, "folder to create")->required();
-  hf->add_flag("--fresh", fresh, "the initial weights, without a checkpoint");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  hf.option("--out", out, "folder to create").required();
+  hf.flag("--fresh", fresh, "the initial weights, without a checkpoint");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);

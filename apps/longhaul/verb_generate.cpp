@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "command_line.h"
 #include "console.h"
@@ -16,22 +17,21 @@
 namespace longhaul::app {
 
 int verb_generate(int argc, char** argv) {
-  CLI::App app(
-      "Continues a text with a run's newest verified checkpoint (its average where the run keeps one).\n"
-      "Example: longhaul generate examples/demo.toml --prompt \"In the beginning\" --tokens 200",
-      "longhaul generate");
+  CommandLine line("longhaul generate",
+                   "Continues a text with a run's newest verified checkpoint (its average where the run keeps one).\n"
+                   "Example: longhaul generate examples/demo.toml --prompt \"In the beginning\" --tokens 200");
   RunArguments arguments;
-  arguments.add_to(app);
+  arguments.add_to(line);
   std::string prompt;
   std::int64_t count = 200;
   train::Sampling how;
-  app.add_option("--prompt", prompt, "text to continue (default: a new document)");
-  app.add_option("--tokens", count, "tokens to generate at most (default 200)")->check(CLI::PositiveNumber);
-  app.add_option("--temperature", how.temperature, "0: always the likeliest (default 0.8)")->check(CLI::NonNegativeNumber);
-  app.add_option("--top-k", how.top_k, "draw among the k likeliest; 0: all (default)")->check(CLI::NonNegativeNumber);
-  app.add_option("--top-p", how.top_p, "draw among the likeliest that make up this share (default 0.95)")->check(CLI::Range(0.0, 1.0));
-  app.add_option("--seed", how.seed, "of the draws (default 0); same seed, same text");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.option("--prompt", prompt, "text to continue (default: a new document)");
+  line.option("--tokens", count, "tokens to generate at most (default 200)").positive();
+  line.option("--temperature", how.temperature, "0: always the likeliest (default 0.8)").non_negative();
+  line.option("--top-k", how.top_k, "draw among the k likeliest; 0: all (default)").non_negative();
+  line.option("--top-p", how.top_p, "draw among the likeliest that make up this share (default 0.95)").between(0.0, 1.0);
+  line.option("--seed", how.seed, "of the draws (default 0); same seed, same text");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "command_line.h"
 #include "machine.h"
@@ -11,16 +12,15 @@
 namespace longhaul::app {
 
 int verb_plan(int argc, char** argv) {
-  CLI::App app(
-      "Parameters, FLOPs, memory by line, tokens and time of a run on one rank, before it starts.\n"
-      "Example: longhaul plan examples/demo.toml\n"
-      "         longhaul plan --model gpt2-124m --set batch.micro_batch=4 --json",
-      "longhaul plan");
+  CommandLine line("longhaul plan",
+                   "Parameters, FLOPs, memory by line, tokens and time of a run on one rank, before it starts.\n"
+                   "Example: longhaul plan examples/demo.toml\n"
+                   "         longhaul plan --model gpt2-124m --set batch.micro_batch=4 --json");
   RunArguments arguments;
-  arguments.add_to(app);
+  arguments.add_to(line);
   std::string profile;
-  app.add_option("--profile", profile, "rates of the machine, as `longhaul calibrate --out` wrote them (default: measured now, about 1 s)");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.option("--profile", profile, "rates of the machine, as `longhaul calibrate --out` wrote them (default: measured now, about 1 s)");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
   const std::optional<std::string> only_countable = model::trainable(config.model);

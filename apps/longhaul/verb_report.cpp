@@ -14,16 +14,16 @@
 namespace longhaul::app {
 
 int verb_report(int argc, char** argv) {
-  CLI::App app(
+  CommandLine line(
+      "longhaul report",
       "One self-contained HTML page of a run: plan beside measurement, loss and validation, learning rate, gradient norm, time per phase,\n"
       "memory. Made from the run's ledger at any time, also while it trains.\n"
-      "Example: longhaul report examples/demo.toml        (writes report.html in the run's directory)",
-      "longhaul report");
+      "Example: longhaul report examples/demo.toml        (writes report.html in the run's directory)");
   RunArguments arguments;
-  arguments.add_to(app);
+  arguments.add_to(line);
   std::string out;
-  app.add_option("--out", out, "file to write (default: report.html in the run's directory)");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  line.option("--out", out, "file to write (default: report.html in the run's directory)");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const std::filesystem::path directory = arguments.resolve().config.run.directory;
   const std::filesystem::path path = out.empty() ? directory / "report.html" : std::filesystem::path(out);

@@ -46,17 +46,17 @@ struct TrainArguments {
   int threads = 0;
   bool json = false;
 
-  CLI::App* add_to(CLI::App& app) {
-    CLI::App* verb = app.add_subcommand("train",
-                                        "Learns a byte-level BPE vocabulary and writes it as a Hugging Face tokenizer.json.\n"
-                                        "Example: longhaul tokenizer train corpus/ --vocab-size 32000 --out tokenizer.json");
-    verb->add_option("INPUT", inputs, ".txt files (a document each), .jsonl files (a document a line), directories of them")->required();
-    verb->add_option("--vocab-size", vocab_size, "entries, with the 256 bytes and <|endoftext|>")->capture_default_str();
-    verb->add_option("--pattern", pattern, "how text is cut into pieces: gpt2 or cl100k_base")->capture_default_str();
-    verb->add_option("--out", out, "file to write")->required();
-    verb->add_option("--text-field", text_field, "of a .jsonl line")->capture_default_str();
-    verb->add_option("--threads", threads, "0 = all processors; the result is the same at any number")->capture_default_str();
-    verb->add_flag("--json", json, "the summary as JSON on stdout");
+  CommandLine add_to(CommandLine& line) {
+    CommandLine verb = line.verb("train",
+                                 "Learns a byte-level BPE vocabulary and writes it as a Hugging Face tokenizer.json.\n"
+                                 "Example: longhaul tokenizer train corpus/ --vocab-size 32000 --out tokenizer.json");
+    verb.option("INPUT", inputs, ".txt files (a document each), .jsonl files (a document a line), directories of them").required();
+    verb.option("--vocab-size", vocab_size, "entries, with the 256 bytes and <|endoftext|>").show_default();
+    verb.option("--pattern", pattern, "how text is cut into pieces: gpt2 or cl100k_base").show_default();
+    verb.option("--out", out, "file to write").required();
+    verb.option("--text-field", text_field, "of a .jsonl line").show_default();
+    verb.option("--threads", threads, "0 = all processors; the result is the same at any number").show_default();
+    verb.flag("--json", json, "the summary as JSON on stdout");
     return verb;
   }
 };
@@ -104,9 +104,9 @@ int train(const TrainArguments& arguments) {
   return 0;
 }
 
-void add_vocabulary_options(CLI::App* verb, std::string& tokenizer, std::string& pattern) {
-  verb->add_option("--tokenizer", tokenizer, "tokenizer.json, a .tiktoken rank file or GPT-2's vocab.bpe")->required();
-  verb->add_option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own");
+void add_vocabulary_options(CommandLine& verb, std::string& tokenizer, std::string& pattern) {
+  verb.option("--tokenizer", tokenizer, "tokenizer.json, a .tiktoken rank file or GPT-2's vocab.bpe").required();
+  verb.option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own");
 }
 
 data::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern) {
@@ -118,9 +118,9 @@ struct CodingArguments {
   std::string tokenizer, pattern;
   std::vector<std::string> inputs{"-"};
 
-  void add_to(CLI::App* verb, const char* what) {
+  void add_to(CommandLine& verb, const char* what) {
     add_vocabulary_options(verb, tokenizer, pattern);
-    verb->add_option("FILE", inputs, what)->capture_default_str();
+    verb.option("FILE", inputs, what).show_default();
   }
 
   data::Tokenizer load() const { return load_vocabulary(tokenizer, pattern); }
@@ -134,12 +134,12 @@ std::string read_input(const std::string& input) {
 struct ConvertArguments {
   std::string tokenizer, pattern, out;
 
-  CLI::App* add_to(CLI::App& app) {
-    CLI::App* verb = app.add_subcommand("convert",
-                                        "Writes a vocabulary as a Hugging Face tokenizer.json with the same ids.\n"
-                                        "Example: longhaul tokenizer convert --tokenizer cl100k_base.tiktoken --out tokenizer.json");
+  CommandLine add_to(CommandLine& line) {
+    CommandLine verb = line.verb("convert",
+                                 "Writes a vocabulary as a Hugging Face tokenizer.json with the same ids.\n"
+                                 "Example: longhaul tokenizer convert --tokenizer cl100k_base.tiktoken --out tokenizer.json");
     add_vocabulary_options(verb, tokenizer, pattern);
-    verb->add_option("--out", out, "file to write")->required();
+    verb.option("--out", out, "file to write").required();
     return verb;
   }
 };
@@ -154,18 +154,18 @@ int convert(const ConvertArguments& arguments) {
 struct EncodeArguments : CodingArguments {
   bool json = false, lines = false, count = false, bench = false;
 
-  CLI::App* add_to(CLI::App& app) {
-    CLI::App* verb = app.add_subcommand("encode",
-                                        "Prints the ids of each file (a document), one line a file; no <|endoftext|> is added.\n"
-                                        "Example: echo -n 'Hello world' | longhaul tokenizer encode --tokenizer tokenizer.json\n"
-                                        "         longhaul tokenizer encode --tokenizer cl100k_base.tiktoken --count book.txt");
+  CommandLine add_to(CommandLine& line) {
+    CommandLine verb = line.verb("encode",
+                                 "Prints the ids of each file (a document), one line a file; no <|endoftext|> is added.\n"
+                                 "Example: echo -n 'Hello world' | longhaul tokenizer encode --tokenizer tokenizer.json\n"
+                                 "         longhaul tokenizer encode --tokenizer cl100k_base.tiktoken --count book.txt");
     CodingArguments::add_to(verb, "text to encode, - for standard input");
-    verb->add_flag("--lines", lines, "each line of the input is a JSON string and a document of its own");
-    CLI::Option* as_json = verb->add_flag("--json", json, "documents and totals as JSON");
-    CLI::Option* as_count = verb->add_flag("--count", count, "numbers of bytes and tokens instead of ids")->excludes(as_json);
-    verb->add_flag("--bench", bench, "speed of one thread in CPU time as JSON: with an empty memory of pieces, then with a full one")
-        ->excludes(as_json)
-        ->excludes(as_count);
+    verb.flag("--lines", lines, "each line of the input is a JSON string and a document of its own");
+    const Option as_json = verb.flag("--json", json, "documents and totals as JSON");
+    const Option as_count = verb.flag("--count", count, "numbers of bytes and tokens instead of ids").excludes(as_json);
+    verb.flag("--bench", bench, "speed of one thread in CPU time as JSON: with an empty memory of pieces, then with a full one")
+        .excludes(as_json)
+        .excludes(as_count);
     return verb;
   }
 };
@@ -285,23 +285,22 @@ int decode(const CodingArguments& arguments) {
 }  // namespace
 
 int verb_tokenizer(int argc, char** argv) {
-  CLI::App app("Vocabularies: text to token ids and back, exactly as tiktoken and Hugging Face do it.", "longhaul tokenizer");
-  app.require_subcommand(1);
+  CommandLine line("longhaul tokenizer", "Vocabularies: text to token ids and back, exactly as tiktoken and Hugging Face do it.");
   TrainArguments train_arguments;
   EncodeArguments encode_arguments;
   CodingArguments decode_arguments;
-  const CLI::App* train_verb = train_arguments.add_to(app);
-  const CLI::App* encode_verb = encode_arguments.add_to(app);
+  const CommandLine train_verb = train_arguments.add_to(line);
+  const CommandLine encode_verb = encode_arguments.add_to(line);
   ConvertArguments convert_arguments;
-  const CLI::App* convert_verb = convert_arguments.add_to(app);
-  CLI::App* decode_verb = app.add_subcommand("decode",
-                                             "Prints the text of token ids.\n"
-                                             "Example: echo 15496 995 | longhaul tokenizer decode --tokenizer vocab.bpe");
+  const CommandLine convert_verb = convert_arguments.add_to(line);
+  CommandLine decode_verb = line.verb("decode",
+                                      "Prints the text of token ids.\n"
+                                      "Example: echo 15496 995 | longhaul tokenizer decode --tokenizer vocab.bpe");
   decode_arguments.add_to(decode_verb, "ids with spaces between, - for standard input");
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
-  if (train_verb->parsed()) return train(train_arguments);
-  if (convert_verb->parsed()) return convert(convert_arguments);
-  return encode_verb->parsed() ? encode(encode_arguments) : decode(decode_arguments);
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+  if (train_verb.parsed()) return train(train_arguments);
+  if (convert_verb.parsed()) return convert(convert_arguments);
+  return encode_verb.parsed() ? encode(encode_arguments) : decode(decode_arguments);
 }
 
 }  // namespace longhaul::app

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "command_line.h"
 #include "console.h"
@@ -59,14 +60,13 @@ int exit_code(train::StopReason reason) {
 }  // namespace
 
 int verb_train(int argc, char** argv) {
-  CLI::App app(
-      "Trains a run, or resumes it from its newest verified checkpoint. SIGTERM saves and exits with 75 (requeue me).\n"
-      "Example: longhaul train examples/demo.toml\n"
-      "         longhaul train examples/demo.toml --set run.directory=/tmp/run --set run.steps=40 --json",
-      "longhaul train");
+  CommandLine line("longhaul train",
+                   "Trains a run, or resumes it from its newest verified checkpoint. SIGTERM saves and exits with 75 (requeue me).\n"
+                   "Example: longhaul train examples/demo.toml\n"
+                   "         longhaul train examples/demo.toml --set run.directory=/tmp/run --set run.steps=40 --json");
   RunArguments arguments;
-  arguments.add_to(app);
-  if (const std::optional<int> code = parse(app, argc, argv)) return *code;
+  arguments.add_to(line);
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::ResolvedConfig resolved = resolve_run(arguments);
   train::watch_stop_signals();

@@ -2,6 +2,7 @@
 // it is seen, named, and answered with the next older commit (faults M-C8, M-C9).
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "checkpoint/safetensors.h"

@@ -5,6 +5,8 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
+#include <nlohmann/json.hpp>
+
 #include "checkpoint/manifest.h"
 #include "checkpoint/testing.h"
 #include "files/read.h"

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "files/read.h"
 

@@ -4,7 +4,7 @@
 // (qk_norm). Tensor names and layouts are already theirs (model/param_table.h).
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "model/spec.h"
 

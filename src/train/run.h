@@ -15,18 +15,13 @@
 #include "data/loader.h"
 #include "files/run_lock.h"
 #include "ledger/ledger.h"
+#include "train/console.h"
 #include "train/engine.h"
 #include "train/evaluate.h"
 #include "train/state.h"
 #include "train/step_record.h"
 
 namespace longhaul::train {
-
-/// What the person at the console is told.
-struct Console {
-  std::function<void(const std::string&)> say;   ///< a line that stays
-  std::function<void(const std::string&)> live;  ///< the progress line, replaced by the next
-};
 
 enum class StopReason : std::uint8_t { none, finished, signal, guard };
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "train/guards.h"
 
@@ -20,20 +20,7 @@ struct TrainState {
   GuardState guards;
 };
 
-inline nlohmann::json to_json(const TrainState& state) {
-  return {{"step", state.step},     {"applied", state.applied}, {"skipped", state.skipped},
-          {"tokens", state.tokens}, {"sample", state.sample},   {"guards", to_json(state.guards)}};
-}
-
-inline TrainState state_from_json(const nlohmann::json& document) {
-  TrainState state;
-  state.step = document.at("step").get<std::int64_t>();
-  state.applied = document.at("applied").get<std::int64_t>();
-  state.skipped = document.at("skipped").get<std::int64_t>();
-  state.tokens = document.at("tokens").get<std::int64_t>();
-  state.sample = document.at("sample").get<std::int64_t>();
-  state.guards = guards_from_json(document.at("guards"));
-  return state;
-}
+nlohmann::json to_json(const TrainState& state);
+TrainState state_from_json(const nlohmann::json& document);
 
 }  // namespace longhaul::train

@@ -1,0 +1,56 @@
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+
+#include "units/error.h"
+
+namespace longhaul::app {
+
+Option Option::required() const { return Option(option_->required()); }
+Option Option::non_negative() const { return Option(option_->check(CLI::NonNegativeNumber)); }
+Option Option::positive() const { return Option(option_->check(CLI::PositiveNumber)); }
+Option Option::between(double low, double high) const { return Option(option_->check(CLI::Range(low, high))); }
+Option Option::one_of(const std::vector<std::string>& values) const { return Option(option_->check(CLI::IsMember(values))); }
+Option Option::excludes(Option other) const { return Option(option_->excludes(other.option_)); }
+Option Option::one_value_each_time() const { return Option(option_->allow_extra_args(false)); }
+Option Option::show_default() const { return Option(option_->capture_default_str()); }
+
+CommandLine::CommandLine(const std::string& name, const std::string& help) : app_(std::make_shared<CLI::App>(help, name)) {}
+
+template <typename T>
+Option CommandLine::option(const std::string& names, T& value, const std::string& help) {
+  return Option(app_->add_option(names, value, help));
+}
+
+template Option CommandLine::option(const std::string&, int&, const std::string&);
+template Option CommandLine::option(const std::string&, std::int64_t&, const std::string&);
+template Option CommandLine::option(const std::string&, std::uint64_t&, const std::string&);
+template Option CommandLine::option(const std::string&, double&, const std::string&);
+template Option CommandLine::option(const std::string&, std::string&, const std::string&);
+template Option CommandLine::option(const std::string&, std::filesystem::path&, const std::string&);
+template Option CommandLine::option(const std::string&, std::vector<std::string>&, const std::string&);
+
+Option CommandLine::flag(const std::string& name, bool& value, const std::string& help) {
+  return Option(app_->add_flag(name, value, help));
+}
+
+CommandLine CommandLine::verb(const std::string& name, const std::string& help) {
+  CLI::App* below = app_->add_subcommand(name, help);
+  app_->require_subcommand(1);
+  return CommandLine(std::shared_ptr<CLI::App>(app_, below));
+}
+
+bool CommandLine::parsed() const { return app_->parsed(); }
+
+std::optional<int> CommandLine::parse(int argc, char** argv) {
+  try {
+    app_->parse(argc, argv);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    return app_->exit(error) == 0 ? 0 : static_cast<int>(ExitCode::usage);
+  }
+}
+
+}  // namespace longhaul::app

@@ -1,0 +1,14 @@
+// train/console.h — what the person at the console is told: an interface, so that the loop need not know a terminal from a log file.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace longhaul::train {
+
+struct Console {
+  std::function<void(const std::string&)> say;   ///< a line that stays
+  std::function<void(const std::string&)> live;  ///< the progress line, replaced by the next
+};
+
+}  // namespace longhaul::train
