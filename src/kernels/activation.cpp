@@ -57,11 +57,14 @@ void swiglu_forward(const Context& context, const float* gate, const float* up, 
   });
 }
 
-void swiglu_backward(const Context& context, const float* d_out, const float* gate, const float* up, float* d_gate, float* d_up,
+void swiglu_backward(const Context& context, const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up,
                      std::int64_t count) {
   const ActivationTable& kernels = table(context);
-  run_elements(context, count, 20, [&](std::int64_t begin, std::int64_t end) {
-    kernels.swiglu_backward(d_out + begin, gate + begin, up + begin, d_gate + begin, d_up + begin, end - begin);
+  const DType type = operand_type(context.order);
+  const std::int64_t size = static_cast<std::int64_t>(size_of(type));
+  run_elements(context, count, 12 + 2 * size, [&](std::int64_t begin, std::int64_t end) {
+    kernels.swiglu_backward(d_out + begin, gate + begin, up + begin, static_cast<char*>(d_gate) + begin * size,
+                            static_cast<char*>(d_up) + begin * size, type, end - begin);
   });
 }
 

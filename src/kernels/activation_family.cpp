@@ -87,7 +87,8 @@ void swiglu_forward(const float* gate, const float* up, void* out, DType type, s
 }
 
 // silu' = s + g·s·(1-s).
-void swiglu_backward(const float* d_out, const float* gate, const float* up, float* d_gate, float* d_up, std::int64_t count) {
+template <typename T>
+void swiglu_backward_as(const float* d_out, const float* gate, const float* up, T* d_gate, T* d_up, std::int64_t count) {
   for_vectors(0, count, [&](std::int64_t i, auto lanes) {
     const F32x16 d = load_some(d_out + i, lanes), g = load_some(gate + i, lanes), u = load_some(up + i, lanes);
     const F32x16 s = sigmoid(g);
@@ -95,6 +96,12 @@ void swiglu_backward(const float* d_out, const float* gate, const float* up, flo
     store_some((d * u) * fma(silu, splat(1.0f) - s, s), d_gate + i, lanes);
     store_some(d * silu, d_up + i, lanes);
   });
+}
+void swiglu_backward(const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up, DType type, std::int64_t count) {
+  if (type == DType::bf16)
+    swiglu_backward_as(d_out, gate, up, static_cast<bf16*>(d_gate), static_cast<bf16*>(d_up), count);
+  else
+    swiglu_backward_as(d_out, gate, up, static_cast<float*>(d_gate), static_cast<float*>(d_up), count);
 }
 
 }  // namespace

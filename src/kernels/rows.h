@@ -46,8 +46,8 @@ void gelu_forward(const Context& context, float* y, const float* bias, void* out
 void gelu_backward(const Context& context, const float* d_out, const float* y, float* d_y, std::int64_t count);
 /// SwiGLU: out = silu(gate)·up in operand type. gate, up: [n, width] fp32.
 void swiglu_forward(const Context& context, const float* gate, const float* up, void* out, std::int64_t count);
-/// d_gate, d_up fp32; either may alias d_out.
-void swiglu_backward(const Context& context, const float* d_out, const float* gate, const float* up, float* d_gate, float* d_up,
+/// d_gate, d_up in operand type: they feed GEMMs and nothing else. Neither may alias an input.
+void swiglu_backward(const Context& context, const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up,
                      std::int64_t count);
 
 /// Split of the fused projection output into heads: row of qkv = [q: heads·D | k: kv_heads·D | v: kv_heads·D].

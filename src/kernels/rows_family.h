@@ -34,7 +34,7 @@ struct ActivationTable {
   void (*gelu_forward)(float* y, const float* bias, void* out, DType type, std::int64_t n, std::int64_t width);
   void (*gelu_backward)(const float* d_out, const float* y, float* d_y, std::int64_t count);
   void (*swiglu_forward)(const float* gate, const float* up, void* out, DType type, std::int64_t count);
-  void (*swiglu_backward)(const float* d_out, const float* gate, const float* up, float* d_gate, float* d_up, std::int64_t count);
+  void (*swiglu_backward)(const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up, DType type, std::int64_t count);
 };
 LONGHAUL_FAMILY_TABLE(ActivationTable, activation_table)
 

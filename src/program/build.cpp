@@ -231,20 +231,20 @@ void Builder::mlp_gradient(const LayerActivations& a, BufferId d_residual) {
   if (operand_ != ElementType::f32) add(down, Slot::operand, gradient_of("output.operand", operand_, n_ * width_), Access::write);
 
   const BufferId d_norm = gradient_of("mlp_norm", ElementType::f32, n_ * width_);
+  const bool gated = model::gated(spec_.mlp);
   Operation& up = emit(OpKind::mlp_up_backward,
                        {matmul_weights(),
                         {Slot::x, a.mlp_norm, Access::read},
                         {Slot::up, a.up, Access::read},
-                        {Slot::d_y, d_up, Access::update},
+                        {Slot::d_y, d_up, gated ? Access::read : Access::update},
                         {Slot::d_x, d_norm, Access::write},
                         accumulate()},
-                       (model::gated(spec_.mlp) ? 4 : 2) * flops);
-  if (operand_ != ElementType::f32) add(up, Slot::operand, gradient_of("up.operand", operand_, n_ * spec_.ffn_width), Access::write);
-  if (model::gated(spec_.mlp)) {
+                       (gated ? 4 : 2) * flops);
+  if (gated || operand_ != ElementType::f32)
+    add(up, Slot::operand, gradient_of("up.operand", operand_, n_ * spec_.ffn_width), Access::write);
+  if (gated) {
     add(up, Slot::gate, a.gate, Access::read);
-    add(up, Slot::d_gate, gradient_of("gate", ElementType::f32, n_ * spec_.ffn_width), Access::write);
-    if (operand_ != ElementType::f32)
-      add(up, Slot::operand_gate, gradient_of("gate.operand", operand_, n_ * spec_.ffn_width), Access::write);
+    add(up, Slot::operand_gate, gradient_of("gate.operand", operand_, n_ * spec_.ffn_width), Access::write);
   }
   norm_gradient(d_norm, a.middle, a.mlp_norm_statistics, d_residual, true, false);
 }

@@ -88,8 +88,6 @@ enum class Slot : std::uint8_t {
   d_q,
   d_k,
   d_v,
-  d_gate,
-  d_up,
   token_loss,
   gradients,        ///< accumulators of the leaf, in ParamTable order
   other_gradients,  ///< the right-hand subtree of a combine

@@ -22,8 +22,8 @@ void Handlers::mlp_up_forward(Executor& executor, const Op& op) {
 void Handlers::mlp_up_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const std::int64_t width = f.spec().width, ffn = f.spec().ffn_width, count = f.tokens() * ffn;
-  float* d_up = f.f32(Slot::d_y);
   if (!model::gated(f.spec().mlp)) {
+    float* d_up = f.f32(Slot::d_y);
     kernels::gelu_backward(f.context(), d_up, f.f32(Slot::up), d_up, count);
     if (float* d_bias = f.gradient(Role::up_bias)) kernels::bias_backward(f.context(), d_up, ffn, d_bias, f.tokens(), ffn);
     const void* operand = f.as_operand(d_up, Slot::operand, count);
@@ -31,10 +31,8 @@ void Handlers::mlp_up_backward(Executor& executor, const Op& op) {
     f.linear_input_gradient(operand, ffn, Role::up_weight, width, ffn, f.f32(Slot::d_x), false);
     return;
   }
-  float* d_gate = f.f32(Slot::d_gate);
-  kernels::swiglu_backward(f.context(), d_up, f.f32(Slot::gate), f.f32(Slot::up), d_gate, d_up, count);
-  const void* gate_operand = f.as_operand(d_gate, Slot::operand_gate, count);
-  const void* up_operand = f.as_operand(d_up, Slot::operand, count);
+  void *gate_operand = f.raw(Slot::operand_gate), *up_operand = f.raw(Slot::operand);
+  kernels::swiglu_backward(f.context(), f.f32(Slot::d_y), f.f32(Slot::gate), f.f32(Slot::up), gate_operand, up_operand, count);
   f.linear_weight_gradient(f.raw(Slot::x), gate_operand, ffn, Role::gate_weight, width, ffn);
   f.linear_weight_gradient(f.raw(Slot::x), up_operand, ffn, Role::up_weight, width, ffn);
   // One chain through gate, then up: ParamTable order (numerics contract).
