@@ -132,7 +132,7 @@ Dataset Dataset::open(const fs::path& directory, Verify verify) {
 void Dataset::require_vocabulary(std::int64_t vocab_size, const std::string& fingerprint) const {
   if (manifest_.vocab_size > vocab_size)
     throw DataError(
-        fmt::format("{}: encoded with a vocabulary of {} entries, the model has {}; set model.vocab_size = {} or more, or prepare "
+        fmt::format("{}: encoded with a vocabulary of {} entries, the model has {}; set model.vocab = {} or more, or prepare "
                     "the dataset with --vocab-size {}",
                     directory_.string(), manifest_.vocab_size, vocab_size, manifest_.vocab_size, vocab_size));
   if (!fingerprint.empty() && fingerprint != manifest_.tokenizer_fingerprint)

@@ -150,12 +150,12 @@ std::string time_text(const Account& a) {
 
 std::string to_text(const Account& a, const config::RunConfig& config) {
   const model::ParamCounts& p = a.parameters;
-  std::string out =
-      section(fmt::format("model {}", config.model.name),
-              {{"parameters", fmt::format("{} ({} multiply, {} in embeddings)", format_count(p.total.value), format_count(p.matmul.value),
-                                          format_count(p.embedding.value))},
-               {"work per token", fmt::format("{}, forward and backward: 6·N_matmul + 12·L·heads·head_dim·s", format(a.flops_per_token))}});
-  if (p.active != p.total) out += section("", {{"active parameters", format_count(p.active.value)}});
+  std::vector<Line> model = {{"parameters", fmt::format("{} ({} multiply, {} in embeddings)", format_count(p.total.value),
+                                                        format_count(p.matmul.value), format_count(p.embedding.value))}};
+  if (p.active != p.total) model.emplace_back("active parameters", format_count(p.active.value));
+  model.emplace_back("work per token",
+                     fmt::format("{}, forward and backward: 6·N_matmul + 12·L·heads·head_dim·s", format(a.flops_per_token)));
+  std::string out = section(fmt::format("model {}", config.model.name), model);
   out += section("run", {{"tokens per step", fmt::format("{} ({} sequences of {})", format_count(a.tokens_per_step.value),
                                                          config.batch.global_batch, config.batch.sequence_length)},
                          {"steps", fmt::format("{} = {}, {}", format_count(a.steps), format(a.tokens),

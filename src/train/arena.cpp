@@ -27,11 +27,18 @@ Arena::Arena(Bytes size) : size_(size) {
 
 Arena::~Arena() { munmap(data_, static_cast<std::size_t>(size_.value)); }
 
-Bytes resident_anonymous() {
+namespace {
+
+Bytes status_field(const std::string& field) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
-    if (line.starts_with("RssAnon:")) return Bytes(std::stoll(line.substr(8)) * 1024);  // the kernel prints KiB
+    if (line.starts_with(field)) return Bytes(std::stoll(line.substr(field.size())) * 1024);  // the kernel prints KiB
   return Bytes(0);
 }
+
+}  // namespace
+
+Bytes resident_anonymous() { return status_field("RssAnon:"); }
+Bytes resident_peak() { return status_field("VmHWM:"); }
 
 }  // namespace longhaul::train

@@ -31,5 +31,7 @@ class Arena {
 
 /// Resident anonymous memory of this process (RssAnon of /proc/self/status).
 Bytes resident_anonymous();
+/// Highest resident set of this process so far, files it maps included (VmHWM).
+Bytes resident_peak();
 
 }  // namespace longhaul::train

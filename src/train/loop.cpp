@@ -60,7 +60,7 @@ TrainSummary train(Run& run) {
 
     ledger::Record record{result_of(run, batch, loss, norm, learning_rate, verdict), {}};
     if (run.due(config.validation.every)) {
-      const Evaluation validation = clock.time("validate", [&] { return run.validate(); });
+      const Evaluation validation = clock.time("validate", [&] { return run.validate(config.validation.max_tokens); });
       record.result.validation_loss = validation.loss;
       record.result.bits_per_byte = validation.bits_per_byte;
     }

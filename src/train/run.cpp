@@ -30,7 +30,8 @@ checkpoint::StoreOptions store_options(const config::RunConfig& config) {
   options.hash_threads = thread_count(config);
   const config::Cadence& keep = config.checkpoint.keep_every;
   if (keep.kind == config::Cadence::Kind::steps) options.retention.keep_every = keep.amount;
-  if (keep.kind == config::Cadence::Kind::tokens) options.retention.keep_every = std::max<std::int64_t>(1, keep.amount / config.tokens_per_step());
+  if (keep.kind == config::Cadence::Kind::tokens)
+    options.retention.keep_every = std::max<std::int64_t>(1, keep.amount / config.tokens_per_step());
   return options;
 }
 
@@ -49,10 +50,10 @@ data::Dataset open_data(const config::RunConfig& config) {
 }  // namespace
 
 Run::Run(const config::ResolvedConfig& resolved, Console console)
-    : engine(resolved.config),
-      config_(resolved.config),
+    : config_(resolved.config),
       console_(std::move(console)),
       dataset_(open_data(config_)),
+      engine(config_),
       lock_(config_.run.directory),
       identity_(identity_of(config_, dataset_)),
       store_(lock_, identity_, store_options(config_)) {
@@ -167,8 +168,8 @@ void Run::save() {
 
 std::string Run::state_hash() { return checkpoint::hash_state(engine.registry(), engine.context().pool.threads()).root.hex(); }
 
-Evaluation Run::validate() {
-  return evaluate(engine, dataset_.heldout(), config_.validation.max_tokens, [&](std::int64_t done, std::int64_t all) {
+Evaluation Run::validate(std::int64_t max_tokens) {
+  return evaluate(engine, dataset_.heldout(), max_tokens, [&](std::int64_t done, std::int64_t all) {
     if (all > 1) console_.live(fmt::format("validating: {} of {} sequences", done, all));
   });
 }
@@ -176,6 +177,7 @@ Evaluation Run::validate() {
 void Run::record(ledger::Record& record, const Verdict& verdict) {
   record.timing.launch = lock_.launch();
   record.timing.memory_bytes = static_cast<std::uint64_t>(resident_anonymous().value);
+  record.timing.memory_peak_bytes = static_cast<std::uint64_t>(resident_peak().value);
   const Flops per_token = model::flops_per_token(config_.model, config_.batch.sequence_length);
   if (peak_flops > 0) record.timing.mfu = model::mfu(per_token, record.timing.tokens_per_second, peak_flops);
   ledger_->append(record);

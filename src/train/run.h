@@ -36,6 +36,11 @@ struct TrainSummary {
 };
 
 class Run {
+  // Opened first, in this order: a wrong model or dataset is refused before memory is taken or the run's directory touched.
+  const config::RunConfig config_;
+  Console console_;
+  data::Dataset dataset_;
+
  public:
   /// @throws UsageError, DataError, CheckpointError; nothing is changed on disk but the run's own directory
   Run(const config::ResolvedConfig& resolved, Console console);
@@ -53,7 +58,8 @@ class Run {
   /// Saves the state; a save that fails is reported and training goes on.
   void save();
   std::string state_hash();
-  Evaluation validate();
+  /// Held-out loss. max_tokens 0: all of the text, with bits/byte.
+  Evaluation validate(std::int64_t max_tokens);
   /// Appends the record, shows the progress line when due.
   void record(ledger::Record& record, const Verdict& verdict);
   TrainSummary finish(StopReason reason);
@@ -73,9 +79,6 @@ class Run {
   void show(const ledger::Record& record);
   std::string progress_line(const ledger::Record& record) const;
 
-  const config::RunConfig config_;
-  Console console_;
-  data::Dataset dataset_;
   files::RunLock lock_;
   checkpoint::RunIdentity identity_;
   checkpoint::Store store_;

@@ -54,7 +54,7 @@ TrainSummary Run::finish(StopReason reason) {
                            {"state_hash", summary.state_hash},
                            {"final_loss", summary.final_loss}};
   if (reason == StopReason::finished) {
-    summary.validation = validate();
+    summary.validation = validate(0);  // the end is judged on all of the text
     fields["validation"] = {{"loss", summary.validation->loss}, {"targets", summary.validation->targets}};
     if (summary.validation->bits_per_byte) fields["validation"]["bits_per_byte"] = *summary.validation->bits_per_byte;
   } else if (reason == StopReason::signal) {

@@ -21,7 +21,8 @@ TEST(Schedule, WarmupEndsAtPeakAndCosineEndsAtFloor) {  // accounting A3
 }
 
 TEST(Schedule, EveryKindIsContinuousAtItsJoints) {  // accounting A4
-  for (ScheduleKind kind : {ScheduleKind::constant, ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::inverse_sqrt, ScheduleKind::wsd})
+  for (ScheduleKind kind :
+       {ScheduleKind::constant, ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::inverse_sqrt, ScheduleKind::wsd})
     for (DecayShape shape : {DecayShape::linear, DecayShape::cosine, DecayShape::one_minus_sqrt}) {
       const Schedule s{kind, 1e-3, 1e-4, 1000, 100000, 0.2, shape};
       // The largest change between neighbouring steps: the warm-up's 1e-6, and 1−√ falls fastest at its start, 9e-4·√(1/20000).
@@ -51,7 +52,8 @@ TEST(Schedule, InverseSquareRootHalvesWhenStepsQuadruple) {
 }
 
 TEST(Schedule, WithoutWarmupTheFirstStepHasThePeak) {
-  for (ScheduleKind kind : {ScheduleKind::constant, ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::inverse_sqrt, ScheduleKind::wsd})
+  for (ScheduleKind kind :
+       {ScheduleKind::constant, ScheduleKind::linear, ScheduleKind::cosine, ScheduleKind::inverse_sqrt, ScheduleKind::wsd})
     EXPECT_DOUBLE_EQ(learning_rate({kind, 1e-3, 1e-4, 0, 100, 0.2}, 0), 1e-3);
 }
 

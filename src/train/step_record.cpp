@@ -39,7 +39,10 @@ ledger::Timing StepClock::finish(std::int64_t tokens) {
   for (const auto& [phase, seconds] : phases_) claimed += seconds;
   phases_["other"] = timing.step_seconds - claimed;
   timing.phase_seconds = std::exchange(phases_, {});
-  timing.tokens_per_second = static_cast<double>(tokens) / timing.step_seconds;
+  double training = timing.step_seconds;
+  for (const char* apart : {"validate", "hash", "checkpoint"})
+    if (const auto phase = timing.phase_seconds.find(apart); phase != timing.phase_seconds.end()) training -= phase->second;
+  timing.tokens_per_second = static_cast<double>(tokens) / training;
   start_ = now;
   return timing;
 }

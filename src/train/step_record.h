@@ -26,7 +26,7 @@ class StepClock {
   }
   /// Splits what was timed as "program" into forward, recompute, backward and reduce by the operations' own times.
   void split_program(const Executor& executor);
-  /// The phases since the last call, "other" included; starts the next step.
+  /// The phases since the last call, "other" included; starts the next step. tokens/s leave out validation, hashes and saves.
   ledger::Timing finish(std::int64_t tokens);
 
  private:
