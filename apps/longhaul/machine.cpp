@@ -99,13 +99,13 @@ cluster::Profile measure(const config::RunConfig& config) {
 cluster::Profile profile_of_run(const config::RunConfig& config) {
   const std::filesystem::path path = std::filesystem::path(config.run.directory) / "profile.toml";
   if (std::filesystem::exists(path)) {
-    const cluster::Profile kept = cluster::read_profile(path);
+    cluster::Profile kept = cluster::read_profile(path);
     if (kept.processor == processor_name() && kept.find_memory(train::thread_count(config)) &&
         kept.find(std::string(kernels::name(train::order_of_run(config))), std::string(kernels::name(train::family_of_run(config))),
                   train::thread_count(config)))
       return kept;
   }
-  const cluster::Profile fresh = measure(config);
+  cluster::Profile fresh = measure(config);
   files::write_file_atomically(files::Disk(), path, cluster::to_toml(fresh));
   return fresh;
 }

@@ -67,7 +67,7 @@ class Reader {
 
   void require_absent(const Json& object, const char* key, const char* path) const {
     const auto found = object.find(key);
-    if (found == object.end() || found->is_null() || *found == "" || *found == false) return;
+    if (found == object.end() || found->is_null() || *found == false || *found == Json("")) return;
     fail(fmt::format("{}{} is {}; allowed: none", path, key, short_dump(*found)));
   }
 

@@ -50,14 +50,14 @@ class Reader {
     return value.get<double>();
   }
   std::string digest(const char* key) const {
-    const std::string value = text(key);
+    std::string value = text(key);
     const bool hex = value.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (value.size() != 64 || !hex) wrong(key, "64 hexadecimal digits");
     return value;
   }
   /// A path that stays inside the directory.
   std::string path(const char* key) const {
-    const std::string value = text(key);
+    std::string value = text(key);
     const std::filesystem::path parsed(value);
     bool inside = !value.empty() && parsed.is_relative() && value.find('\0') == std::string::npos;
     for (const auto& part : parsed) inside = inside && part != "..";

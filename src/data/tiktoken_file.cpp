@@ -143,7 +143,7 @@ TokenizerParts parse_tiktoken(std::string_view contents, const std::string& name
   if (largest >= static_cast<std::int64_t>(ranked.size()) + kMaxFreeIds) {
     throw DataError(fmt::format("{}: {} tokens but a rank of {}; allowed: ranks without large gaps", name, ranked.size(), largest));
   }
-  parts.tokens.resize(static_cast<std::size_t>(largest + 1));
+  parts.tokens.resize(static_cast<std::size_t>(largest) + 1);
   line_of_rank.resize(parts.tokens.size());
   for (std::size_t i = 0; i < ranked.size(); ++i) {
     const auto rank = static_cast<std::size_t>(ranked[i].second);

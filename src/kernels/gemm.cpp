@@ -120,12 +120,9 @@ Grid grid_of(std::int64_t a_panels, std::int64_t b_panels, const Problem& proble
   std::int64_t b_group = std::clamp<std::int64_t>(144 / problem.b.width, 1, b_panels);
   const auto tasks = [&] { return divide_up(a_panels, a_group) * divide_up(b_panels, b_group); };
   while (tasks() < 6 * threads && a_group * b_group > 1) {
-    if (a_group * problem.a.width >= b_group * problem.b.width && a_group > 1)
-      a_group = divide_up(a_group, 2);
-    else if (b_group > 1)
-      b_group = divide_up(b_group, 2);
-    else
-      a_group = divide_up(a_group, 2);
+    const bool a_is_larger = a_group * problem.a.width >= b_group * problem.b.width;
+    std::int64_t& group = b_group == 1 || (a_is_larger && a_group > 1) ? a_group : b_group;
+    group = divide_up(group, 2);
   }
   return {divide_up(a_panels, a_group), divide_up(b_panels, b_group)};
 }

@@ -39,7 +39,7 @@ fs::path discarded_path(const fs::path& directory, std::int64_t launch, std::str
 }
 
 fs::path prepared_directory(const files::RunLock& lock, const files::Disk& disk) {
-  const fs::path directory = lock.run_directory() / "ledger";
+  fs::path directory = lock.run_directory() / "ledger";
   if (!fs::exists(directory)) {
     disk.create_directory(directory);
     disk.sync_directory(lock.run_directory());

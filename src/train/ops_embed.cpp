@@ -6,7 +6,6 @@
 namespace longhaul::train {
 
 using model::Role;
-using program::Slot;
 
 namespace {
 

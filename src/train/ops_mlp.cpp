@@ -5,7 +5,6 @@
 namespace longhaul::train {
 
 using model::Role;
-using program::Slot;
 
 void Handlers::mlp_up_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);

@@ -10,7 +10,6 @@
 
 namespace longhaul::train {
 
-using program::Slot;
 
 namespace {
 
