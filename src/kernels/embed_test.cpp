@@ -13,7 +13,10 @@ constexpr std::int64_t kTokens = 700, kWidth = 147, kVocab = 13, kPositions = 50
 
 TEST(Embed, LooksUpRowsAndAddsGradientsInTokenOrder) {
   std::vector<std::int32_t> tokens, positions;
-  for (std::int32_t t = 0; t < kTokens; ++t) tokens.push_back(t * t % kVocab), positions.push_back(t % kPositions);
+  for (std::int32_t t = 0; t < kTokens; ++t) {
+    tokens.push_back(static_cast<std::int32_t>(t * t % kVocab));
+    positions.push_back(static_cast<std::int32_t>(t % kPositions));
+  }
   const std::vector<float> table = random_floats(kVocab * kWidth, 1), position_table = random_floats(kPositions * kWidth, 2);
   const std::vector<float> d_out = random_floats(kTokens * kWidth, 3);
   const std::vector<float> d_table = random_floats(kVocab * kWidth, 4), d_positions = random_floats(kPositions * kWidth, 5);
