@@ -169,9 +169,12 @@ void Run::save() {
 std::string Run::state_hash() { return checkpoint::hash_state(engine.registry(), engine.context().pool.threads()).root.hex(); }
 
 Evaluation Run::validate(std::int64_t max_tokens) {
-  return evaluate(engine, dataset_.heldout(), max_tokens, [&](std::int64_t done, std::int64_t all) {
+  if (validated_step_ == state.step && validation_.bits_per_byte) return validation_;  // all of it was read at this step already
+  validation_ = evaluate(engine, dataset_.heldout(), max_tokens, [&](std::int64_t done, std::int64_t all) {
     if (all > 1) console_.live(fmt::format("validating: {} of {} sequences", done, all));
   });
+  validated_step_ = state.step;
+  return validation_;
 }
 
 void Run::record(ledger::Record& record, const Verdict& verdict) {

@@ -87,6 +87,8 @@ class Run {
   std::optional<data::Batch> only_batch_;  ///< run.overfit_one_batch
   std::optional<std::int64_t> resumed_from_step_;
   std::int64_t saved_step_ = -1;
+  std::int64_t validated_step_ = -1;
+  Evaluation validation_;  ///< of validated_step_
   std::int64_t previous_tokens_ = 0;
   StepClock::Clock::time_point start_ = StepClock::Clock::now(), last_save_ = start_, last_line_ = start_;
   double last_loss_ = 0;
