@@ -4,6 +4,14 @@
 #define TOML_HEADER_ONLY 1
 #define TOML_ENABLE_FORMATTERS 0
 #define TOML_MAX_NESTED_VALUES 64
+// The parser's own assertions can be reached by malformed text (an invalid UTF-8 byte inside a key): an error here, not an abort.
+#define TOML_ASSERT(condition) ::longhaul::config::parser_requires(static_cast<bool>(condition))
+#include <stdexcept>
+namespace longhaul::config {
+static inline void parser_requires(bool condition) {
+  if (!condition) throw std::logic_error("malformed TOML");
+}
+}  // namespace longhaul::config
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wshadow"
@@ -63,6 +71,8 @@ toml::table parse(std::string_view text, const std::string& label) {
     return toml::parse(text, std::string_view(label));
   } catch (const toml::parse_error& error) {
     fail(label, error.source().begin.line, std::string(error.description()));
+  } catch (const std::logic_error&) {
+    fail(label, 1, "not TOML: is every byte of it UTF-8?");
   }
 }
 
