@@ -8,7 +8,7 @@
 #define TOML_ASSERT(condition) ::longhaul::config::parser_requires(static_cast<bool>(condition))
 #include <stdexcept>
 namespace longhaul::config {
-static inline void parser_requires(bool condition) {
+constexpr void parser_requires(bool condition) {
   if (!condition) throw std::logic_error("malformed TOML");
 }
 }  // namespace longhaul::config

@@ -10,7 +10,6 @@
 
 namespace longhaul::train {
 
-
 namespace {
 
 constexpr std::int64_t kZeroChunk = 1 << 18;  // 1 MiB of fp32 a task: large against the cost of handing it out
