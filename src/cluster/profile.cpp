@@ -1,9 +1,9 @@
 #include "cluster/profile.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include "files/read.h"
+#include "files/toml.h"
 #include "units/error.h"
 
 namespace longhaul::cluster {
@@ -35,12 +35,7 @@ const MemoryRates* Profile::find_memory(int threads) const {
 }
 
 Profile read_profile(const std::filesystem::path& path) {
-  toml::table document;
-  try {
-    document = toml::parse(files::read_file(path), path.string());
-  } catch (const toml::parse_error& error) {
-    throw UsageError(fmt::format("{}:{}: {}", path.string(), error.source().begin.line, error.description()));
-  }
+  const toml::table document = files::parse_toml(files::read_file(path), path.string());
   if (required<std::int64_t>(document, "version", path) != kVersion)
     throw UsageError(fmt::format("{}: profile version is not {}; `longhaul calibrate` writes a new one", path.string(), kVersion));
   Profile profile;

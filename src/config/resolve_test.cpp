@@ -145,7 +145,7 @@ TEST(ResolveErrors, HostileDocumentsAreRefusedByTheirLimits) {
   std::string dotted = "a";
   for (int i = 0; i < 100'000; ++i) dotted += ".a";
   EXPECT_EQ(refused(dotted + " = 1"), "run.toml:1: more than 32 dots on a line: a run file has table.key = value");
-  EXPECT_EQ(refused(std::string((16 << 20) + 1, '\n')), "run.toml: larger than 16 MiB, which no run file is");
+  EXPECT_EQ(refused(std::string((16 << 20) + 1, '\n')), "run.toml:1: larger than 16 MiB, which no TOML file of longhaul is");
   EXPECT_NE(refused("[run]\nsteps = 1\nsteps = 2\n").find("run.toml:3: "), std::string::npos) << "a key twice";
   EXPECT_NE(refused("[run]\ndirectory = \"\xff\"\n").find("run.toml:2: "), std::string::npos) << "no UTF-8";
   EXPECT_NE(refused("steps = 1\n").find("'steps' stands outside a table; nearest: run.steps"), std::string::npos);

@@ -1,8 +1,6 @@
-// config/toml_reader.h — a run file as a flat list of entries, under the limits every input of ours has; private to this room.
+// config/toml_reader.h — a run file as a flat list of entries; private to this room.
 //
-// The only place that sees the TOML library. Run files are two levels deep (table, key) with scalar values; anything else is an error with
-// its line. Besides the size and nesting limits a line may not hold more than 32 dotted names: each nests a table, and the
-// library builds and destroys them recursively.
+// Run files are two levels deep (table, key) with scalar values; anything else is an error with its line.
 #pragma once
 
 #include <string>
