@@ -60,8 +60,6 @@ function(longhaul_room name)
     target_link_libraries(${name}_test PRIVATE longhaul::${name} GTest::gtest GTest::gtest_main)
     if(NOT ROOM_HOT)
       longhaul_at_leisure(${name}_test)
-      # Under sanitizers the code under test does the work: its test's own code compiles in half the time without optimisation.
-      target_compile_options(${name}_test PRIVATE $<$<CONFIG:RelWithDebInfo>:-O0>)
     endif()
     add_test(NAME ${name}_test COMMAND ${name}_test)
     set_tests_properties(${name}_test PROPERTIES LABELS unit)
