@@ -7,6 +7,7 @@
 #include "config/options.h"
 #include "config/resolve.h"
 #include "units/error.h"
+#include "units/nearest.h"
 
 namespace longhaul::config {
 
@@ -62,10 +63,7 @@ std::string find_model_file(const std::string& name, const std::string& folder) 
     throw UsageError("no model named '" + name +
                      "': no folder examples/models was found beside the program; set LONGHAUL_EXAMPLES to the examples folder");
   }
-  const auto nearest = std::min_element(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
-    return edit_distance(name, a) < edit_distance(name, b);
-  });
-  throw UsageError("no model named '" + name + "'; nearest: " + *nearest + " (" + std::to_string(names.size()) +
+  throw UsageError("no model named '" + name + "'; nearest: " + std::string(nearest(name, names)) + " (" + std::to_string(names.size()) +
                    " models in examples/models)");
 }
 

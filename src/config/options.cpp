@@ -9,6 +9,7 @@
 
 #include "config/option_rows.h"
 #include "units/format.h"
+#include "units/nearest.h"
 
 namespace longhaul::config {
 
@@ -136,9 +137,7 @@ std::optional<std::string> set(const Option& option, RunConfig& config, const Va
     const auto names = split(option.choices, '|');
     const auto found = std::find(names.begin(), names.end(), *text);
     if (found == names.end()) {
-      const auto nearest =
-          std::min_element(names.begin(), names.end(), [&](auto a, auto b) { return edit_distance(*text, a) < edit_distance(*text, b); });
-      return problem(option, "is unknown").value() + "; nearest: " + std::string(*nearest);
+      return problem(option, "is unknown").value() + "; nearest: " + std::string(nearest(*text, names));
     }
     if (auto* byte = std::get_if<std::uint8_t*>(&field)) **byte = static_cast<std::uint8_t>(found - names.begin());
   }
@@ -184,24 +183,6 @@ std::string allowed(const Option& option) {
   text += option.least == kTiny ? " > 0" : " ≥ " + bound(option.least);
   if (option.most == kBelowOne) return text + " and < 1";
   return option.most >= kLargest ? text : text + " and ≤ " + bound(option.most);
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  // Optimal string alignment: rows i-2, i-1 and i of the table. Long inputs are junk; their length decides.
-  constexpr std::size_t kLongestName = 64;
-  if (a.size() > kLongestName || b.size() > kLongestName) return std::max(a.size(), b.size());
-  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
-  std::iota(last.begin(), last.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-    std::swap(before, last);
-    std::swap(last, row);
-  }
-  return last[b.size()];
 }
 
 bool is_table(std::string_view table) {

@@ -65,7 +65,5 @@ std::string options_markdown();
 bool is_table(std::string_view table);
 std::string_view nearest_table(std::string_view table);
 const Option& nearest_option(std::string_view table, std::string_view key);
-/// Edits (insert, delete, replace, swap of neighbours) that turn a into b.
-std::size_t edit_distance(std::string_view a, std::string_view b);
 
 }  // namespace longhaul::config

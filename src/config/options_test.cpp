@@ -112,16 +112,6 @@ TEST(Cadence, PassesWhenACounterCrossesAMultiple) {
   EXPECT_FALSE(passes(Cadence{}, 0, 1000));
 }
 
-TEST(Nearest, TheDistanceCountsEdits) {
-  EXPECT_EQ(edit_distance("", ""), 0U);
-  EXPECT_EQ(edit_distance("abc", ""), 3U);
-  EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
-  EXPECT_EQ(edit_distance("lerning", "learning"), 1U);
-  EXPECT_EQ(edit_distance("baet1", "beta1"), 2U);
-  EXPECT_EQ(edit_distance("bewt", "bwet"), 1U) << "neighbours swapped";
-  EXPECT_EQ(edit_distance(std::string(1'000'000, 'x'), "beta1"), 1'000'000U) << "junk is not compared letter by letter";
-}
-
 TEST(Nearest, FindsMisspellingsAndKeysOfOtherTables) {
   EXPECT_EQ(nearest_option("optimizer", "lerning_rate").name(), "optimizer.learning_rate");
   EXPECT_EQ(nearest_option("run", "learning_rate").name(), "optimizer.learning_rate");

@@ -8,14 +8,10 @@
 
 #include "model/param_table.h"
 #include "model/spec.h"
+#include "program/layout.h"
 #include "program/program.h"
 
 namespace longhaul::program {
-
-enum class Recompute : std::uint8_t {
-  none,   ///< every activation that the backward pass reads is kept
-  layer,  ///< a layer keeps its input alone and runs again before its backward pass
-};
 
 /// How the sequences of a global batch become micro-batches and gradient leaves (numerics contract: V divides the micro-batches).
 struct BatchPlan {

@@ -1,0 +1,188 @@
+#include "program/layout.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "units/error.h"
+#include "units/format.h"
+#include "units/nearest.h"
+
+namespace longhaul::program {
+namespace {
+
+constexpr std::array<std::string_view, 3> kRecomputes{"none", "selective", "layer"};
+constexpr std::array<std::string_view, 5> kSchedules{"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"};
+constexpr std::array<std::string_view, 12> kKeys{"dp",    "tp",      "pp", "cp",        "ep",       "zero",
+                                                 "shard", "virtual", "sp", "recompute", "schedule", "stages"};
+/// More devices than anyone has, few enough that no product of sizes overflows.
+constexpr std::int64_t kLargest = 1 << 20;
+
+[[noreturn]] void fail(std::string_view text, const std::string& what) { throw UsageError(fmt::format("layout '{}': {}", text, what)); }
+
+int whole_number(std::string_view layout, std::string_view key, std::string_view value, std::int64_t least, std::int64_t most) {
+  const auto number = parse_count(value);
+  if (!number || *number < least || *number > most)
+    fail(layout, fmt::format("{} = '{}' is not a whole number from {} to {}", key, value, least, most));
+  return static_cast<int>(*number);
+}
+
+template <std::size_t N>
+int choice(std::string_view layout, std::string_view key, std::string_view value, const std::array<std::string_view, N>& names) {
+  const auto found = std::find(names.begin(), names.end(), value);
+  if (found == names.end())
+    fail(layout, fmt::format("{} = '{}' is unknown; allowed: {}; nearest: {}", key, value, fmt::join(names, ", "), nearest(value, names)));
+  return static_cast<int>(found - names.begin());
+}
+
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(at, begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+void set(Layout& layout, std::string_view text, std::string_view key, std::string_view value) {
+  const auto size = [&] { return whole_number(text, key, value, 1, kLargest); };
+  switch (choice(text, "key", key, kKeys)) {
+    case 0:
+      layout.dp = size();
+      break;
+    case 1:
+      layout.tp = size();
+      break;
+    case 2:
+      layout.pp = size();
+      break;
+    case 3:
+      layout.cp = size();
+      break;
+    case 4:
+      layout.ep = size();
+      break;
+    case 5:
+      layout.zero = whole_number(text, key, value, 0, 3);
+      break;
+    case 6:
+      layout.shard_ranks = size();
+      break;
+    case 7:
+      layout.chunks = size();
+      break;
+    case 8:
+      layout.sequence_parallel = whole_number(text, key, value, 0, 1) == 1;
+      break;
+    case 9:
+      layout.recompute = static_cast<Recompute>(choice(text, key, value, kRecomputes));
+      break;
+    case 10:
+      layout.schedule = static_cast<ScheduleKind>(choice(text, key, value, kSchedules));
+      break;
+    default:
+      for (const std::string_view part : split(value, '+')) layout.stage_layers.push_back(whole_number(text, key, part, 0, kLargest));
+  }
+}
+
+/// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side.
+std::string not_dividing(std::string_view field, std::int64_t part, std::string_view of, std::int64_t whole) {
+  std::int64_t below = 1, above = whole;
+  for (std::int64_t d = 1; d <= std::min(whole, kLargest); ++d)
+    if (whole % d == 0) {
+      if (d < part) below = d;
+      if (d > part) {
+        above = d;
+        break;
+      }
+    }
+  return fmt::format("{} = {} does not divide {} = {}; {} and {} do", field, part, of, whole, below, above);
+}
+
+}  // namespace
+
+std::string_view name(Recompute recompute) { return kRecomputes[static_cast<std::size_t>(recompute)]; }
+std::string_view name(ScheduleKind kind) { return kSchedules[static_cast<std::size_t>(kind)]; }
+
+std::string to_text(const Layout& l) {
+  std::string out = fmt::format("dp={},tp={},pp={}", l.dp, l.tp, l.pp);
+  if (l.cp > 1) out += fmt::format(",cp={}", l.cp);
+  if (l.ep > 1) out += fmt::format(",ep={}", l.ep);
+  if (l.zero > 0) out += fmt::format(",zero={}", l.zero);
+  if (l.shard_ranks > 0) out += fmt::format(",shard={}", l.shard_ranks);
+  if (l.chunks > 1) out += fmt::format(",virtual={}", l.chunks);
+  if (l.sequence_parallel) out += ",sp=1";
+  if (l.recompute != Recompute::none) out += fmt::format(",recompute={}", name(l.recompute));
+  if (l.schedule != ScheduleKind::one_f_one_b) out += fmt::format(",schedule={}", name(l.schedule));
+  if (!l.stage_layers.empty()) out += fmt::format(",stages={}", fmt::join(l.stage_layers, "+"));
+  return out;
+}
+
+Layout parse_layout(std::string_view text) {
+  Layout layout;
+  std::vector<std::string_view> seen;
+  for (const std::string_view part : split(text, ',')) {
+    const std::size_t equals = part.find('=');
+    if (equals == std::string_view::npos || equals == 0)
+      fail(text, fmt::format("'{}' is not key=value; write for example dp=8,tp=4,pp=2,zero=1", part));
+    const std::string_view key = part.substr(0, equals);
+    if (std::find(seen.begin(), seen.end(), key) != seen.end()) fail(text, fmt::format("{} is given twice", key));
+    seen.push_back(key);
+    set(layout, text, key, part.substr(equals + 1));
+  }
+  if (layout.chunks > 1 && std::find(seen.begin(), seen.end(), "schedule") == seen.end()) layout.schedule = ScheduleKind::interleaved;
+  if (static_cast<double>(layout.dp) * layout.tp * layout.pp * layout.cp > static_cast<double>(kLargest))
+    fail(text, fmt::format("dp·tp·pp·cp is more than {} ranks", kLargest));
+  return layout;
+}
+
+std::vector<int> even_stages(int layers, int stages) {
+  std::vector<int> out(static_cast<std::size_t>(stages), layers / stages);
+  for (int i = 0; i < layers % stages; ++i) ++out[static_cast<std::size_t>(i)];
+  return out;
+}
+
+std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layout& l, std::int64_t sequence_length, int micro_batches) {
+  std::vector<std::string> out;
+  const auto divides = [&](std::string_view field, std::int64_t part, std::string_view of, std::int64_t whole) {
+    if (whole % part != 0) out.push_back(not_dividing(field, part, of, whole));
+  };
+  divides("tp", l.tp, "heads", spec.heads);
+  if (l.tp > spec.kv_heads && l.tp % spec.kv_heads != 0) out.push_back(not_dividing("tp", l.tp, "kv_heads", spec.kv_heads));
+  if (l.tp <= spec.kv_heads) divides("tp", l.tp, "kv_heads", spec.kv_heads);
+  divides("tp", l.tp, "ffn_width", spec.ffn_width);
+  divides("cp", l.cp, "sequence_length", sequence_length);
+  if (l.sequence_parallel) divides("tp·cp", static_cast<std::int64_t>(l.tp) * l.cp, "sequence_length (sp=1)", sequence_length);
+  if (l.virtual_stages() > spec.layers)
+    out.push_back(fmt::format("pp·virtual = {} stages for {} layers leaves stages empty; use at most {}", l.virtual_stages(), spec.layers,
+                              spec.layers));
+  if (!l.stage_layers.empty()) {
+    if (static_cast<int>(l.stage_layers.size()) != l.virtual_stages())
+      out.push_back(fmt::format("stages lists {} numbers for pp·virtual = {} stages", l.stage_layers.size(), l.virtual_stages()));
+    const std::int64_t sum = std::accumulate(l.stage_layers.begin(), l.stage_layers.end(), std::int64_t{0});
+    if (sum != spec.layers) out.push_back(fmt::format("stages add up to {} layers, the model has {}", sum, spec.layers));
+  }
+  if (l.shard_ranks > 0) {
+    if (l.zero == 0) out.push_back("shard is given but zero = 0 shards nothing; use zero=1, 2 or 3");
+    divides("shard", l.shard_ranks, "dp·cp", static_cast<std::int64_t>(l.dp) * l.cp);
+  }
+  const bool interleaved = l.schedule == ScheduleKind::interleaved;
+  if (l.chunks > 1 && !interleaved)
+    out.push_back(fmt::format("virtual = {} needs schedule=interleaved, not {}", l.chunks, name(l.schedule)));
+  if (interleaved && l.chunks < 2) out.push_back("schedule=interleaved needs virtual of at least 2");
+  if (interleaved && micro_batches % l.pp != 0) divides("pp (interleaved)", l.pp, "micro-batches of a step", micro_batches);
+  if (l.ep > 1) {
+    if (spec.experts.count == 0)
+      out.push_back(fmt::format("ep = {} but the model has no experts", l.ep));
+    else
+      divides("ep", l.ep, "experts", spec.experts.count);
+    divides("ep", l.ep, "dp·cp·tp", static_cast<std::int64_t>(l.dp) * l.cp * l.tp);
+  }
+  return out;
+}
+
+}  // namespace longhaul::program

@@ -1,0 +1,65 @@
+// program/layout.h — how one step is spread over ranks, and its rules.
+//
+// world = dp · tp · pp · cp (accounting C1). Expert parallelism folds into dp · cp · tp and does not multiply the world. Ranks are numbered
+// with tp fastest, then cp, dp, pp (the order of Megatron-LM), so that the groups that talk most are nearest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/spec.h"
+
+namespace longhaul::program {
+
+enum class Recompute : std::uint8_t {
+  none,       ///< every activation that the backward pass reads is kept
+  selective,  ///< attention's scores and probabilities run again (Korthikanti et al. 2022 §5); nothing to do with flash attention
+  layer,      ///< a layer keeps its input alone and runs again before its backward pass ("full")
+};
+std::string_view name(Recompute recompute);
+
+/// Order in which a pipeline rank takes its micro-batches. Data, made by make_schedule() (program/schedule.h).
+enum class ScheduleKind : std::uint8_t {
+  gpipe,        ///< all forwards, then all backwards (Huang et al. 2019)
+  one_f_one_b,  ///< PipeDream-flush (Narayanan et al. 2021 §2.2.1)
+  interleaved,  ///< the same with several chunks of layers a rank (§2.2.2)
+  zb_h1,        ///< backward split in two, memory of 1F1B (Qi et al. 2023, arXiv 2401.10241 §2.3)
+  zb_h2,        ///< the same with up to twice the activations, no bubble but the ends (§2.3)
+};
+std::string_view name(ScheduleKind kind);
+
+struct Layout {
+  int dp = 1, tp = 1, pp = 1, cp = 1, ep = 1;
+  int zero = 0;         ///< ZeRO stage, 0 to 3 (Rajbhandari et al. 2020); 3 is FSDP's full shard
+  int shard_ranks = 0;  ///< ranks that share one copy of the sharded states (HSDP: fewer than dp · cp); 0: all of them
+  int chunks = 1;       ///< virtual stages of a rank (interleaved schedule)
+  bool sequence_parallel = false;
+  Recompute recompute = Recompute::none;
+  ScheduleKind schedule = ScheduleKind::one_f_one_b;
+  /// Layers of each virtual stage in the order of the model; empty: see even_stages().
+  std::vector<int> stage_layers;
+
+  int world() const { return dp * tp * pp * cp; }
+  int virtual_stages() const { return pp * chunks; }
+  /// Ranks over which ZeRO divides: shard_ranks or dp · cp.
+  int shards() const { return shard_ranks > 0 ? shard_ranks : dp * cp; }
+  bool operator==(const Layout&) const = default;
+};
+
+/// "dp=8,tp=4,pp=2,zero=1": what differs from one rank, in the words of the run file's [parallel] table.
+std::string to_text(const Layout& layout);
+/// The inverse; keys: dp tp pp cp ep zero shard virtual (chunks) sp recompute schedule stages (numbers joined by '+').
+/// Throws UsageError that names the key, the allowed values and the nearest name.
+Layout parse_layout(std::string_view text);
+
+/// Layers shared out so that no two virtual stages differ by more than one; the longer ones first.
+std::vector<int> even_stages(int layers, int stages);
+
+/// What is wrong with a layout for this model, one sentence each that names the field and a fix; empty when it can run.
+/// @param micro_batches of one data-parallel rank in a step
+std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layout& layout, std::int64_t sequence_length,
+                                        int micro_batches);
+
+}  // namespace longhaul::program
