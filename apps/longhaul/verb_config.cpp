@@ -3,6 +3,7 @@
 
 #include "command_line.h"
 #include "config/options.h"
+#include "files/examples.h"
 #include "run_arguments.h"
 #include "verbs.h"
 
@@ -23,7 +24,7 @@ int verb_config(int argc, char** argv) {
   if (options) {
     fmt::print("{}", config::options_markdown());
   } else if (models) {
-    for (const std::string& name : config::model_names()) fmt::print("{}\n", name);
+    for (const std::string& name : files::example_names("models")) fmt::print("{}\n", name);
   } else {
     const config::ResolvedConfig resolved = arguments.resolve();
     fmt::print("{}", arguments.json ? config::to_json(resolved) + "\n" : config::to_toml(resolved, true));

@@ -7,6 +7,7 @@
 
 #include "config/options.h"
 #include "config/resolve.h"
+#include "files/examples.h"
 #include "model/flops.h"
 #include "units/error.h"
 
@@ -51,7 +52,7 @@ TEST_F(Models, EveryGoldenCountIsExact) {
 
 TEST_F(Models, EveryModelFileHasAGoldenCount) {
   const auto golden = golden_counts();
-  for (const std::string& name : model_names()) {
+  for (const std::string& name : files::example_names("models")) {
     const bool ours = name == "llama-20m";  // which nobody else has counted
     EXPECT_TRUE(golden.contains(name) || ours) << name;
   }

@@ -7,6 +7,7 @@
 #include "config/derive.h"
 #include "config/options.h"
 #include "config/toml_reader.h"
+#include "files/examples.h"
 #include "files/read.h"
 #include "model/flops.h"
 #include "units/error.h"
@@ -141,7 +142,7 @@ void Resolver::apply_model(const std::vector<Entry>& file, const std::vector<Ent
 void Resolver::load_model(const std::string& name, const std::string& folder, const std::string& named_at) {
   std::string path;
   try {
-    path = find_model_file(name, folder);
+    path = files::find_example("models", "model", name, folder).string();
   } catch (const UsageError& error) {
     throw UsageError(named_at + "model.name: " + error.what());
   }

@@ -29,7 +29,7 @@ using Overrides = std::vector<std::string>;
 /// Reads a run file. Paths in it are taken relative to its folder; paths in --set relative to the working directory.
 ResolvedConfig resolve_file(const std::string& path, const Overrides& sets = {});
 /// A run of this model with defaults for everything else and a budget of 20 tokens per parameter (accounting D5).
-/// name: a file, or NAME of a NAME.toml in the model folders (find_model_file).
+/// name: a file, or NAME of a NAME.toml in the model folders (files/examples.h).
 ResolvedConfig resolve_model(const std::string& name, const Overrides& sets = {});
 /// A run file in memory; `label` stands for its path in messages, `folder` is what its paths are relative to.
 ResolvedConfig resolve_text(std::string_view toml, const std::string& label, const std::string& folder, const Overrides& sets = {});
@@ -39,13 +39,6 @@ void require_trainable(const ResolvedConfig& resolved);
 
 /// Where a value came from, as the start of a message: "run.toml:14: ", "--set ", or the run file's name alone.
 std::string place(const ResolvedConfig& resolved, const std::string& option);
-
-/// The model's file: the path as given (relative to `folder`), else NAME.toml in a model folder: $LONGHAUL_EXAMPLES/models, then
-/// examples/models beside or up to four folders above the executable, then ../share/longhaul/models. Throws UsageError with the nearest
-/// name.
-std::string find_model_file(const std::string& name, const std::string& folder = ".");
-/// Names of all models in the model folders, sorted.
-std::vector<std::string> model_names();
 
 /// The resolved run file; reading it back gives the same RunConfig and hash. with_origins: each line ends with where the value came from.
 std::string to_toml(const ResolvedConfig& resolved, bool with_origins);

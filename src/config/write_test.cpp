@@ -5,6 +5,7 @@
 
 #include "config/options.h"
 #include "config/resolve.h"
+#include "files/examples.h"
 
 namespace longhaul::config {
 namespace {
@@ -28,7 +29,7 @@ TEST_F(Write, TheResolvedFileReadsBackToTheSameRun) {
   std::vector<ResolvedConfig> runs = {small(),
                                       small({"run.directory=a\"\\b", "run.tokens=12345", "schedule.kind=wsd", "optimizer.clip_norm=inf",
                                              "optimizer.learning_rate=0.1", "checkpoint.every=90 s", "guards.state_hash_every=never"})};
-  for (const std::string& name : model_names()) runs.push_back(resolve_model(name));
+  for (const std::string& name : files::example_names("models")) runs.push_back(resolve_model(name));
   for (const ResolvedConfig& run : runs) {
     for (const bool with_origins : {false, true}) {
       const ResolvedConfig again = resolve_text(to_toml(run, with_origins), "resolved.toml", "/elsewhere");
