@@ -1,0 +1,48 @@
+// plan/calibration.h — the cost model's parameters: what was fitted to measurements, for which hardware and framework, and to which rows.
+//
+// A parameter belongs to an (accelerator, link tier, framework, dtype), each of which may be "*": never to a row, a model or a table.
+// The files examples/calibration/*.toml hold the values with their provenance; `longhaul fit` writes them.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longhaul::plan {
+
+struct ParameterKey {
+  std::string accelerator = "*", link = "*", framework = "*", dtype = "*";
+  auto operator<=>(const ParameterKey&) const = default;
+};
+
+struct Parameter {
+  double value = 0;
+  double prior = 0, spread = 0;  ///< fitted as log(value ÷ prior) ~ spread; spread 0: a constant, not fitted
+  std::string unit, meaning;
+};
+
+class Calibration {
+ public:
+  /// The value with the most specific matching key. Throws std::logic_error for a name that no key has.
+  double operator()(std::string_view name, const ParameterKey& run) const;
+  bool has(std::string_view name, const ParameterKey& run) const;
+
+  std::map<std::pair<std::string, ParameterKey>, Parameter> parameters;  ///< by (name, key)
+  /// Residuals on rows that the fit has not seen, by family: for intervals.
+  struct Residuals {
+    std::string family, protocol;
+    double median_abs = 0;             ///< of |log(predicted ÷ measured)|
+    double low = 0, high = 0;          ///< 10th and 90th percentile of log(measured ÷ predicted): the 80 % interval
+    std::size_t rows = 0;
+  };
+  std::vector<Residuals> time, memory;
+  std::string source;  ///< file of runs and its hash
+};
+
+/// Throws UsageError naming file, line and field.
+Calibration read_calibration(const std::filesystem::path& path);
+std::string to_toml(const Calibration& calibration);
+
+}  // namespace longhaul::plan

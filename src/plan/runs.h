@@ -1,0 +1,57 @@
+// plan/runs.h — measured training runs in one table: what the planner is fitted to and judged by.
+//
+// One row is one run: model, layout, hardware, and what was measured of it (step time, tokens per second, peak memory, whether it fitted).
+// The columns are those of tests/golden/runs.csv, each named in docs/formats.md; other columns are left alone.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "files/csv.h"
+#include "model/spec.h"
+#include "program/layout.h"
+
+namespace longhaul::plan {
+
+enum class Precision : std::uint8_t { bf16, fp16, fp8 };
+std::string_view name(Precision precision);
+
+/// What the planner needs to know of a run beside its model: one step of one job on one cluster.
+struct RunShape {
+  model::ModelSpec model;
+  program::Layout layout;
+  std::int64_t sequence_length = 0;
+  std::int64_t global_batch = 0;  ///< sequences of a step
+  std::int64_t micro_batch = 1;   ///< sequences
+  Precision precision = Precision::bf16;
+  bool fp32_gradients = true;    ///< gradients are accumulated and reduced in fp32
+  bool flash_attention = true;
+  std::string framework;    ///< as in the row: megatron-lm, megatron-deepspeed, nanotron, llm-foundry, torchtitan …
+  std::string accelerator;  ///< id in the catalogue
+  std::string network;      ///< link tier between nodes where the row names one ("OmniPath"), else empty
+  int devices = 1;
+  int devices_per_node = 8;
+
+  int micro_batches() const { return static_cast<int>(global_batch / (micro_batch * layout.dp)); }
+  std::int64_t tokens_per_step() const { return global_batch * sequence_length; }
+};
+
+struct MeasuredRun {
+  std::string id, family, model_name, recompute_note, notes;
+  std::size_t row = 0;  ///< in the file
+  RunShape shape;
+  std::optional<double> step_seconds;    ///< given, or from tokens/s where the global batch is known
+  std::optional<double> tokens_per_s;    ///< of one device
+  std::optional<double> memory_bytes;    ///< peak of the fullest device
+  std::string memory_kind;
+  std::optional<bool> fits;              ///< from the status: ok or a failure; absent without one
+  std::string skipped;                   ///< why it cannot be predicted; empty where it can
+};
+
+/// All rows of a file. Fields that are missing or out of place make a row `skipped` with the reason; a malformed number is an error.
+/// Throws UsageError naming file, line and column.
+std::vector<MeasuredRun> read_runs(const files::Csv& csv);
+
+}  // namespace longhaul::plan

@@ -1,0 +1,47 @@
+// plan/work.h — what one micro-batch asks of one rank, operation by operation: matrix products by shape, attention, bytes, collectives.
+//
+// Everything here is counted from (model, layout, micro-batch); nothing is a time. plan/step.h prices the items and plays the program made
+// of them. Shapes are those of one rank: column-parallel weights are (K, N/tp), row-parallel (K/tp, N) (accounting C2; Shoeybi et al.
+// 2019 §3); with sequence parallelism the tokens of norms and residuals are divided too (Korthikanti et al. 2022 §4).
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "plan/runs.h"
+
+namespace longhaul::plan {
+
+enum class WorkKind : std::uint8_t {
+  gemm,        ///< m × k times k × n, `batch` of them
+  attention,   ///< flash attention: flops of scores and weighted sum (m queries, n keys, k head dim, batch heads)
+  bytes,       ///< memory-bound: `bytes` read and written
+  collective,  ///< `bytes` of the whole tensor over the ranks of `group`
+  transfer,    ///< `bytes` to a neighbouring stage
+};
+enum class WorkPass : std::uint8_t { forward, input_gradient, weight_gradient };
+enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all };
+enum class Group : std::uint8_t { tensor, context, data, expert, pipeline };
+
+struct WorkItem {
+  WorkKind kind{};
+  WorkPass pass{};
+  std::string_view name;  ///< the last part of an operation id: "qkv", "attn.softmax", "mlp.all_reduce"
+  double m = 0, n = 0, k = 0, batch = 1;
+  double bytes = 0;
+  CollectiveKind collective{};
+  Group group{};
+  double flops() const { return 2 * m * n * k * batch; }
+};
+
+/// One layer of a stage, one micro-batch, all passes (a recomputed layer runs its forward items twice).
+std::vector<WorkItem> layer_work(const RunShape& run);
+/// The token embedding of the first stage, and final norm, head and loss of the last.
+std::vector<WorkItem> embedding_work(const RunShape& run);
+std::vector<WorkItem> head_work(const RunShape& run);
+
+/// Vocabulary rows as frameworks pad them: to a multiple of 128 · tp under Megatron with tp > 1 (its --make-vocab-size-divisible-by).
+std::int64_t padded_vocab(const RunShape& run);
+
+}  // namespace longhaul::plan
