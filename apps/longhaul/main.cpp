@@ -8,6 +8,7 @@
 #include <exception>
 #include <string_view>
 
+#include "console.h"
 #include "units/error.h"
 #include "verbs.h"
 
@@ -56,10 +57,10 @@ int main(int argc, char** argv) {
     try {
       return verb.run(argc - 1, argv + 1);
     } catch (const longhaul::Error& error) {
-      fmt::print(stderr, "longhaul {}: {}\n", name, error.what());
+      longhaul::app::complain(fmt::format("longhaul {}: {}", name, error.what()));
       return static_cast<int>(error.code());
     } catch (const std::exception& error) {
-      fmt::print(stderr, "longhaul {}: {}\n", name, error.what());
+      longhaul::app::complain(fmt::format("longhaul {}: {}", name, error.what()));
       return static_cast<int>(longhaul::ExitCode::failed);
     }
   }

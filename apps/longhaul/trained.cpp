@@ -3,14 +3,47 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <map>
+#include <sstream>
+
+#include "config/resolve.h"
+#include "units/error.h"
 
 namespace longhaul::app {
+
+namespace {
+
+/// Lines of a configuration's text that decide what the weights mean.
+std::map<std::string, std::string> model_lines(const std::string& config_text) {
+  std::map<std::string, std::string> lines;
+  std::istringstream text(config_text);
+  for (std::string line; std::getline(text, line);)
+    if (line.starts_with("model.") || line.starts_with("precision.")) lines[line.substr(0, line.find(" = "))] = line;
+  return lines;
+}
+
+}  // namespace
+
+void require_same_model(const config::RunConfig& config, const checkpoint::Loaded& loaded) {
+  std::map<std::string, std::string> ours = model_lines(config::config_hash_text(config));
+  std::string differences;
+  for (const auto& [key, line] : model_lines(loaded.identity.config_text)) {
+    if (ours[key] != line)
+      differences += fmt::format("\n  checkpoint: {}    run file: {}", line, ours[key].empty() ? "nothing" : ours[key]);
+    ours.erase(key);
+  }
+  for (const auto& [key, line] : ours) differences += fmt::format("\n  checkpoint: nothing    run file: {}", line);
+  if (!differences.empty())
+    throw UsageError(
+        fmt::format("{} was trained as another model than the run file describes:{}", loaded.commit.directory.string(), differences));
+}
 
 checkpoint::Loaded load_trained(train::Engine& engine) {
   const config::RunConfig& config = engine.config();
   const std::string_view group = config.optimizer.ema_beta > 0 ? checkpoint::kAverage : checkpoint::kWeights;
   const std::vector<checkpoint::TensorEntry> registry = engine.registry_of(group, engine.weights());
   checkpoint::Loaded loaded = checkpoint::read_newest(config.run.directory, registry);
+  require_same_model(config, loaded);
   for (const std::string& message : loaded.messages) fmt::print(stderr, "{}\n", message);  // an older commit is never used silently
   engine.weights_changed();
   return loaded;

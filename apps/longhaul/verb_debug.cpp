@@ -80,7 +80,9 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
   train::TrainState state;
   engine.initialise();
   if (!fresh && !checkpoint::list_commits(config.run.directory).empty()) {
-    state = train::state_from_json(checkpoint::read_newest(config.run.directory, engine.registry()).state);
+    const checkpoint::Loaded loaded = checkpoint::read_newest(config.run.directory, engine.registry());
+    require_same_model(config, loaded);
+    state = train::state_from_json(loaded.state);
     engine.weights_changed();
   }
   std::filesystem::create_directories(out);

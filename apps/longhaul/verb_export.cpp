@@ -18,16 +18,9 @@
 namespace longhaul::app {
 namespace {
 
-/// Written under a temporary name and renamed: the folder appears whole or not at all.
-void export_hf(const train::Engine& engine, const data::Dataset& dataset, const std::filesystem::path& out) {
+void write_folder(const train::Engine& engine, const data::Tokenizer& tokenizer, const std::filesystem::path& folder) {
   const files::Disk disk;
-  if (std::filesystem::exists(out))
-    throw UsageError(fmt::format("{} exists: export writes a new folder and replaces nothing", out.string()));
-  const std::filesystem::path folder = out.parent_path() / (out.filename().string() + ".tmp-" + files::random_uuid());
-  std::filesystem::create_directories(folder);
-
   const config::RunConfig& config = engine.config();
-  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
   std::vector<checkpoint::TensorView> tensors;
   for (const checkpoint::TensorEntry& entry : engine.registry_of(checkpoint::kWeights, engine.weights()))
     tensors.push_back({entry.name, checkpoint::DType::f32, entry.shape, std::as_bytes(entry.data)});
@@ -42,7 +35,24 @@ void export_hf(const train::Engine& engine, const data::Dataset& dataset, const 
                                    {"model_max_length", config.batch.sequence_length},
                                    {"clean_up_tokenization_spaces", false}};
   files::write_file_atomically(disk, folder / "tokenizer_config.json", settings.dump(2) + "\n");
-  disk.rename(folder, out);
+  disk.sync_directory(folder);
+}
+
+/// Written under a temporary name and renamed: the folder appears whole or not at all.
+void export_hf(const train::Engine& engine, const data::Tokenizer& tokenizer, const std::filesystem::path& out) {
+  if (std::filesystem::exists(out))
+    throw UsageError(fmt::format("{} exists: export writes a new folder and replaces nothing", out.string()));
+  const std::filesystem::path folder = out.parent_path() / (out.filename().string() + ".tmp-" + files::random_uuid());
+  std::filesystem::create_directories(folder);
+  try {
+    write_folder(engine, tokenizer, folder);
+    files::Disk().rename(folder, out);
+  } catch (...) {
+    std::error_code ignored;  // the first error is the one to tell
+    std::filesystem::remove_all(folder, ignored);
+    throw;
+  }
+  files::Disk().sync_directory(out.parent_path());
 }
 
 }  // namespace
@@ -62,14 +72,15 @@ int verb_export(int argc, char** argv) {
 
   const config::RunConfig config = arguments.resolve().config;
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
-  dataset.require_vocabulary(config.model.vocab);
+  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());
   train::Engine engine(config, train::Engine::Use::evaluation);
   std::int64_t step = 0;
   if (fresh)
     engine.initialise();
   else
     step = load_trained(engine).commit.step;
-  export_hf(engine, dataset, std::filesystem::absolute(out).lexically_normal());
+  export_hf(engine, tokenizer, std::filesystem::absolute(out).lexically_normal());
   if (arguments.json)
     std::cout << nlohmann::json{{"directory", out}, {"step", step}}.dump(2) << '\n';
   else

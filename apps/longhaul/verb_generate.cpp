@@ -35,8 +35,8 @@ int verb_generate(int argc, char** argv) {
 
   const config::RunConfig config = arguments.resolve().config;
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
-  dataset.require_vocabulary(config.model.vocab);
   const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());
   train::Engine engine(config, train::Engine::Use::evaluation);
   const checkpoint::Loaded loaded = load_trained(engine);
   make_console().say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));

@@ -57,7 +57,7 @@ auto or_damaged(Read read) {
   try {
     return read();
   } catch (const files::FileError& error) {
-    for (const int damage : {ENOENT, EIO, EISDIR, ENOTDIR, EINVAL, ELOOP, ENXIO}) {
+    for (const int damage : {ENOENT, EIO, EISDIR, ENOTDIR, EINVAL, ELOOP, ENXIO, EUCLEAN, EBADMSG}) {
       if (error.errno_value == damage) throw DamagedCommit(error.what());
     }
     throw;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -17,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Loaded loaded_from(const Commit& commit, const Manifest& manifest) {
-  return {commit, manifest.tokens, manifest.state, manifest.ledger, manifest.state_hash, {}};
+  return {commit, manifest.tokens, manifest.state, manifest.ledger, manifest.state_hash, manifest.identity, {}};
 }
 
 std::vector<TensorView> views_of(std::span<const TensorEntry> tensors, const std::string& group) {
@@ -175,15 +176,38 @@ bool Store::still_verified(const Commit& commit, std::vector<std::string>& messa
   }
 }
 
+/// The oldest commit of each interval [k·every, (k+1)·every), k ≥ 1: once kept it stays the oldest, so the choice never changes.
+std::vector<Commit> Store::kept_for_good(std::vector<Commit> commits) const {
+  const std::int64_t every = options_.retention.keep_every;
+  if (every <= 0) return {};
+  std::reverse(commits.begin(), commits.end());
+  std::set<std::int64_t> reached;
+  std::vector<Commit> kept;
+  for (const Commit& commit : commits) {
+    std::int64_t position = commit.step;
+    try {
+      if (options_.retention.by_tokens) position = read_manifest(commit).tokens;
+    } catch (const Error&) {
+      continue;  // what it is worth is for the next start to say
+    }
+    if (position >= every && reached.insert(position / every).second) kept.push_back(commit);
+  }
+  return kept;
+}
+
 void Store::retain(std::vector<std::string>& messages) {
   const Retention& rule = options_.retention;
   std::int64_t kept = 0;
   std::vector<Commit> surplus;
-  for (const Commit& commit : list()) {
+  const std::vector<Commit> commits = list(), for_good = kept_for_good(commits);
+  const auto stays = [&](const Commit& commit) {
+    return std::any_of(for_good.begin(), for_good.end(), [&](const Commit& c) { return c.name() == commit.name(); });
+  };
+  for (const Commit& commit : commits) {
     if (kept < rule.keep_last) {
       // One that does not verify stays too: the next start quarantines it and says why.
       if (still_verified(commit, messages)) ++kept;
-    } else if (commit.name() != in_use_ && !(rule.keep_every > 0 && commit.step % rule.keep_every == 0)) {
+    } else if (commit.name() != in_use_ && !stays(commit)) {
       surplus.push_back(commit);
     }
   }

@@ -58,6 +58,7 @@ struct Loaded {
   nlohmann::json state;
   nlohmann::json ledger;
   std::string state_hash;             ///< recomputed from the registry after loading
+  RunIdentity identity;               ///< of the run that wrote it
   std::vector<std::string> messages;  ///< what was found damaged, quarantined, skipped
 };
 
@@ -75,10 +76,11 @@ struct SaveFailed : Error {
   int errno_value;  ///< ENOSPC, EIO, …; 0 when no file operation was at fault
 };
 
-/// Which commits stay: the newest `keep_last` that verify (at least 1), and those at multiples of `keep_every` steps (0: none).
+/// Which commits stay: the newest `keep_last` that verify (at least 1), and the first that reaches each multiple of `keep_every` (0: none).
 struct Retention {
   std::int64_t keep_last = 3;
   std::int64_t keep_every = 0;
+  bool by_tokens = false;  ///< multiples of tokens instead of steps
 };
 
 struct StoreOptions {
@@ -112,6 +114,7 @@ class Store {
   bool already_committed(const Snapshot& snapshot, const std::string& state_hash, Saved& saved) const;
   void write_and_publish(const Snapshot& snapshot, const StateHash& hash, const std::filesystem::path& temporary, Saved& saved);
   void retain(std::vector<std::string>& messages);
+  std::vector<Commit> kept_for_good(std::vector<Commit> commits) const;
   void remove_commit(const Commit& commit, std::vector<std::string>& messages);
   bool still_verified(const Commit& commit, std::vector<std::string>& messages);
   void quarantine(const Commit& commit, const std::string& why, std::vector<std::string>& messages) const;

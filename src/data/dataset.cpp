@@ -123,6 +123,11 @@ Dataset::Dataset(fs::path directory, Manifest manifest, TokenStream train, Token
 
 Dataset Dataset::open(const fs::path& directory, Verify verify) {
   Manifest manifest = Manifest::read(directory);
+  if (manifest.content_hash != manifest.hash_of_contents())
+    throw DataError(
+        fmt::format("{}: content_hash is not that of the shards and the tokenizer it lists; prepare the dataset again or restore the "
+                    "file from a copy",
+                    (directory / "dataset.json").string()));
   TokenStream train = open_split(directory, manifest, manifest.train_shards, verify);
   TokenStream heldout = open_split(directory, manifest, manifest.heldout_shards, verify);
   if (verify == Verify::full) check_files(directory, manifest);

@@ -158,6 +158,13 @@ Counts& Counts::operator+=(const Counts& other) {
   return *this;
 }
 
+std::string Manifest::hash_of_contents() const {
+  std::string text = "tokenizer " + tokenizer_fingerprint;
+  for (const ShardRecord& shard : train_shards) text += "\ntrain " + shard.sha256;
+  for (const ShardRecord& shard : heldout_shards) text += "\nheldout " + shard.sha256;
+  return files::sha256_hex(text);
+}
+
 double Manifest::bytes_per_token() const {
   const std::int64_t tokens = train.tokens + heldout.tokens;
   return tokens == 0 ? 0 : static_cast<double>(train.bytes + heldout.bytes) / static_cast<double>(tokens);

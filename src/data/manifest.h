@@ -77,6 +77,8 @@ struct Manifest {
   std::vector<FileRecord> files;
 
   double bytes_per_token() const;
+  /// What content_hash must be: of the tokenizer's fingerprint and the digest of each shard, in order. A run's identity rests on it.
+  std::string hash_of_contents() const;
   std::string to_json() const;
   /// @throws DataError naming the field; limits: 16 MiB, depth 64, relative paths without ".."
   static Manifest from_json(const std::string& text, const std::string& file_name);

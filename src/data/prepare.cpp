@@ -246,13 +246,6 @@ class EncodePass {
   std::vector<Encoder> encoders_;
 };
 
-std::string content_hash(const Manifest& manifest) {
-  std::string text = "tokenizer " + manifest.tokenizer_fingerprint;
-  for (const ShardRecord& shard : manifest.train_shards) text += "\ntrain " + shard.sha256;
-  for (const ShardRecord& shard : manifest.heldout_shards) text += "\nheldout " + shard.sha256;
-  return files::sha256_hex(text);
-}
-
 Manifest describe(const PrepareOptions& options, const Tokenizer& tokenizer) {
   Manifest manifest;
   manifest.longhaul_version = LONGHAUL_VERSION;
@@ -292,7 +285,7 @@ PrepareResult prepare_dataset(const PrepareOptions& options, const std::function
     throw manifest.heldout.documents == 0 ? empty_corpus(options) : all_held_out(options, manifest.heldout.documents);
   manifest.files.push_back(write_file(directory.path(), manifest.tokenizer_file, tokenizer->to_json()));
   manifest.recipe_hash = recipe_hash(options, vocabulary, files, digests);
-  manifest.content_hash = content_hash(manifest);
+  manifest.content_hash = manifest.hash_of_contents();
   write_file(directory.path(), "dataset.json", manifest.to_json());
   directory.commit();
   return {std::move(manifest), false};

@@ -164,14 +164,20 @@ FileDigest FileWriter::finish() {
 
 AppendFile::AppendFile(const Disk& disk, const std::filesystem::path& path) : disk_(disk), path_(path) {
   disk_.before(Operation::create_file, path);
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail("open for appending", path);
+  open();
+}
+
+void AppendFile::open() {
+  const int descriptor = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (descriptor < 0) fail("open for appending", path_);
   struct stat status {};
-  if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     const int error = errno;
-    ::close(descriptor_);
-    fail("append to anything but a regular file", path, error != 0 ? error : EINVAL);
+    ::close(descriptor);
+    fail("append to anything but a regular file", path_, error != 0 ? error : EINVAL);
   }
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = descriptor;
   size_ = static_cast<std::uint64_t>(status.st_size);
 }
 
@@ -198,8 +204,23 @@ void AppendFile::truncate(std::uint64_t bytes) {
 }
 
 void AppendFile::sync() {
+  if (unsynced_) return write_anew();
+  unsynced_ = true;
   disk_.before(Operation::sync_file, path_);
   if (::fsync(descriptor_) != 0) fail(action_name(Operation::sync_file), path_);
+  unsynced_ = false;
+}
+
+void AppendFile::write_anew() {
+  std::string text(size_, '\0');
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t got = ::pread(descriptor_, text.data() + done, text.size() - done, static_cast<off_t>(done));
+    if (got <= 0) fail("read back", path_, got == 0 ? EIO : errno);
+    done += static_cast<std::size_t>(got);
+  }
+  write_file_atomically(disk_, path_, text);
+  open();
+  torn_ = unsynced_ = false;
 }
 
 // --- whole files and names --------------------------------------------------------------------------------------------------------------

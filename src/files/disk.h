@@ -105,15 +105,21 @@ class AppendFile {
   /// Appends all of `text` or nothing (throws FileError; the file keeps its former length).
   void append(std::string_view text);
   void truncate(std::uint64_t bytes);
+  /// A failed fsync may have marked pages clean that never reached the disk, and the next one then succeeds over the hole (Rebello et al.,
+  /// ATC 2020). So after a failure the file is written anew under another name and put in place before a sync may succeed.
   void sync();
   std::uint64_t size() const { return size_; }
 
  private:
+  void open();
+  void write_anew();
+
   const Disk disk_;
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
-  bool torn_ = false;  ///< the file may be longer than size_
+  bool torn_ = false;      ///< the file may be longer than size_
+  bool unsynced_ = false;  ///< an fsync failed
 };
 
 /// Writes `text` as `path`: temporary name, fsync, rename over, fsync of the directory. Readers see the old file or the new one.

@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <vector>
 
+#include "files/disk.h"
 #include "files/read.h"
 
 namespace longhaul::files {
@@ -51,10 +53,25 @@ std::string holder_text(const nlohmann::json& document) {
 
 }  // namespace
 
-RunLock::RunLock(const std::filesystem::path& run_directory) : run_directory_(run_directory) {
+namespace {
+
+/// A directory and the parents it lacks; each new name is on disk before anything is written below it.
+void create_durably(const std::filesystem::path& directory) {
   std::error_code error;
-  std::filesystem::create_directories(run_directory, error);
-  if (error) throw FileError("create the run directory", run_directory, error.value());
+  const std::filesystem::path whole = std::filesystem::absolute(directory, error).lexically_normal();
+  std::vector<std::filesystem::path> parents;  // of names that do not exist yet, deepest first
+  for (std::filesystem::path at = whole; !at.empty() && !std::filesystem::exists(at, error) && at != at.parent_path();
+       at = at.parent_path())
+    parents.push_back(at.parent_path());
+  std::filesystem::create_directories(directory, error);
+  if (error) throw FileError("create the run directory", directory, error.value());
+  for (const std::filesystem::path& parent : parents) Disk().sync_directory(parent);
+}
+
+}  // namespace
+
+RunLock::RunLock(const std::filesystem::path& run_directory) : run_directory_(run_directory) {
+  create_durably(run_directory);
   const std::filesystem::path path = run_directory / "LOCK";
   descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw FileError("open", path, errno);

@@ -83,6 +83,8 @@ class Ledger {
 /// All records of a metrics or discarded file. A torn last line is left out; any other bad line is an error. A missing file has none.
 /// @throws DataError with the line
 std::vector<Record> read_metrics(const std::filesystem::path& path);
+/// The last whole record; nothing in an empty file. Reads no other line: damage further up is verify_chain()'s to find.
+std::optional<Record> read_last_metric(const std::filesystem::path& path);
 /// All events, likewise.
 std::vector<nlohmann::json> read_events(const std::filesystem::path& path);
 

@@ -53,6 +53,12 @@ std::vector<Record> read_metrics(const std::filesystem::path& path) {
   return records;
 }
 
+std::optional<Record> read_last_metric(const std::filesystem::path& path) {
+  const FileLines file = read_lines(path);
+  if (file.lines.empty()) return std::nullopt;
+  return record_from_json(parse_line(path, file.lines.size(), file.lines.back()));
+}
+
 std::vector<nlohmann::json> read_events(const std::filesystem::path& path) {
   std::vector<nlohmann::json> events;
   const FileLines file = read_lines(path);

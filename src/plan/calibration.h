@@ -1,11 +1,21 @@
 // plan/calibration.h — the cost model's parameters: what was fitted to measurements, for which hardware and framework, and to which rows.
 //
 // A parameter belongs to an (accelerator, link tier, framework, dtype), each of which may be "*": never to a row, a model or a table.
-// The files examples/calibration/*.toml hold the values with their provenance; `longhaul fit` writes them.
+// The files examples/calibration/*.toml hold the values with their provenance. One entry:
+//
+//   [[parameter]]
+//   name = "memory.optimizer"
+//   framework = "nanotron"     # and accelerator, link, dtype; what is not said is "*"
+//   value = 12.4
+//   prior = 12                 # with spread: fitted as log(value ÷ prior) ~ spread; without both a constant
+//   spread = 0.15
+//   unit = "B per parameter"
+//   meaning = "fp32 master copy and two moments"
 #pragma once
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,11 +35,13 @@ struct Parameter {
 
 class Calibration {
  public:
-  /// The value with the most specific matching key. Throws std::logic_error for a name that no key has.
+  /// The value with the most specific key that matches the run's: the one with most fields that are not "*"; of those equal in number,
+  /// framework counts before accelerator, link, dtype. A framework "torchtitan+compile" is matched by its own key and, less closely, by
+  /// "torchtitan". Throws UsageError for a name that no matching key has.
   double operator()(std::string_view name, const ParameterKey& run) const;
   bool has(std::string_view name, const ParameterKey& run) const;
 
-  std::map<std::pair<std::string, ParameterKey>, Parameter> parameters;  ///< by (name, key)
+  std::map<std::pair<std::string, ParameterKey>, Parameter, std::less<>> parameters;  ///< by (name, key)
   /// Residuals on rows that the fit has not seen, by family: for intervals.
   struct Residuals {
     std::string family, protocol;
@@ -38,11 +50,17 @@ class Calibration {
     std::size_t rows = 0;
   };
   std::vector<Residuals> time, memory;
-  std::string source;  ///< file of runs and its hash
+  std::string source;                            ///< file of runs and its hash
+  std::set<std::string, std::less<>> seen_rows;  ///< ids of the rows that a fit has seen: they are scored apart
+
+ private:
+  const Parameter* find(std::string_view name, const ParameterKey& run) const;
 };
 
-/// Throws UsageError naming file, line and field.
+/// Reads a file, or all files *.toml of a folder together. Throws UsageError naming file, line and field.
 Calibration read_calibration(const std::filesystem::path& path);
+/// The files that come with the program: examples/calibration.
+Calibration shipped_calibration();
 std::string to_toml(const Calibration& calibration);
 
 }  // namespace longhaul::plan

@@ -1,4 +1,8 @@
 // plan/memory.h — the peak memory of every pipeline stage of a step, line by line, and whether the run fits.
+//
+// One form for all frameworks (accounting B): model states by ZeRO stage; activations of the micro-batches in flight, counted from the
+// layer's shapes; logits; copies that the framework makes; what the runtime takes. How much of each a framework really keeps is a handful
+// of parameters of the calibration ("memory.…", examples/calibration/memory.toml), with physical values for frameworks never measured.
 #pragma once
 
 #include <string>
@@ -11,7 +15,8 @@
 
 namespace longhaul::plan {
 
-/// What the framework's execution does to memory: from the time model (plan/step.h).
+/// What the framework's execution does to memory: from the time model (plan/step.h). Gathered inputs of micro-batches in flight stay
+/// allocated while the host runs ahead of the device; where the host's launches, or stalls, set the pace they are reused at once.
 struct Pace {
   double launch_ratio = 1e9;  ///< device ÷ host launches of a layer
   bool stalled = false;
@@ -20,7 +25,7 @@ struct Pace {
 /// Bytes of one rank of a stage at its peak, by line (accounting B); they add up to `total`.
 struct StageMemory {
   double weights = 0, gradients = 0, optimizer = 0, activations = 0, gathered = 0, logits = 0, workspace = 0, framework = 0, fragmentation = 0;
-  int in_flight = 0;  ///< micro-batches whose activations live at the peak
+  int in_flight = 0;  ///< micro-batches whose activations live at the peak (chunks of them in an interleaved schedule)
   double total() const {
     return weights + gradients + optimizer + activations + gathered + logits + workspace + framework + fragmentation;
   }
@@ -34,11 +39,23 @@ struct MemoryEstimate {
 
 MemoryEstimate estimate_memory(const RunShape& run, const Calibration& calibration, const Pace& pace);
 
+/// The figure to set beside a measured one: frameworks report the first rank's peak or the fullest's.
+double reported_memory(const RunShape& run, const Calibration& calibration, const MemoryEstimate& memory);
+
 struct FitVerdict {
   bool fits = false;
   double needed = 0, available = 0;  ///< bytes of the fullest rank, without what the allocator can take back; usable of the device
-  std::string reason;                ///< the binding line, or the rule of the framework that is broken
+  std::string reason;                ///< the rule of the framework that is broken, or the stage and line that bind
 };
-FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, const Pace& pace);
+/// @param device_memory bytes, as the maker states them (80 GB = 80e9)
+FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, double device_memory);
+
+/// Bytes that autograd keeps of one layer for one token of one rank, in 16 bits: norm inputs 4h and the inputs of the two column-parallel
+/// products 4h, whole without sequence parallelism; q, k, v and attention's output; gate, up and their product (6·ffn; 4·ffn of a plain
+/// MLP); dropout masks of GPT-like models (2h); without flash attention 5·heads·s of scores (Korthikanti et al. 2022 eq. 2: 34h + 5as).
+struct LayerActivations {
+  double hidden = 0, ffn = 0, scores = 0;
+};
+LayerActivations kept_activations(const RunShape& run);
 
 }  // namespace longhaul::plan

@@ -1,4 +1,7 @@
 // plan/stages.h — what each pipeline stage holds: layers, embedding, head, loss, as the frameworks share them out.
+//
+// Frameworks differ: an even split, embedding and head counted as layers (BLOOM), or balance by cost (nanotron), which near many stages
+// leaves some without parameters, or empty. Memory, time and whether a run starts at all depend on it.
 #pragma once
 
 #include <vector>
@@ -10,10 +13,12 @@ namespace longhaul::plan {
 struct StageContent {
   int layers = 0;
   bool embedding = false;
+  bool norm = false;  ///< the last one, before the head
   bool head = false;  ///< the matrix that makes logits
-  bool loss = false;  ///< cast and cross-entropy; nanotron may put them a stage after the head
-  bool empty() const { return layers == 0 && !embedding && !head && !loss; }
-  bool has_parameters() const { return layers > 0 || embedding || head; }
+  bool loss = false;  ///< cast and cross-entropy; nanotron may put them a stage after the head, each in one of its own
+  bool empty() const { return layers == 0 && !embedding && !norm && !head && !loss; }
+  bool has_parameters() const { return layers > 0 || embedding || norm || head; }
+  bool operator==(const StageContent&) const = default;
 };
 
 /// One entry for each virtual stage, in the order of the model. layout.stage_layers decides where given; otherwise the framework:
@@ -21,8 +26,33 @@ struct StageContent {
 /// others, moving on once a stage exceeds its share; Megatron under DeepSpeed, where pp does not divide the layers but does divide
 /// layers + 2, lets embedding and head count as a layer each (BLOOM); the others share layers evenly, the longer stages first.
 std::vector<StageContent> split_stages(const RunShape& run);
+/// What a pipeline rank holds: all its virtual stages together.
+StageContent rank_content(const RunShape& run, const std::vector<StageContent>& stages, int rank);
 
-/// Parameters of a stage on one of its tensor-parallel ranks; `experts` apart, since expert parallelism divides them further.
+/// Parameters that one tensor-parallel rank of a stage holds; routed experts apart, since expert parallelism divides them further.
+struct HeldParameters {
+  double dense = 0;
+  double experts = 0;  ///< on one expert-parallel rank
+  double total() const { return dense + experts; }
+};
+/// Counts a model's parameters once, then those of any stage. Layers count as the mean layer where they differ (leading dense layers of
+/// a mixture of experts). A tied head is no second matrix on the stage of its embedding, and a copy on another.
+class StageParameters {
+ public:
+  /// Throws UsageError when the model cannot be counted.
+  explicit StageParameters(const RunShape& run);
+  HeldParameters of(const StageContent& stage) const;
+  const HeldParameters& layer() const { return layer_; }
+  double embedding() const { return embedding_; }
+  double head() const { return head_; }  ///< were it not tied
+
+ private:
+  HeldParameters layer_;
+  double embedding_ = 0, norm_ = 0, head_ = 0;
+  bool tied_ = false;
+};
+
+/// The same for one stage: all that one rank holds.
 double stage_parameters(const RunShape& run, const StageContent& stage);
 
 }  // namespace longhaul::plan

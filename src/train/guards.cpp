@@ -26,7 +26,7 @@ std::vector<double> last(const std::deque<double>& values, std::int64_t count) {
   return {values.end() - take, values.end()};
 }
 
-double mean(const std::deque<double>& values) {
+double mean(const std::vector<double>& values) {
   return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
@@ -43,7 +43,7 @@ double robust_z(const std::vector<double>& window, double value) {
 bool above(double value, double limit) { return limit > 0 && value > limit; }
 
 void alarms_of_loss(const config::GuardsTable& limits, const GuardState& state, const Observation& seen, Verdict& verdict) {
-  const double recent = mean(state.losses);
+  const double recent = mean(last(state.losses, limits.window));
   if (limits.loss_alarm_ratio > 0 && seen.loss > limits.loss_alarm_ratio * recent) verdict.alarms.emplace_back("loss_ratio");
   const std::vector<double> window = last(state.losses, limits.spike_window);
   if (limits.spike_threshold > 0 && seen.loss > median(window) + limits.spike_threshold) verdict.alarms.emplace_back("loss_spike");

@@ -15,9 +15,9 @@ GradNorm clip(Executor& executor, double limit) {
   return {norm, limit > 0 && norm > limit ? limit / norm : 1.0};
 }
 
-UpdateScalars update_scalars(const Run& run, double learning_rate, double clip_scale) {
+UpdateScalars update_scalars(const Run& run, double clip_scale) {
   const config::OptimizerTable& o = run.config().optimizer;
-  return {learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay, clip_scale, o.ema_beta, run.state.applied + 1};
+  return {run.learning_rate(), o.beta1, o.beta2, o.epsilon, o.weight_decay, clip_scale, o.ema_beta, run.state.applied + 1};
 }
 
 ledger::Result result_of(const Run& run, const data::Batch& batch, const LossSum& loss, const GradNorm& norm, double learning_rate,
@@ -51,15 +51,15 @@ TrainSummary train(Run& run) {
     clock.split_program(executor);
     const GradNorm norm = clock.time("clip", [&] { return clip(executor, config.optimizer.clip_norm); });
 
-    const double learning_rate = run.learning_rate();
-    const Observation seen{loss.mean(), norm.before_clip, learning_rate, run.learning_rate()};
+    const UpdateScalars scalars = update_scalars(run, norm.scale);
+    const Observation seen{loss.mean(), norm.before_clip, scalars.learning_rate, run.scheduled_learning_rate()};
     const Verdict verdict = judge(config.guards, run.state.guards, seen);
-    if (verdict.apply) clock.time("optimizer", [&] { executor.update(update_scalars(run, learning_rate, norm.scale)); });
+    if (verdict.apply) clock.time("optimizer", [&] { executor.update(scalars); });
     remember(config.guards, run.state.guards, seen, verdict);
     run.advance(batch, verdict.apply);
 
-    ledger::Record record{result_of(run, batch, loss, norm, learning_rate, verdict), {}};
-    if (run.due(config.validation.every)) {
+    ledger::Record record{result_of(run, batch, loss, norm, scalars.learning_rate, verdict), {}};
+    if (run.validation_due()) {
       const Evaluation validation = clock.time("validate", [&] { return run.validate(config.validation.max_tokens); });
       record.result.validation_loss = validation.loss;
       record.result.bits_per_byte = validation.bits_per_byte;

@@ -29,9 +29,8 @@ checkpoint::StoreOptions store_options(const config::RunConfig& config) {
   options.retention.keep_last = config.checkpoint.keep_last;
   options.hash_threads = thread_count(config);
   const config::Cadence& keep = config.checkpoint.keep_every;
-  if (keep.kind == config::Cadence::Kind::steps) options.retention.keep_every = keep.amount;
-  if (keep.kind == config::Cadence::Kind::tokens)
-    options.retention.keep_every = std::max<std::int64_t>(1, keep.amount / config.tokens_per_step());
+  if (keep.kind == config::Cadence::Kind::steps || keep.kind == config::Cadence::Kind::tokens) options.retention.keep_every = keep.amount;
+  options.retention.by_tokens = keep.kind == config::Cadence::Kind::tokens;
   return options;
 }
 
@@ -81,9 +80,8 @@ void Run::restore() {
   }
   ledger_.emplace(lock_, cursor);
   if (resumed_from_step_) {
-    const std::vector<ledger::Record> records =
-        ledger::read_metrics(std::filesystem::path(config_.run.directory) / "ledger" / "metrics.jsonl");
-    if (!records.empty()) last_loss_ = records.back().result.loss;
+    const auto last = ledger::read_last_metric(std::filesystem::path(config_.run.directory) / "ledger" / "metrics.jsonl");
+    if (last) last_loss_ = last->result.loss;
   }
   ledger_->event("launch", {{"config_hash", identity_.config_hash},
                             {"resumed_from_step", resumed_from_step_ ? nlohmann::json(*resumed_from_step_) : nlohmann::json()},
@@ -95,6 +93,7 @@ void Run::restore() {
     console_.say(message);
     ledger_->event("checkpoint_damaged", {{"message", message}});
   }
+  if (!has_heldout()) console_.say("the dataset holds no text out: nothing is validated (data prepare --heldout-fraction)");
   if (resumed_from_step_) console_.say(fmt::format("resumed from step {} of {}", *resumed_from_step_, config_.run.steps));
   if (ledger_->discarded() > 0)
     console_.say(
@@ -114,6 +113,7 @@ StopReason Run::stop_reason() const {
 }
 
 double Run::learning_rate() const { return train::learning_rate(schedule_of(config_), state.step); }
+double Run::scheduled_learning_rate() const { return train::learning_rate(schedule_of(config_), state.applied + state.skipped); }
 
 data::Batch Run::next_batch() { return only_batch_ ? *only_batch_ : loader_->next(); }
 

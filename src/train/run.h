@@ -49,11 +49,16 @@ class Run {
   /// Why the loop should end before the next step.
   StopReason stop_reason() const;
   double learning_rate() const;
+  /// The same by the count of applied and skipped steps: where it differs, a counter has gone astray (guards).
+  double scheduled_learning_rate() const;
   data::Batch next_batch();
   /// Counters after a step.
   void advance(const data::Batch& batch, bool applied);
   /// Whether a cadence falls on the step just finished.
   bool due(const config::Cadence& cadence) const;
+
+  /// Whether the held-out text is due; never where the dataset holds none out.
+  bool validation_due() const { return has_heldout() && due(config_.validation.every); }
 
   /// Saves the state; a save that fails is reported and training goes on.
   void save();
@@ -74,7 +79,8 @@ class Run {
  private:
   void restore();
   void write_resolved(const config::ResolvedConfig& resolved);
-  std::optional<TrainSummary> summary_of_finished_run() const;
+  std::optional<TrainSummary> summary_of_finished_run();
+  bool has_heldout() const { return dataset_.heldout().tokens() > 1; }
   void measure_memory();
   void show(const ledger::Record& record);
   std::string progress_line(const ledger::Record& record) const;

@@ -1,6 +1,7 @@
 // The launch as a person follows it: progress line, summary.
 #include <fmt/format.h>
 
+#include "files/read.h"
 #include "train/run.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -38,7 +39,8 @@ void Run::show(const ledger::Record& record) {
 
 TrainSummary Run::finish(StopReason reason) {
   TrainSummary summary;
-  if (reason == StopReason::finished && saved_step_ == state.step)
+  const bool nothing_trained = resumed_from_step_ == state.step;
+  if (reason == StopReason::finished && nothing_trained)
     if (const std::optional<TrainSummary> before = summary_of_finished_run()) return *before;
   save();
   summary.steps = state.step;
@@ -53,13 +55,14 @@ TrainSummary Run::finish(StopReason reason) {
                            {"skipped", summary.skipped},
                            {"state_hash", summary.state_hash},
                            {"final_loss", summary.final_loss}};
-  if (reason == StopReason::finished) {
-    summary.validation = validate(0);  // the end is judged on all of the text
+  if (reason == StopReason::finished && has_heldout()) summary.validation = validate(0);  // the end is judged on all of the text
+  if (summary.validation) {
     fields["validation"] = {{"loss", summary.validation->loss}, {"targets", summary.validation->targets}};
     if (summary.validation->bits_per_byte) fields["validation"]["bits_per_byte"] = *summary.validation->bits_per_byte;
-  } else if (reason == StopReason::signal) {
+  }
+  if (reason == StopReason::signal) {
     fields["reason"] = "signal";
-  } else {
+  } else if (reason == StopReason::guard) {
     fields["reason"] = fmt::format("{} updates in a row were skipped (guards.max_skipped_steps)", state.guards.skipped_in_a_row);
   }
   ledger_->event(reason == StopReason::finished ? "finish" : "stop", fields);
@@ -73,25 +76,34 @@ TrainSummary Run::finish(StopReason reason) {
   return summary;
 }
 
-/// A run that had finished before this launch says again what it said then.
-std::optional<TrainSummary> Run::summary_of_finished_run() const {
-  std::optional<TrainSummary> summary;
-  for (const nlohmann::json& event : ledger::read_events(std::filesystem::path(config_.run.directory) / "ledger" / "events.jsonl")) {
-    if (event.value("kind", "") != "finish" || event.at("steps") != state.step) continue;
-    summary = TrainSummary{};
-    summary->steps = event.at("steps").get<std::int64_t>();
-    summary->tokens = event.at("tokens").get<std::int64_t>();
-    summary->skipped = event.at("skipped").get<std::int64_t>();
-    summary->resumed_from_step = resumed_from_step_;
-    summary->final_loss = event.at("final_loss").get<double>();
-    summary->state_hash = event.at("state_hash").get<std::string>();
-    summary->stop = StopReason::finished;
-    Evaluation validation{event.at("validation").at("loss").get<double>(), event.at("validation").at("targets").get<std::int64_t>(), {}};
-    if (event.at("validation").contains("bits_per_byte"))
-      validation.bits_per_byte = event.at("validation").at("bits_per_byte").get<double>();
-    summary->validation = validation;
+/// A run that had finished before this launch says again what it said then, if the state it said it of is the one that was loaded.
+std::optional<TrainSummary> Run::summary_of_finished_run() {
+  std::vector<nlohmann::json> events;
+  try {
+    events = ledger::read_events(std::filesystem::path(config_.run.directory) / "ledger" / "events.jsonl");
+  } catch (const Error& error) {
+    console_.say(fmt::format("warning: {}; the end of the run is judged anew", error.what()));
+    return std::nullopt;
   }
-  return summary;
+  const std::string hash = state_hash();
+  for (auto event = events.rbegin(); event != events.rend(); ++event) {
+    if (event->value("kind", "") != "finish" || event->value("state_hash", "") != hash) continue;
+    TrainSummary summary;
+    summary.steps = event->at("steps").get<std::int64_t>();
+    summary.tokens = event->at("tokens").get<std::int64_t>();
+    summary.skipped = event->at("skipped").get<std::int64_t>();
+    summary.resumed_from_step = resumed_from_step_;
+    summary.final_loss = files::json_double(event->at("final_loss"));
+    summary.state_hash = hash;
+    summary.stop = StopReason::finished;
+    if (event->contains("validation")) {
+      const nlohmann::json& said = event->at("validation");
+      summary.validation = Evaluation{files::json_double(said.at("loss")), said.at("targets").get<std::int64_t>(), {}};
+      if (said.contains("bits_per_byte")) summary.validation->bits_per_byte = files::json_double(said.at("bits_per_byte"));
+    }
+    return summary;
+  }
+  return std::nullopt;
 }
 
 }  // namespace longhaul::train
