@@ -1,6 +1,7 @@
 #include "command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 
@@ -8,9 +9,28 @@
 
 namespace longhaul::app {
 
+namespace {
+
+/// CLI11's own checks print the largest double in 309 digits.
+CLI::Validator number_that(const std::string& allowed, bool (*good)(double)) {
+  return CLI::Validator(
+      [allowed, good](std::string& text) {
+        double value = 0;
+        if (!CLI::detail::lexical_cast(text, value) || !std::isfinite(value)) return "'" + text + "' is not a number";
+        return good(value) ? std::string() : text + " is not allowed; allowed: " + allowed;
+      },
+      allowed);
+}
+
+}  // namespace
+
 Option Option::required() const { return Option(option_->required()); }
-Option Option::non_negative() const { return Option(option_->check(CLI::NonNegativeNumber)); }
-Option Option::positive() const { return Option(option_->check(CLI::PositiveNumber)); }
+Option Option::non_negative() const {
+  return Option(option_->check(number_that("≥ 0", [](double v) { return v >= 0; })));
+}
+Option Option::positive() const {
+  return Option(option_->check(number_that("> 0", [](double v) { return v > 0; })));
+}
 Option Option::between(double low, double high) const { return Option(option_->check(CLI::Range(low, high))); }
 Option Option::one_of(const std::vector<std::string>& values) const { return Option(option_->check(CLI::IsMember(values))); }
 Option Option::excludes(Option other) const { return Option(option_->excludes(other.option_)); }

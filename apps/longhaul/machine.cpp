@@ -85,7 +85,7 @@ cluster::ComputeRates measure_compute(kernels::Order order, kernels::Family fami
 cluster::MemoryRates measure_memory(int threads) {
   kernels::ThreadPool pool(threads);
   const kernels::Context context{pool, kernels::best_family(), kernels::Order::fma};
-  return {threads, kernels::memory_bandwidth(context).triad};
+  return {threads, kernels::memory_bandwidth(context, kernels::bandwidth_array_bytes()).triad};
 }
 
 cluster::Profile measure(const config::RunConfig& config) {

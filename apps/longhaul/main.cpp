@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <exception>
+#include <new>
 #include <string_view>
 
 #include "console.h"
@@ -32,6 +33,7 @@ constexpr std::array kVerbs = {
     Verb{"report", longhaul::app::verb_report, "one HTML page: plan beside measurement, with plots"},
     Verb{"calibrate", longhaul::app::verb_calibrate, "measure this machine: matmul peaks, kernels, memory bandwidth"},
     Verb{"bench", longhaul::app::verb_bench, "step: tokens/s, MFU and peak memory of a model on random tokens"},
+    Verb{"validate", longhaul::app::verb_validate, "predictions beside measured runs: errors of time, memory and fit by family"},
     Verb{"debug", longhaul::app::verb_debug, "step | batches: one step's tensors, or the batches, as safetensors"},
 };
 
@@ -59,6 +61,10 @@ int main(int argc, char** argv) {
     } catch (const longhaul::Error& error) {
       longhaul::app::complain(fmt::format("longhaul {}: {}", name, error.what()));
       return static_cast<int>(error.code());
+    } catch (const std::bad_alloc&) {
+      longhaul::app::complain(
+          fmt::format("longhaul {}: not enough memory; `longhaul plan` prints what a run needs, ulimit -v what is allowed", name));
+      return static_cast<int>(longhaul::ExitCode::failed);
     } catch (const std::exception& error) {
       longhaul::app::complain(fmt::format("longhaul {}: {}", name, error.what()));
       return static_cast<int>(longhaul::ExitCode::failed);

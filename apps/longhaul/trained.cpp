@@ -18,14 +18,16 @@ std::map<std::string, std::string> model_lines(const std::string& config_text) {
   std::map<std::string, std::string> lines;
   std::istringstream text(config_text);
   for (std::string line; std::getline(text, line);)
-    if (line.starts_with("model.") || line.starts_with("precision.")) lines[line.substr(0, line.find(" = "))] = line;
+    if (line.starts_with("model.") || line.starts_with("precision.") || line.starts_with("data.tokenizer"))
+      lines[line.substr(0, line.find(" = "))] = line;
   return lines;
 }
 
 }  // namespace
 
-void require_same_model(const config::RunConfig& config, const checkpoint::Loaded& loaded) {
-  std::map<std::string, std::string> ours = model_lines(config::config_hash_text(config));
+void require_same_model(const config::RunConfig& config, const data::Dataset& dataset, const checkpoint::Loaded& loaded) {
+  std::map<std::string, std::string> ours =
+      model_lines(config::config_hash_text(config) + "data.tokenizer = " + dataset.manifest().tokenizer_fingerprint + "\n");
   std::string differences;
   for (const auto& [key, line] : model_lines(loaded.identity.config_text)) {
     if (ours[key] != line)
@@ -38,12 +40,12 @@ void require_same_model(const config::RunConfig& config, const checkpoint::Loade
         fmt::format("{} was trained as another model than the run file describes:{}", loaded.commit.directory.string(), differences));
 }
 
-checkpoint::Loaded load_trained(train::Engine& engine) {
+checkpoint::Loaded load_trained(train::Engine& engine, const data::Dataset& dataset) {
   const config::RunConfig& config = engine.config();
   const std::string_view group = config.optimizer.ema_beta > 0 ? checkpoint::kAverage : checkpoint::kWeights;
   const std::vector<checkpoint::TensorEntry> registry = engine.registry_of(group, engine.weights());
   checkpoint::Loaded loaded = checkpoint::read_newest(config.run.directory, registry);
-  require_same_model(config, loaded);
+  require_same_model(config, dataset, loaded);
   for (const std::string& message : loaded.messages) fmt::print(stderr, "{}\n", message);  // an older commit is never used silently
   engine.weights_changed();
   return loaded;

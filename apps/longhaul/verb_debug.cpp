@@ -81,7 +81,7 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
   engine.initialise();
   if (!fresh && !checkpoint::list_commits(config.run.directory).empty()) {
     const checkpoint::Loaded loaded = checkpoint::read_newest(config.run.directory, engine.registry());
-    require_same_model(config, loaded);
+    require_same_model(config, dataset, loaded);
     state = train::state_from_json(loaded.state);
     engine.weights_changed();
   }

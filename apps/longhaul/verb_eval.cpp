@@ -30,7 +30,7 @@ int verb_eval(int argc, char** argv) {
   const data::Dataset dataset = data::Dataset::open(config.data.directory);
   dataset.require_vocabulary(config.model.vocab);
   train::Engine engine(config, train::Engine::Use::evaluation);
-  const checkpoint::Loaded loaded = load_trained(engine);
+  const checkpoint::Loaded loaded = load_trained(engine, dataset);
   const train::Evaluation result = train::evaluate(engine, dataset.heldout(), max_tokens, [&](std::int64_t done, std::int64_t all) {
     console.live(fmt::format("evaluating: {} of {} sequences", done, all));
   });

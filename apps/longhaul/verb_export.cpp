@@ -79,7 +79,7 @@ int verb_export(int argc, char** argv) {
   if (fresh)
     engine.initialise();
   else
-    step = load_trained(engine).commit.step;
+    step = load_trained(engine, dataset).commit.step;
   export_hf(engine, tokenizer, std::filesystem::absolute(out).lexically_normal());
   if (arguments.json)
     std::cout << nlohmann::json{{"directory", out}, {"step", step}}.dump(2) << '\n';

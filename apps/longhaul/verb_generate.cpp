@@ -38,7 +38,7 @@ int verb_generate(int argc, char** argv) {
   const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
   dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());
   train::Engine engine(config, train::Engine::Use::evaluation);
-  const checkpoint::Loaded loaded = load_trained(engine);
+  const checkpoint::Loaded loaded = load_trained(engine, dataset);
   make_console().say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));
 
   std::vector<std::int32_t> tokens = {tokenizer.endoftext()};

@@ -27,23 +27,37 @@ nlohmann::json to_json(const train::TrainSummary& s) {
   return out;
 }
 
-std::string to_text(const train::TrainSummary& s) {
-  std::string out = fmt::format("{} steps, {}, final loss {:.4f} nats/token", s.steps, format(Tokens(s.tokens)), s.final_loss);
+std::string to_text(const train::TrainSummary& s, std::int64_t steps) {
+  std::string out;
+  if (s.stop == train::StopReason::signal)
+    out = fmt::format("stopped by a signal at step {} of {}; saved: the same command goes on\n", s.steps, steps);
+  if (s.stop == train::StopReason::guard) out = fmt::format("stopped by a guard at step {} of {}\n", s.steps, steps);
+  out += fmt::format("{} steps, {}", s.steps, format(Tokens(s.tokens)));
+  if (s.steps > 0)
+    out += fmt::format(", {} loss {:.4f} nats/token", s.stop == train::StopReason::finished ? "final" : "last", s.final_loss);
   if (s.validation) out += fmt::format(", held-out {:.4f} nats/token", s.validation->loss);
   if (s.validation && s.validation->bits_per_byte) out += fmt::format(", {:.4f} bits/byte", *s.validation->bits_per_byte);
   return out + fmt::format("\nstate {}\n", s.state_hash);
 }
 
-/// V is chosen once: a default that another micro-batch would change is taken from the run's own run.toml (numerics contract).
+/// Defaults that follow from other options but are fixed for a run's life are taken from its own run.toml: V (numerics contract), and the
+/// warm-up of schedules that do not know the run's length, so that run.steps may grow.
 config::ResolvedConfig resolve_run(RunArguments& arguments) {
   config::ResolvedConfig resolved = arguments.resolve();
-  const std::filesystem::path kept = std::filesystem::path(resolved.config.run.directory) / "run.toml";
-  if (!resolved.origins.at("batch.virtual_ranks").starts_with("computed") || !std::filesystem::exists(kept)) return resolved;
-  const std::int64_t virtual_ranks = config::resolve_file(kept.string()).config.batch.virtual_ranks;
-  if (virtual_ranks == resolved.config.batch.virtual_ranks) return resolved;
-  fmt::print(stderr, "batch.virtual_ranks = {} is kept from {}: it is part of the summation order\n", virtual_ranks, kept.string());
-  arguments.sets.push_back(fmt::format("batch.virtual_ranks={}", virtual_ranks));
-  return arguments.resolve();
+  const std::filesystem::path path = std::filesystem::path(resolved.config.run.directory) / "run.toml";
+  if (!std::filesystem::exists(path)) return resolved;
+  const config::RunConfig kept = config::resolve_file(path.string()).config;
+  const std::size_t before = arguments.sets.size();
+  const auto keep = [&](const std::string& option, std::int64_t now, std::int64_t then) {
+    if (now == then || !resolved.origins.at(option).starts_with("computed")) return;
+    complain(fmt::format("{} = {} is kept from {}, where the run began", option, then, path.string()));
+    arguments.sets.push_back(fmt::format("{}={}", option, then));
+  };
+  keep("batch.virtual_ranks", resolved.config.batch.virtual_ranks, kept.batch.virtual_ranks);
+  const config::ScheduleKind kind = resolved.config.schedule.kind;
+  if (kind == config::ScheduleKind::constant || kind == config::ScheduleKind::inverse_sqrt)
+    keep("schedule.warmup_steps", resolved.config.schedule.warmup_steps, kept.schedule.warmup_steps);
+  return arguments.sets.size() == before ? resolved : arguments.resolve();
 }
 
 int exit_code(train::StopReason reason) {
@@ -78,7 +92,7 @@ int verb_train(int argc, char** argv) {
   if (arguments.json)
     std::cout << to_json(summary).dump(2) << '\n';
   else
-    fmt::print("{}", to_text(summary));
+    fmt::print("{}", to_text(summary, resolved.config.run.steps));
   return exit_code(summary.stop);
 }
 

@@ -15,5 +15,6 @@ int verb_plan(int argc, char** argv);
 int verb_report(int argc, char** argv);
 int verb_tokenizer(int argc, char** argv);
 int verb_train(int argc, char** argv);
+int verb_validate(int argc, char** argv);
 
 }  // namespace longhaul::app

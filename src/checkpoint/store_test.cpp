@@ -107,6 +107,22 @@ TEST_F(StoreTest, RetentionKeepsTheLastAndTheMultiples) {
   EXPECT_THROW(open({.retention = {.keep_last = 0}}), UsageError);
 }
 
+TEST_F(StoreTest, RetentionKeepsTheFirstThatReachesAMultiple) {
+  Store store = open({.retention = {.keep_last = 1, .keep_every = 25}});
+  for (std::int64_t step = 10; step <= 80; step += 10) store.commit(snapshot(state_, step));
+  EXPECT_EQ(names(store), (Names{"step-00000080.g0", "step-00000050.g0", "step-00000030.g0"}));  // 75 is reached by 80
+}
+
+TEST_F(StoreTest, RetentionByTokens) {
+  Store store = open({.retention = {.keep_last = 1, .keep_every = 600, .by_tokens = true}});
+  for (std::int64_t step = 1; step <= 8; ++step) {
+    Snapshot next = snapshot(state_, step);
+    next.tokens = 250 * step;
+    store.commit(next);
+  }
+  EXPECT_EQ(names(store), (Names{"step-00000008.g0", "step-00000005.g0", "step-00000003.g0"}));  // 750, 1,250, and 2,000 as the last
+}
+
 TEST_F(StoreTest, RetentionCountsOnlyWhatVerifies) {
   Store store = open({.retention = {.keep_last = 2}});
   for (const int step : {1, 2, 3}) store.commit(snapshot(state_, step));

@@ -218,7 +218,7 @@ class DocumentReader::Impl {
     if (options_.invalid_utf8 == InvalidUtf8::error)
       throw DataError(
           fmt::format("{}: invalid UTF-8 (byte 0x{:02x}); repair the file, or replace such bytes by U+FFFD with "
-                      "invalid_utf8 = \"replace\"",
+                      "--invalid-utf8 replace",
                       where(first_invalid_utf8(text).value_or(0)), static_cast<unsigned char>(text[first_invalid_utf8(text).value_or(0)])));
     const std::int64_t before = count_replacements(text);
     text = replace_invalid_utf8(text);

@@ -103,7 +103,7 @@ TEST(Ingest, ALineOverTheLimitIsRefused) {
 TEST(Ingest, InvalidUtf8IsNamedByFileAndByteOffset) {
   const TestDirectory directory;
   const std::string text = error_of(directory, "f.txt", "gr\xC3\xBC\xDF dich");
-  EXPECT_TRUE(contains(text, "f.txt: byte offset 4: invalid UTF-8 (byte 0xdf)") && contains(text, "invalid_utf8 = \"replace\"")) << text;
+  EXPECT_TRUE(contains(text, "f.txt: byte offset 4: invalid UTF-8 (byte 0xdf)") && contains(text, "--invalid-utf8 replace")) << text;
   const std::string line = error_of(directory, "f.jsonl", "{\"text\":\"a\"}\n{\"text\":\"\xFF\"}\n");
   EXPECT_TRUE(contains(line, "f.jsonl:2: byte offset 22: invalid UTF-8 (byte 0xff)")) << line;
 }

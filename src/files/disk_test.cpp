@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <set>
 
@@ -53,6 +54,32 @@ TEST(Disk, ErrorsNamePathAndReason) {
   const FileError full("write", "/x", ENOSPC);
   EXPECT_NE(std::string(full.what()).find("free some space"), std::string::npos);
   EXPECT_EQ(full.errno_value, ENOSPC);
+}
+
+/// After a failed fsync the kernel may hold pages for clean that never reached the disk: the next one must not be believed.
+TEST(AppendFile, AFailedSyncIsNotForgotten) {
+  const TemporaryDirectory dir;
+  const fs::path path = dir.path() / "ledger";
+  bool failing = false;
+  AppendFile file(
+      Disk([&](Operation operation, const fs::path& at) { return failing && operation == Operation::sync_file && at == path ? EIO : 0; }),
+      path);
+  file.append("one\n");
+  failing = true;
+  EXPECT_THROW(file.sync(), FileError);
+  const auto inode = [&] {
+    struct stat status {};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0);
+    return status.st_ino;
+  };
+  const auto before = inode();
+  failing = false;
+  file.append("two\n");
+  file.sync();
+  EXPECT_NE(inode(), before);  // written anew
+  file.append("three\n");
+  file.sync();
+  EXPECT_EQ(slurp(path), "one\ntwo\nthree\n");
 }
 
 TEST(WriteFileAtomically, AFailureAtAnyOperationLeavesTheOldFileOrTheNew) {

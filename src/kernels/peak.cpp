@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -69,6 +70,12 @@ double matmul_peak(const Context& context, double seconds) {
     float keep = 0;
     return chains(kSteps, &keep) + static_cast<double>(keep);  // the chains multiply by zero: keep is 0
   });
+}
+
+std::size_t bandwidth_array_bytes() {
+  constexpr std::size_t kLeast = std::size_t{32} << 20, kMost = std::size_t{256} << 20;
+  const long cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return std::clamp(static_cast<std::size_t>(std::max(cache, 0L)) / 3 * 2, kLeast, kMost);
 }
 
 MemoryBandwidth memory_bandwidth(const Context& context, std::size_t array_bytes, double seconds) {

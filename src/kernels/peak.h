@@ -23,6 +23,8 @@ struct MemoryBandwidth {
 };
 /// Streams through three arrays of `array_bytes` (several times the last-level cache, else the cache is measured). About `seconds` each,
 /// plus the time to create the arrays.
-MemoryBandwidth memory_bandwidth(const Context& context, std::size_t array_bytes = std::size_t{256} << 20, double seconds = 0.1);
+MemoryBandwidth memory_bandwidth(const Context& context, std::size_t array_bytes, double seconds = 0.1);
+/// The least array size for which three of them are twice the last-level cache: 32 to 256 MiB.
+std::size_t bandwidth_array_bytes();
 
 }  // namespace longhaul::kernels

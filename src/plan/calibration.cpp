@@ -87,7 +87,8 @@ class Fields {
 
 void add_parameter(Calibration& out, Fields fields) {
   const std::string name = fields.text("name");
-  const ParameterKey key{fields.text("accelerator", "*"), fields.text("link", "*"), fields.text("framework", "*"), fields.text("dtype", "*")};
+  const ParameterKey key{fields.text("accelerator", "*"), fields.text("link", "*"), fields.text("framework", "*"),
+                         fields.text("dtype", "*")};
   Parameter parameter;
   parameter.value = fields.number("value");
   parameter.prior = fields.number("prior", parameter.value);
@@ -95,7 +96,8 @@ void add_parameter(Calibration& out, Fields fields) {
   parameter.unit = fields.text("unit");
   parameter.meaning = fields.text("meaning");
   fields.no_others();
-  if (parameter.spread > 0 && !(parameter.value > 0 && parameter.prior > 0)) fields.fail("value", "above 0, as its prior, since it is fitted in logarithms");
+  if (parameter.spread > 0 && !(parameter.value > 0 && parameter.prior > 0))
+    fields.fail("value", "above 0, as its prior, since it is fitted in logarithms");
   if (!out.parameters.emplace(std::pair{name, key}, std::move(parameter)).second)
     fields.fail("name", fmt::format("new: \"{}\" has a value for this key already", name));
 }
@@ -151,7 +153,7 @@ void add_file(Calibration& out, const fs::path& path) {
 }
 
 /// A TOML basic string.
-std::string quoted(std::string_view text) {
+std::string toml_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -164,14 +166,14 @@ std::string quoted(std::string_view text) {
 }
 
 std::string to_toml(const std::string& name, const ParameterKey& key, const Parameter& parameter) {
-  std::string out = fmt::format("\n[[parameter]]\nname = {}\n", quoted(name));
+  std::string out = fmt::format("\n[[parameter]]\nname = {}\n", toml_text(name));
   const std::array<std::pair<const char*, const std::string*>, 4> fields{
       {{"accelerator", &key.accelerator}, {"link", &key.link}, {"framework", &key.framework}, {"dtype", &key.dtype}}};
   for (const auto& [field, value] : fields)
-    if (*value != "*") out += fmt::format("{} = {}\n", field, quoted(*value));
+    if (*value != "*") out += fmt::format("{} = {}\n", field, toml_text(*value));
   out += fmt::format("value = {}\n", parameter.value);
   if (parameter.spread > 0) out += fmt::format("prior = {}\nspread = {}\n", parameter.prior, parameter.spread);
-  return out + fmt::format("unit = {}\nmeaning = {}\n", quoted(parameter.unit), quoted(parameter.meaning));
+  return out + fmt::format("unit = {}\nmeaning = {}\n", toml_text(parameter.unit), toml_text(parameter.meaning));
 }
 
 }  // namespace
@@ -179,7 +181,7 @@ std::string to_toml(const std::string& name, const ParameterKey& key, const Para
 const Parameter* Calibration::find(std::string_view name, const ParameterKey& run) const {
   const Parameter* best = nullptr;
   int closest = -1;
-  const auto first = parameters.lower_bound(std::pair<std::string, ParameterKey>(name, {"", "", "", ""}));
+  const auto first = parameters.lower_bound(std::pair{std::string(name), ParameterKey{"", "", "", ""}});
   for (auto at = first; at != parameters.end() && at->first.first == name; ++at)
     if (const int close = closeness(at->first.second, run); close > closest) best = &at->second, closest = close;
   return best;
@@ -187,9 +189,10 @@ const Parameter* Calibration::find(std::string_view name, const ParameterKey& ru
 
 double Calibration::operator()(std::string_view name, const ParameterKey& run) const {
   if (const Parameter* parameter = find(name, run)) return parameter->value;
-  throw UsageError(fmt::format("the calibration has no parameter \"{}\" for accelerator {}, link {}, framework {}, dtype {}; add a "
-                               "[[parameter]] of this name, for example without any of these fields",
-                               name, run.accelerator, run.link, run.framework, run.dtype));
+  throw UsageError(
+      fmt::format("the calibration has no parameter \"{}\" for accelerator {}, link {}, framework {}, dtype {}; add a "
+                  "[[parameter]] of this name, for example without any of these fields",
+                  name, run.accelerator, run.link, run.framework, run.dtype));
 }
 
 bool Calibration::has(std::string_view name, const ParameterKey& run) const { return find(name, run) != nullptr; }
@@ -214,18 +217,17 @@ Calibration shipped_calibration() {
 
 std::string to_toml(const Calibration& calibration) {
   std::string out;
-  if (!calibration.source.empty()) out += fmt::format("source = {}\n", quoted(calibration.source));
+  if (!calibration.source.empty()) out += fmt::format("source = {}\n", toml_text(calibration.source));
   if (!calibration.seen_rows.empty()) {
     out += "seen_rows = [\n";
-    for (const std::string& id : calibration.seen_rows) out += fmt::format("  {},\n", quoted(id));
+    for (const std::string& id : calibration.seen_rows) out += fmt::format("  {},\n", toml_text(id));
     out += "]\n";
   }
   for (const auto& [key, parameter] : calibration.parameters) out += to_toml(key.first, key.second, parameter);
   for (const auto& [of, list] : {std::pair{"time", &calibration.time}, std::pair{"memory", &calibration.memory}})
     for (const Calibration::Residuals& r : *list)
-      out += fmt::format(
-          "\n[[residuals]]\nof = \"{}\"\nfamily = {}\nprotocol = {}\nmedian_abs = {}\nlow = {}\nhigh = {}\nrows = {}\n", of, quoted(r.family),
-          quoted(r.protocol), r.median_abs, r.low, r.high, r.rows);
+      out += fmt::format("\n[[residuals]]\nof = \"{}\"\nfamily = {}\nprotocol = {}\nmedian_abs = {}\nlow = {}\nhigh = {}\nrows = {}\n", of,
+                         toml_text(r.family), toml_text(r.protocol), r.median_abs, r.low, r.high, r.rows);
   return out;
 }
 

@@ -45,8 +45,8 @@ class Calibration {
   /// Residuals on rows that the fit has not seen, by family: for intervals.
   struct Residuals {
     std::string family, protocol;
-    double median_abs = 0;             ///< of |log(predicted ÷ measured)|
-    double low = 0, high = 0;          ///< 10th and 90th percentile of log(measured ÷ predicted): the 80 % interval
+    double median_abs = 0;     ///< of |log(predicted ÷ measured)|
+    double low = 0, high = 0;  ///< 10th and 90th percentile of log(measured ÷ predicted): the 80 % interval
     std::size_t rows = 0;
   };
   std::vector<Residuals> time, memory;

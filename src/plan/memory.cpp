@@ -148,7 +148,8 @@ std::string broken_rule(const RunShape& run, const Calibration& calibration) {
   const auto holds = [&](const char* rule) { return calibration(fmt::format("fit.{}", rule), key) != 0; };
   const program::Layout& layout = run.layout;
   if (holds("needs_micro_batches") && run.micro_batches() < layout.pp - 1)
-    return fmt::format("{} needs at least pp − 1 = {} micro-batches a step, here are {}", run.framework, layout.pp - 1, run.micro_batches());
+    return fmt::format("{} needs at least pp − 1 = {} micro-batches a step, here are {}", run.framework, layout.pp - 1,
+                       run.micro_batches());
   const std::vector<StageContent> stages = split_stages(run);
   for (std::size_t i = 0; i < stages.size(); ++i) {
     if (holds("needs_blocks") && stages[i].empty()) return fmt::format("stage {} of {} holds nothing: pp is too large", i, stages.size());

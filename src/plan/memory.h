@@ -24,11 +24,10 @@ struct Pace {
 
 /// Bytes of one rank of a stage at its peak, by line (accounting B); they add up to `total`.
 struct StageMemory {
-  double weights = 0, gradients = 0, optimizer = 0, activations = 0, gathered = 0, logits = 0, workspace = 0, framework = 0, fragmentation = 0;
+  double weights = 0, gradients = 0, optimizer = 0, activations = 0, gathered = 0, logits = 0, workspace = 0, framework = 0,
+         fragmentation = 0;
   int in_flight = 0;  ///< micro-batches whose activations live at the peak (chunks of them in an interleaved schedule)
-  double total() const {
-    return weights + gradients + optimizer + activations + gathered + logits + workspace + framework + fragmentation;
-  }
+  double total() const { return weights + gradients + optimizer + activations + gathered + logits + workspace + framework + fragmentation; }
 };
 
 struct MemoryEstimate {

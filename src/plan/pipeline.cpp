@@ -1,7 +1,9 @@
 #include "plan/pipeline.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 
 namespace longhaul::plan {
@@ -65,15 +67,17 @@ class Clock {
     const Turn& turn = schedule_.ranks[rank][next_[rank]];
     const int stage = schedule_.virtual_stage(rank, turn.chunk);
     const StageCost& cost = costs_[stage];
-    double ready = 0, seconds = 0;
+    double ready = 0, seconds = 0, received = 0;
     switch (turn.kind) {
       case TurnKind::forward:
         ready = stage == 0 ? 0 : forward_(stage - 1, turn.micro_batch);
+        received = stage == 0 ? 0 : costs_[stage - 1].hold_forward;
         seconds = cost.forward;
         break;
       case TurnKind::backward:
       case TurnKind::input_gradient:
         ready = stage == last_ ? 0 : backward_(stage + 1, turn.micro_batch);
+        received = stage == last_ ? 0 : costs_[stage + 1].hold_backward;
         seconds = turn.kind == TurnKind::backward ? cost.backward() : cost.input_gradient;
         break;
       case TurnKind::weight_gradient:
@@ -81,15 +85,20 @@ class Clock {
         break;
     }
     if (ready == kNever) return false;
-    const double begin = std::max(ready, time_.end[rank]), end = begin + seconds;
+    const double begin = std::max(ready, time_.end[rank]) + received, end = begin + seconds;
     time_.end[rank] = end;
     time_.busy[rank] += seconds;
-    if (turn.kind == TurnKind::forward) forward_(stage, turn.micro_batch) = end + cost.send_forward;
+    if (turn.kind == TurnKind::forward) send(forward_(stage, turn.micro_batch), rank, cost.send_forward, stage < last_ ? cost.hold_forward : 0);
     if (turn.kind == TurnKind::backward || turn.kind == TurnKind::input_gradient)
-      backward_(stage, turn.micro_batch) = end + cost.send_backward;
+      send(backward_(stage, turn.micro_batch), rank, cost.send_backward, stage > 0 ? cost.hold_backward : 0);
     if (keep_turns_) kept_[rank].push_back({rank, turn, begin, end});
     ++next_[rank];
     return true;
+  }
+
+  void send(double& arrival, int rank, double seconds, double hold) {
+    arrival = time_.end[rank] + seconds;
+    time_.end[rank] += hold;
   }
 
   const Schedule& schedule_;
@@ -102,6 +111,55 @@ class Clock {
   PipelineTime time_;
 };
 
+/// Finds where a played schedule has begun to repeat itself.
+class Periods {
+ public:
+  /// @param window micro-batches whose turns must repeat: more than any turn's input is behind it
+  Periods(const Schedule& schedule, const PipelineTime& time, int window) : schedule_(schedule), window_(window) {
+    const PlayedTurn* turns = time.turns.data();
+    for (const auto& rank : schedule.ranks) {
+      const auto is_forward = [](const Turn& turn) { return turn.kind == TurnKind::forward; };
+      // Up to a rank's last forward nothing depends on how many micro-batches there are.
+      steady_.emplace_back(turns, static_cast<std::size_t>(std::find_if(rank.rbegin(), rank.rend(), is_forward).base() - rank.begin()));
+      turns += rank.size();
+    }
+    tolerance_ = 1e-12 * time.total;
+  }
+
+  /// Seconds that `shift` micro-batches more take, if every rank's window agrees.
+  std::optional<double> period(int shift) const {
+    const std::size_t of_one = (schedule_.split_backward() ? 3u : 2u) * schedule_.chunks, back = of_one * shift, length = of_one * window_;
+    std::optional<double> seconds;
+    for (const std::span<const PlayedTurn> rank : steady_) {
+      if (rank.size() < back + length) return std::nullopt;
+      for (std::size_t i = rank.size() - length; i < rank.size(); ++i) {
+        const PlayedTurn &now = rank[i], &then = rank[i - back];
+        if (now.turn.kind != then.turn.kind || now.turn.chunk != then.turn.chunk || now.turn.micro_batch != then.turn.micro_batch + shift)
+          return std::nullopt;
+        if (!seconds) seconds = now.begin - then.begin;
+        if (std::abs(now.begin - then.begin - *seconds) > tolerance_) return std::nullopt;
+      }
+    }
+    return seconds;
+  }
+
+ private:
+  const Schedule& schedule_;
+  const int window_;
+  std::vector<std::span<const PlayedTurn>> steady_;
+  double tolerance_ = 0;
+};
+
+/// `time` with as many periods of `shift` micro-batches added.
+PipelineTime prolonged(PipelineTime time, std::span<const StageCost> costs, double periods, double seconds, int shift) {
+  time.turns.clear();
+  for (double& end : time.end) end += periods * seconds;
+  time.total += periods * seconds;
+  for (std::size_t stage = 0; stage < costs.size(); ++stage)
+    time.busy[stage % time.busy.size()] += periods * shift * (costs[stage].forward + costs[stage].backward());
+  return time;
+}
+
 }  // namespace
 
 double PipelineTime::bubble() const {
@@ -112,6 +170,27 @@ double PipelineTime::bubble() const {
 PipelineTime play(const Schedule& schedule, std::span<const StageCost> costs, bool keep_turns) {
   if (costs.size() != static_cast<std::size_t>(schedule.virtual_stages())) throw std::logic_error("one cost for each virtual stage");
   return Clock(schedule, costs, keep_turns).run();
+}
+
+PipelineTime play_periodic(program::ScheduleKind kind, int stages, int micro_batches, int chunks, std::span<const StageCost> costs) {
+  const auto make = [&](int count) { return program::make_schedule(kind, stages, count, chunks); };
+  // Groups of `stages` micro-batches go through a rank's chunks; no circuit of dependencies is longer than the pipeline is deep.
+  const int unit = chunks > 1 ? stages : 1, window = chunks > 1 ? 4 * stages : 2 * stages + 2;
+  const int first = 2 * (window + stages);
+  for (int few = first; kind != program::ScheduleKind::gpipe && few + stages < micro_batches; few *= 3) {
+    const Schedule start = make(few);
+    const PipelineTime begun = play(start, costs, true);
+    int shift = unit;
+    while (shift <= stages && !Periods(start, begun, window).period(shift)) shift += unit;
+    if (shift > stages) continue;
+    // As many more as leave a whole number of periods.
+    const int played = few + (micro_batches - few) % shift;
+    const Schedule schedule = make(played);
+    PipelineTime time = play(schedule, costs, true);
+    const std::optional<double> seconds = Periods(schedule, time, window).period(shift);
+    if (seconds) return prolonged(std::move(time), costs, (micro_batches - played) / shift, *seconds, shift);
+  }
+  return play(make(micro_batches), costs);
 }
 
 }  // namespace longhaul::plan

@@ -18,6 +18,8 @@ struct StageCost {
   double weight_gradient = 0;
   double send_forward = 0;   ///< from this virtual stage to the next, after the forward: latency + bytes ÷ bandwidth
   double send_backward = 0;  ///< to the one before
+  /// Both ends of a message are taken for as long: the sender after its turn, while the message is on its way, the receiver before its own.
+  double hold_forward = 0, hold_backward = 0;
   double backward() const { return input_gradient + weight_gradient; }
 };
 
@@ -30,7 +32,7 @@ struct PlayedTurn {
 
 struct PipelineTime {
   double total = 0;               ///< from the first turn's begin to the last turn's end
-  std::vector<double> busy;       ///< seconds each rank computes
+  std::vector<double> busy;       ///< seconds each rank computes, without messages
   std::vector<double> end;        ///< when each rank ends its last turn
   std::vector<PlayedTurn> turns;  ///< when asked for, in order of rank and turn
   /// Share of rank-seconds that no rank computes: 1 − Σ busy ÷ (ranks · total).
@@ -40,5 +42,10 @@ struct PipelineTime {
 /// @param costs one for each virtual stage, in the order of the model
 /// @throws std::logic_error when the schedule cannot end (validate() says why)
 PipelineTime play(const program::Schedule& schedule, std::span<const StageCost> costs, bool keep_turns = false);
+
+/// The same for a schedule of make_schedule(), however many micro-batches: plays few, and once every rank repeats itself with one period
+/// (each turn a constant time after its like, over a window longer than any dependency reaches back), adds the periods that are missing.
+/// Exact but for rounding; plays in full where no period shows, and GPipe always. Keeps no turns.
+PipelineTime play_periodic(program::ScheduleKind kind, int stages, int micro_batches, int chunks, std::span<const StageCost> costs);
 
 }  // namespace longhaul::plan

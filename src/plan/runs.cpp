@@ -111,15 +111,19 @@ class Row {
     s.framework = text("framework");
     const std::string precision = text("precision");
     s.precision = precision_of(precision);
-    s.fp32_gradients = contains(precision, "fp32 grad") || !contains(s.framework, "deepspeed");
+    // fp16 training keeps fp16 gradients under a loss scale; bf16 has too few digits to add them up in.
+    s.fp32_gradients = contains(precision, "fp32 grad") || (s.precision != Precision::fp16 && !contains(s.framework, "deepspeed"));
+    s.row_scales = contains(precision, "rowwise");
+    s.async_tensor_parallel = contains(out_.notes, "async_tp=yes");
     s.flash_attention = !contains(text("attention"), "plain");
     s.accelerator = accelerator_of(csv_.text(row_, "gpu"));
     if (contains(out_.notes, "OmniPath")) s.network = "OmniPath";
     s.devices = static_cast<int>(or_else("num_gpus", s.layout.world()));
     s.devices_per_node = static_cast<int>(or_else("gpus_per_node", 8));
-    // torchtitan's tables state a local batch: sequences of one data-parallel rank in a step.
+    // torchtitan's tables state a local batch: sequences of one data-parallel rank in a step, cut into as many micro-batches as stages.
+    if (s.framework.starts_with("torchtitan")) s.micro_batch = std::max<std::int64_t>(1, s.micro_batch / s.layout.pp);
     const auto global = csv_.count(row_, "global_batch", 1);
-    s.global_batch = global ? *global : s.micro_batch * s.layout.dp;
+    s.global_batch = global ? *global : s.micro_batch * s.layout.pp * s.layout.dp;
     if (s.layout.world() != s.devices)
       skip("dp·tp·pp·cp = " + std::to_string(s.layout.world()) + " is not num_gpus = " + std::to_string(s.devices));
     if (s.micro_batches() < 1) skip("global_batch is smaller than micro_batch · dp");

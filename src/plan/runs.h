@@ -28,6 +28,8 @@ struct RunShape {
   Precision precision = Precision::bf16;
   bool fp32_gradients = true;    ///< gradients are accumulated and reduced in fp32
   bool flash_attention = true;
+  bool row_scales = false;             ///< fp8 with a scale for each row ("rowwise") instead of one for each tensor
+  bool async_tensor_parallel = false;  ///< tensor-parallel collectives in pieces beside their products (torchtitan's async TP)
   std::string framework;    ///< as in the row: megatron-lm, megatron-deepspeed, nanotron, llm-foundry, torchtitan …
   std::string accelerator;  ///< id in the catalogue
   std::string network;      ///< link tier between nodes where the row names one ("OmniPath"), else empty

@@ -94,8 +94,9 @@ StageContent rank_content(const RunShape& run, const std::vector<StageContent>& 
 
 StageParameters::StageParameters(const RunShape& run) : tied_(run.model.tied_embeddings) {
   const ModelSpec& spec = run.model;
-  const double dense_share =
-      spec.experts.count == 0 ? 1 : static_cast<double>(std::min(spec.experts.dense_layers, spec.layers)) / static_cast<double>(spec.layers);
+  const double dense_share = spec.experts.count == 0
+                                 ? 1
+                                 : static_cast<double>(std::min(spec.experts.dense_layers, spec.layers)) / static_cast<double>(spec.layers);
   if (dense_share > 0) {
     const HeldParameters dense = count_layer(spec, true, run.layout);
     layer_.dense += dense_share * dense.dense;

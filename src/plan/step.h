@@ -13,28 +13,34 @@
 
 namespace longhaul::plan {
 
-/// Seconds of one layer of one micro-batch on one rank, by kind; what is exposed adds up to forward + backward.
+/// Seconds of one layer of one micro-batch on one rank. The first four are one forward and one backward pass were the device never to
+/// wait, by kind; the last two are the passes as they are, with waiting, and in `backward` what is recomputed.
 struct LayerTime {
   double gemm = 0, attention = 0, bytes = 0, collectives = 0;
   double device = 0;  ///< all of it, were the device never to wait for its host
   double launch = 0;  ///< the least that the host's launches take
-  double forward = 0, backward = 0;  ///< as they are: a smooth maximum of both
+  double forward = 0, backward = 0;
+  double weight_gradient = 0;     ///< part of `backward` that no stage waits for
+  double exposed_collectives = 0; ///< of tensor parallelism, in forward + backward
+  double exposed_sharding = 0;    ///< parameters gathered and gradients scattered, in forward + backward
   /// Above 1 the device sets the pace, below 1 the host's launches do.
   double launch_ratio() const { return launch > 0 ? device / launch : 1e9; }
 };
 
 struct StepEstimate {
   double seconds = 0;
-  /// Parts that add up to `seconds` (critical rank).
+  /// Parts that add up to `seconds`, of the pipeline rank that is busiest. `bubble`: it waits for others; `other`: waiting for the slowest
+  /// of all devices, tied embeddings, the loop itself.
   double compute = 0, tensor_parallel = 0, pipeline_transfers = 0, bubble = 0, data_parallel = 0, optimizer = 0, other = 0;
   LayerTime layer;
   double head_seconds = 0;
   bool stalled = false;  ///< the framework is expected to stall on point-to-point messages; `warnings` says why
   bool calibrated = true;  ///< measured rows exist for this accelerator and framework
-  std::vector<StageCost> stages;
+  std::vector<StageCost> stages;  ///< one for each virtual stage
   std::vector<std::string> warnings;
 };
 
+/// Throws UsageError for an accelerator that the catalogue lacks and a schedule that cannot be made.
 StepEstimate estimate_step(const RunShape& run, const Calibration& calibration);
 
 /// The key under which this run's parameters are looked up: link is "node" on one node, else the network tier, or "network".

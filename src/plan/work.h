@@ -15,14 +15,15 @@ namespace longhaul::plan {
 
 enum class WorkKind : std::uint8_t {
   gemm,        ///< m × k times k × n, `batch` of them
-  attention,   ///< flash attention: flops of scores and weighted sum (m queries, n keys, k head dim, batch heads)
+  attention,   ///< scores and weighted sum: m queries see n keys each, k is the head's width, batch the heads
   bytes,       ///< memory-bound: `bytes` read and written
   collective,  ///< `bytes` of the whole tensor over the ranks of `group`
-  transfer,    ///< `bytes` to a neighbouring stage
 };
 enum class WorkPass : std::uint8_t { forward, input_gradient, weight_gradient };
 enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all };
-enum class Group : std::uint8_t { tensor, context, data, expert, pipeline };
+enum class Group : std::uint8_t { tensor, context, expert };
+/// What a memory-bound item is: frameworks fuse each sort in their own way, so each has a price of its own.
+enum class BytesKind : std::uint8_t { elementwise, softmax, logits, accumulation, table };
 
 struct WorkItem {
   WorkKind kind{};
@@ -30,16 +31,24 @@ struct WorkItem {
   std::string_view name;  ///< the last part of an operation id: "qkv", "attn.softmax", "mlp.all_reduce"
   double m = 0, n = 0, k = 0, batch = 1;
   double bytes = 0;
+  BytesKind sort{};
   CollectiveKind collective{};
   Group group{};
-  double flops() const { return 2 * m * n * k * batch; }
+  double flops() const { return (kind == WorkKind::attention ? 4 : 2) * m * n * k * batch; }
 };
 
-/// One layer of a stage, one micro-batch, all passes (a recomputed layer runs its forward items twice).
-std::vector<WorkItem> layer_work(const RunShape& run);
-/// The token embedding of the first stage, and final norm, head and loss of the last.
+/// One layer, one micro-batch, all passes; what a recomputed layer runs again is the pricing's business.
+/// @param experts the layer has a mixture of experts instead of the dense MLP
+std::vector<WorkItem> layer_work(const RunShape& run, bool experts = false);
+/// The token embedding of the first stage; final norm, head and loss of the last.
 std::vector<WorkItem> embedding_work(const RunShape& run);
 std::vector<WorkItem> head_work(const RunShape& run);
+
+/// Tokens of a micro-batch on one context-parallel rank.
+double tokens(const RunShape& run);
+
+/// Whether plain attention's scale, mask and softmax run as one kernel; true for flash attention.
+bool fused_softmax(const RunShape& run);
 
 /// Vocabulary rows as frameworks pad them: to a multiple of 128 · tp under Megatron with tp > 1 (its --make-vocab-size-divisible-by).
 std::int64_t padded_vocab(const RunShape& run);

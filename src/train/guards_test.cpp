@@ -24,6 +24,18 @@ config::GuardsTable limits() {  // accounting F5, and F4's fixture for the spike
   return table;
 }
 
+TEST(Guards, TheMeanIsOverItsOwnWindow) {
+  config::GuardsTable table = limits();
+  table.spike_window = 200, table.spike_threshold = 0;
+  GuardState state;
+  for (int step = 0; step < 200; ++step) {
+    const double loss = step < 100 ? 50.0 : 1.0;
+    remember(table, state, {loss, 1, 0, 0}, Verdict{});
+  }
+  const Verdict verdict = judge(table, state, {3.5, 1, 0, 0});  // above 3 × the mean of the last 100; that of all 200 is 25.5
+  EXPECT_EQ(verdict.alarms, std::vector<std::string>{"loss_ratio"});
+}
+
 /// Normal noise, a pure function of the step.
 double noise(std::int64_t step, double deviation) {
   double sum = 0;

@@ -169,6 +169,26 @@ TEST(SameBits, WhateverExecutesTheStep) {
   }
 }
 
+/// Sizes that no tile or lane divides, and every optional part of a layer.
+TEST(SameBits, WhateverExecutesAnOddShape) {
+  const std::vector<config::Overrides> shapes = {
+      {"batch.sequence_length=37", "model.ffn_width=45", "model.vocab=59", "model.qk_norm=true", "model.qkv_bias=true"},
+      {"batch.sequence_length=67", "model.ffn_width=45", "model.tied_embeddings=true", "precision.dtype=fp32"},
+  };
+  for (const config::Overrides& shape : shapes) {
+    const Outcome reference = two_steps(shape);
+    for (const config::Overrides& more :
+         std::vector<config::Overrides>{{"run.threads=3", "batch.micro_batch=4", "batch.virtual_ranks=2"},
+                                        {"run.family=avx2", "parallel.recompute=layer", "batch.virtual_ranks=2"}}) {
+      config::Overrides sets = shape, base = shape;
+      sets.insert(sets.end(), more.begin(), more.end());
+      base.push_back("batch.virtual_ranks=2");
+      EXPECT_EQ(two_steps(sets), two_steps(base)) << shape.front() << " " << more.front();
+    }
+    EXPECT_GT(reference.norm, 0);
+  }
+}
+
 TEST(SameBits, VirtualRanksAreTheOnlyOrderOfTheBatch) {
   const Outcome one = two_steps({"batch.virtual_ranks=1"}), four = two_steps({"batch.virtual_ranks=4"});
   EXPECT_NE(one.hash, four.hash);  // another order of summation: another result, by contract

@@ -20,7 +20,8 @@ namespace {
 
 /// What a checkpoint must agree with: every option that reaches a bit, and the content of the data.
 checkpoint::RunIdentity identity_of(const config::RunConfig& config, const data::Dataset& dataset) {
-  const std::string text = config::config_hash_text(config) + "data.content = " + dataset.manifest().content_hash + "\n";
+  const std::string text = config::config_hash_text(config) + "data.content = " + dataset.manifest().content_hash +
+                           "\ndata.tokenizer = " + dataset.manifest().tokenizer_fingerprint + "\n";
   return {files::sha256_hex(text), text, std::string(kernels::name(order_of_run(config)))};
 }
 
@@ -178,6 +179,7 @@ Evaluation Run::validate(std::int64_t max_tokens) {
 }
 
 void Run::record(ledger::Record& record, const Verdict& verdict) {
+  if (state.step == resumed_from_step_.value_or(0) + 1) first_step_ended_ = StepClock::Clock::now();
   record.timing.launch = lock_.launch();
   record.timing.memory_bytes = static_cast<std::uint64_t>(resident_anonymous().value);
   record.timing.memory_peak_bytes = static_cast<std::uint64_t>(resident_peak().value);

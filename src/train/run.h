@@ -97,6 +97,7 @@ class Run {
   Evaluation validation_;  ///< of validated_step_
   std::int64_t previous_tokens_ = 0;
   StepClock::Clock::time_point start_ = StepClock::Clock::now(), last_save_ = start_, last_line_ = start_;
+  StepClock::Clock::time_point first_step_ended_ = start_;  ///< of this launch
   double last_loss_ = 0;
   Bytes memory_growth_;
 };

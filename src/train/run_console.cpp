@@ -9,9 +9,10 @@
 namespace longhaul::train {
 
 std::string Run::progress_line(const ledger::Record& record) const {
-  const double elapsed = std::chrono::duration<double>(StepClock::Clock::now() - start_).count();
-  const std::int64_t first = resumed_from_step_.value_or(0);
-  const double each = elapsed / static_cast<double>(state.step - first);
+  // The first step of a launch touches every page: the pace is that of the steps after it.
+  const std::int64_t first = resumed_from_step_.value_or(0) + 1;
+  const double since_first = std::chrono::duration<double>(StepClock::Clock::now() - first_step_ended_).count();
+  const double each = state.step > first ? since_first / static_cast<double>(state.step - first) : record.timing.step_seconds;
   const double left = each * static_cast<double>(config_.run.steps - state.step);
   std::string line = fmt::format("step {:>{}}/{}  loss {:.4f}  lr {:.2e}  |g| {:.3f}  {:.0f} tok/s", state.step,
                                  fmt::formatted_size("{}", config_.run.steps), config_.run.steps, record.result.loss,

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Bad input ends in a sentence that names the place, the right exit code, and no damage to what was there."""
+import json
 import os
 import pathlib
 import shutil
@@ -175,6 +176,48 @@ class DamagedCheckpoint(unittest.TestCase):
         expect(self, DAMAGED, "train", run_file, "--set", "optimizer.learning_rate=0.001", "--set", "run.steps=30",
                says=["optimizer.learning_rate"])
         self.assertEqual(harness.tree(run_file.parent / "run/checkpoints"), before)
+
+    def test_another_model_than_the_checkpoints(self):
+        """Shapes alone do not tell heads, theta or epsilon: the run that wrote the weights does."""
+        run_file = self.trained("another-model")
+        for verb in (["eval", run_file], ["generate", run_file, "--tokens", 1], ["export", "hf", run_file, "--out", run_file.parent / "hf"],
+                     ["debug", "step", run_file, "--out", run_file.parent / "step"]):
+            expect(self, USAGE, *verb, "--set", "model.rope_theta=50", says=["model.rope_theta"])
+
+    def test_another_tokenizer_than_the_checkpoints(self):
+        run_file = self.trained("another-tokenizer")
+        other = harness.SCRATCH / "data-400"
+        expect(self, DONE, *harness.prepare_arguments(harness.SCRATCH / "corpus", other, 400))
+        expect(self, USAGE, "eval", run_file, "--set", f"data.directory={other}", says=["data.tokenizer"])
+
+    def test_a_manifest_that_contradicts_its_shards(self):
+        run_file = harness.write_run("manifest-contradicts")
+        data = harness.SCRATCH / "data-contradicts"
+        shutil.copytree(harness.dataset(), data)
+        manifest = json.loads((data / "dataset.json").read_text())
+        manifest["content_hash"] = "0" * 64
+        (data / "dataset.json").write_text(json.dumps(manifest))
+        expect(self, DAMAGED, "train", run_file, "--set", f"data.directory={data}", says=["content_hash"])
+
+
+class Log(unittest.TestCase):
+    def test_a_log_that_nobody_reads_ends_no_run(self):
+        for name, log in (("full", "2> /dev/full"), ("closed", "2>&1 | true")):
+            with self.subTest(name):
+                run_file = harness.write_run(f"log-{name}", run={"steps": 12})
+                command = f"'{harness.LONGHAUL}' train '{run_file}' --json {log}"
+                done = subprocess.run(["bash", "-o", "pipefail", "-c", command], stdout=subprocess.DEVNULL, timeout=300)
+                self.assertIn(done.returncode, (DONE, FAILED))  # --json into a closed pipe cannot be written
+                self.assertIn("step-00000012.g0", harness.commits(run_file))
+
+    def test_nothing_held_out(self):
+        corpus = harness.write_corpus(harness.SCRATCH / "corpus-whole", documents=10)
+        data = harness.SCRATCH / "data-whole"
+        arguments = harness.prepare_arguments(corpus, data)
+        expect(self, DONE, *arguments[:-1], "0")
+        run_file = harness.write_run("whole", run={"steps": 12}, data={"directory": str(data)})
+        done = expect(self, DONE, "train", run_file, "--json", says=["nothing is validated"])
+        self.assertIsNone(json.loads(done.stdout)["validation_loss"])
 
 
 class World(unittest.TestCase):

@@ -55,7 +55,12 @@ class Json(unittest.TestCase):
         expect(self, DONE, "train", run_file)
         for line in (run_file.parent / "run/ledger/metrics.jsonl").read_text().splitlines():
             timing = json.loads(line)["timing"]
-            self.assertAlmostEqual(sum(timing["phase_seconds"].values()), timing["step_seconds"], delta=0.01 * timing["step_seconds"])
+            phases = timing["phase_seconds"]
+            self.assertAlmostEqual(sum(phases.values()), timing["step_seconds"], delta=0.01 * timing["step_seconds"])
+            # "other" is what is left of the step: it must not be where the time goes, nor below nothing.
+            self.assertGreaterEqual(phases["other"], -1e-6)
+            self.assertLess(phases["other"], 0.5 * timing["step_seconds"] + 0.05)
+            self.assertGreater(phases["forward"] + phases["backward"], 0)
 
     def test_evaluation_agrees_with_the_run(self):
         run_file = harness.write_run("eval", run={"steps": 10}, validation={"max_tokens": 0})

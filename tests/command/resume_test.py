@@ -7,6 +7,7 @@ losses and state hashes) and the final state hash.
 """
 import functools
 import os
+import shutil
 import signal
 import unittest
 
@@ -99,6 +100,31 @@ class Resume(unittest.TestCase):
         for key in ("steps", "tokens", "final_loss", "validation_loss", "bits_per_byte", "state_hash"):
             self.assertEqual(again[key], wanted[key], key)
         self.assertEqual(harness.results(run_file), records)
+
+    def test_a_fresh_run_in_an_old_directory_says_its_own_end(self):
+        run_file = harness.write_run("anew", run={"steps": 12}, checkpoint={"every": "6 steps"})
+        first = json_of(self, "train", run_file)
+        shutil.rmtree(run_file.parent / "run/checkpoints")
+        second = json_of(self, "train", run_file, "--set", "optimizer.learning_rate=0.001")
+        self.assertNotEqual(first["state_hash"], second["state_hash"])
+        self.assertEqual(second["validation_loss"], json_of(self, "eval", run_file, "--set", "optimizer.learning_rate=0.001")["loss"])
+
+    def test_a_damaged_old_record_does_not_stop_a_resume(self):
+        run_file = harness.write_run("old-record", run={"steps": 20})
+        expect(self, DONE, "train", run_file)
+        metrics = run_file.parent / "run/ledger/metrics.jsonl"
+        text = metrics.read_text()
+        metrics.write_text(text.replace('"loss"', '"lass"', 1))
+        shutil.rmtree(run_file.parent / "run/checkpoints/step-00000020.g0")
+        self.assertEqual(json_of(self, "train", run_file)["resumed_from_step"], 10)
+
+    def test_a_constant_schedule_grows(self):
+        """Its warm-up follows from the steps at first; it is the run's own from then on."""
+        run_file = harness.write_run("grows", run={"steps": 20}, schedule={"kind": "constant", "warmup_steps": 0})
+        text = run_file.read_text().replace("warmup_steps = 0\n", "")
+        run_file.write_text(text)
+        expect(self, DONE, "train", run_file)
+        self.assertEqual(json_of(self, "train", run_file, "--set", "run.steps=60")["resumed_from_step"], 20)
 
     def test_discarded_records_are_kept_aside(self):
         run_file = harness.write_run("discarded")

@@ -1,0 +1,35 @@
+#include "plan/predict.h"
+
+#include "cluster/catalogue.h"
+#include "units/error.h"
+
+namespace longhaul::plan {
+
+std::optional<double> Predictor::device_memory(const std::string& accelerator) {
+  const auto [at, is_new] = device_memory_.try_emplace(accelerator);
+  if (!is_new) return at->second;
+  try {
+    if (const auto memory = cluster::find_cluster(accelerator).accelerator.memory) at->second = static_cast<double>(memory->value);
+  } catch (const UsageError&) {  // hardware that the catalogue does not know: nothing to judge by
+  }
+  return at->second;
+}
+
+ScoredRun Predictor::operator()(const MeasuredRun& run) {
+  ScoredRun out;
+  out.family = run.family, out.id = run.id;
+  out.seen = calibration_.seen_rows.contains(run.id);
+  out.measured_seconds = run.step_seconds, out.measured_memory = run.memory_bytes, out.measured_fits = run.fits;
+  out.skipped = run.skipped;
+  if (!out.skipped.empty()) return out;
+  try {
+    const Pace pace;
+    out.memory = reported_memory(run.shape, calibration_, estimate_memory(run.shape, calibration_, pace));
+    if (const auto memory = device_memory(run.shape.accelerator)) out.fits = judge_fit(run.shape, calibration_, *memory).fits;
+  } catch (const UsageError& error) {
+    out.skipped = error.what();
+  }
+  return out;
+}
+
+}  // namespace longhaul::plan

@@ -1,0 +1,31 @@
+// plan/predict.h — everything the model says of a run that was measured, beside what was measured: one row of a score (plan/score.h).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "plan/calibration.h"
+#include "plan/memory.h"
+#include "plan/runs.h"
+#include "plan/score.h"
+
+namespace longhaul::plan {
+
+/// Predicts rows one by one; looks each accelerator up once. Uses only what is known before a run: its row's shape, never its measurements.
+class Predictor {
+ public:
+  explicit Predictor(Calibration calibration) : calibration_(std::move(calibration)) {}
+
+  /// A row that cannot be predicted says why in `skipped`; whether it fits stays open where the catalogue has no memory of its hardware.
+  ScoredRun operator()(const MeasuredRun& run);
+  const Calibration& calibration() const { return calibration_; }
+
+ private:
+  std::optional<double> device_memory(const std::string& accelerator);
+
+  Calibration calibration_;
+  std::map<std::string, std::optional<double>> device_memory_;
+};
+
+}  // namespace longhaul::plan

@@ -1,0 +1,150 @@
+#include "plan/step.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <numeric>
+
+#include "plan/exchange.h"
+#include "plan/formulas.h"
+#include "plan/framework.h"
+#include "plan/layer_time.h"
+#include "plan/memory.h"
+#include "plan/stall.h"
+
+namespace longhaul::plan {
+namespace {
+
+Stall stall_of(const RunShape& run, const Calibration& calibration, const Prices& prices) {
+  if (!framework(run.framework).blocking_messages || run.devices <= run.devices_per_node) return {};
+  // With all gathered buffers: as if nothing slowed the host down. So the memory needs nothing from here.
+  const MemoryEstimate memory = estimate_memory(run, calibration, Pace{});
+  return expect_stall(run, memory.stages.front().total(), prices.device().memory_capacity);
+}
+
+/// Expected maximum over all devices, computed once for each number of them.
+double slowest_of(int devices) {
+  static std::mutex mutex;
+  static std::map<int, double> known;
+  const std::scoped_lock lock(mutex);
+  const auto [at, is_new] = known.try_emplace(devices, 0.0);
+  if (is_new && devices > 1) at->second = expected_normal_maximum(devices);
+  return at->second;
+}
+
+class Step {
+ public:
+  Step(const RunShape& run, const Calibration& calibration)
+      : run_(run),
+        prices_(run, calibration),
+        parameters_(run),
+        stall_(stall_of(run, calibration, prices_)),
+        contents_(split_stages(run)),
+        embedding_(embedding_time(run, prices_)),
+        head_(head_time(run, prices_, parameters_)) {
+    out_.layer = layer_time(run, prices_, parameters_, stall_.launches);
+    out_.head_seconds = head_.forward + head_.backward;
+    out_.calibrated = prices_.parameters().calibrated();
+    out_.stalled = stall_.messages;
+  }
+
+  StepEstimate estimate() {
+    for (std::size_t i = 0; i < contents_.size(); ++i) out_.stages.push_back(stage_cost(i));
+    play_pipeline();
+    finish();
+    warn();
+    return std::move(out_);
+  }
+
+ private:
+  StageCost stage_cost(std::size_t at) const {
+    const StageContent& content = contents_[at];
+    StageCost cost;
+    cost.forward = content.layers * out_.layer.forward + content.embedding * embedding_.forward + content.head * head_.forward;
+    const double backward = content.layers * out_.layer.backward + content.head * head_.backward;
+    cost.weight_gradient = content.layers * out_.layer.weight_gradient + content.head * head_.weight_gradient;
+    cost.input_gradient = backward - cost.weight_gradient;
+    if (run_.layout.pp == 1) return cost;
+    if (at + 1 < contents_.size()) set_message(message(at), cost.send_forward, cost.hold_forward);
+    if (at > 0) set_message(message(at - 1), cost.send_backward, cost.hold_backward);
+    return cost;
+  }
+  static void set_message(const Prices::Message& message, double& send, double& hold) {
+    send = message.seconds - message.hold, hold = message.hold;
+  }
+  /// Between virtual stage `at` and the next: activations, or logits where the loss has a stage of its own.
+  Prices::Message message(std::size_t at) const {
+    const bool logits = contents_[at].head && !contents_[at].loss;
+    const double width = static_cast<double>(logits ? padded_vocab(run_) : run_.model.width);
+    Prices::Message out = prices_.message(2 * tokens(run_) * width);
+    const double stall = stall_.messages ? prices_.parameters()("p2p_stall") : 0;
+    return {out.seconds + stall, out.hold + stall};
+  }
+
+  void play_pipeline() {
+    const program::Layout& layout = run_.layout;
+    const int m = run_.micro_batches();
+    const PipelineTime time = play_periodic(layout.schedule, layout.pp, m, layout.chunks, out_.stages);
+    const auto busiest = static_cast<int>(std::max_element(time.busy.begin(), time.busy.end()) - time.busy.begin());
+    double layers = 0, collectives = 0, sharding = 0, held = 0;
+    for (std::size_t i = busiest; i < contents_.size(); i += layout.pp) {
+      layers += contents_[i].layers;
+      collectives += contents_[i].embedding * embedding_.exposed_collectives + contents_[i].head * head_.exposed_collectives;
+      sharding += contents_[i].head * head_.exposed_sharding;
+      held += out_.stages[i].hold_forward + out_.stages[i].hold_backward;
+      if (i > 0) held += out_.stages[i - 1].hold_forward;
+      if (i + 1 < contents_.size()) held += out_.stages[i + 1].hold_backward;
+    }
+    out_.tensor_parallel = m * (layers * out_.layer.exposed_collectives + collectives);
+    out_.data_parallel = m * (layers * out_.layer.exposed_sharding + sharding);
+    out_.compute = time.busy[busiest] - out_.tensor_parallel - out_.data_parallel;
+    out_.pipeline_transfers = std::min(m * held, time.total - time.busy[busiest]);
+    out_.bubble = time.total - time.busy[busiest] - out_.pipeline_transfers;
+    pipeline_ = time.total;
+    slowest_ = time.busy[busiest] / m;
+  }
+
+  void finish() {
+    const TimeParameters& p = prices_.parameters();
+    double most = 0;
+    for (int rank = 0; rank < run_.layout.pp; ++rank)
+      most = std::max(most, parameters_.of(rank_content(run_, contents_, rank)).total());
+    const double waiting = p("straggling") * slowest_of(run_.devices) * pipeline_;
+    out_.data_parallel += data_parallel_seconds(run_, prices_, most, slowest_);
+    out_.optimizer = optimizer_seconds(run_, prices_, most);
+    out_.other = waiting + tied_embedding_seconds(run_, prices_, parameters_.head()) + p("loop");
+    out_.seconds = out_.compute + out_.tensor_parallel + out_.pipeline_transfers + out_.bubble + out_.data_parallel + out_.optimizer +
+                   out_.other;
+  }
+
+  void warn() {
+    if (stall_.messages)
+      out_.warnings.push_back(run_.framework + " is expected to stall on every message between stages: " + stall_.why +
+                              " (a state seen in two fifths of such runs; without it the step is shorter by the pipeline_transfers)");
+    if (stall_.launches)
+      out_.warnings.push_back(run_.framework + " is expected to launch slowly: " + stall_.why);
+    if (!out_.calibrated)
+      out_.warnings.push_back("uncalibrated: no measured run of " + run_.framework + " on " + run_.accelerator +
+                              "; rates are the published ones times usual efficiencies");
+  }
+
+  const RunShape& run_;
+  const Prices prices_;
+  const StageParameters parameters_;
+  const Stall stall_;
+  const std::vector<StageContent> contents_;
+  const EndTime embedding_, head_;
+  StepEstimate out_;
+  double pipeline_ = 0, slowest_ = 0;
+};
+
+}  // namespace
+
+StepEstimate estimate_step(const RunShape& run, const Calibration& calibration) { return Step(run, calibration).estimate(); }
+
+ParameterKey parameter_key(const RunShape& run) {
+  const bool one_node = run.devices <= run.devices_per_node;
+  return {run.accelerator, one_node ? "node" : run.network.empty() ? "network" : run.network, run.framework, std::string(name(run.precision))};
+}
+
+}  // namespace longhaul::plan
