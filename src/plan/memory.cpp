@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "plan/formulas.h"
+#include "plan/step.h"
 #include "program/schedule.h"
 
 namespace longhaul::plan {
@@ -24,13 +25,8 @@ struct Terms {
   double fragmentation, framework;
 };
 
-/// Memory is a matter of the framework; the other fields let a calibration refine it.
-ParameterKey memory_key(const RunShape& run) {
-  return {run.accelerator, run.network.empty() ? "network" : run.network, run.framework, std::string(name(run.precision))};
-}
-
 Terms read_terms(const RunShape& run, const Calibration& calibration) {
-  const ParameterKey key = memory_key(run);
+  const ParameterKey key = parameter_key(run);
   const auto value = [&](const char* term) { return calibration(fmt::format("memory.{}", term), key); };
   return {.weights = value("weights"),
           .gradients = value("gradients"),
@@ -144,7 +140,7 @@ class StageForm {
 
 /// The rule of the framework that a run breaks; empty when it breaks none.
 std::string broken_rule(const RunShape& run, const Calibration& calibration) {
-  const ParameterKey key = memory_key(run);
+  const ParameterKey key = parameter_key(run);
   const auto holds = [&](const char* rule) { return calibration(fmt::format("fit.{}", rule), key) != 0; };
   const program::Layout& layout = run.layout;
   if (holds("needs_micro_batches") && run.micro_batches() < layout.pp - 1)
@@ -210,13 +206,13 @@ MemoryEstimate estimate_memory(const RunShape& run, const Calibration& calibrati
 }
 
 double reported_memory(const RunShape& run, const Calibration& calibration, const MemoryEstimate& memory) {
-  const bool first = calibration("memory.reports_first_rank", memory_key(run)) != 0;
+  const bool first = calibration("memory.reports_first_rank", parameter_key(run)) != 0;
   return first ? memory.stages.front().total() : memory.peak();
 }
 
 FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, double device_memory) {
   FitVerdict out;
-  out.available = calibration("fit.usable_share", memory_key(run)) * device_memory;
+  out.available = calibration("fit.usable_share", parameter_key(run)) * device_memory;
   const MemoryEstimate memory = estimate_memory(run, calibration, Pace{.launch_ratio = 0, .stalled = true});
   out.needed = memory.peak();
   out.reason = broken_rule(run, calibration);

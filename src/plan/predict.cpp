@@ -1,6 +1,7 @@
 #include "plan/predict.h"
 
 #include "cluster/catalogue.h"
+#include "plan/step.h"
 #include "units/error.h"
 
 namespace longhaul::plan {
@@ -23,7 +24,9 @@ ScoredRun Predictor::operator()(const MeasuredRun& run) {
   out.skipped = run.skipped;
   if (!out.skipped.empty()) return out;
   try {
-    const Pace pace;
+    const StepEstimate step = estimate_step(run.shape, calibration_);
+    out.seconds = step.seconds;
+    const Pace pace{step.layer.launch_ratio(), step.stalled};
     out.memory = reported_memory(run.shape, calibration_, estimate_memory(run.shape, calibration_, pace));
     if (const auto memory = device_memory(run.shape.accelerator)) out.fits = judge_fit(run.shape, calibration_, *memory).fits;
   } catch (const UsageError& error) {
