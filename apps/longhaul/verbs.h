@@ -5,6 +5,7 @@ namespace longhaul::app {
 
 int verb_bench(int argc, char** argv);
 int verb_calibrate(int argc, char** argv);
+int verb_cluster(int argc, char** argv);
 int verb_config(int argc, char** argv);
 int verb_data(int argc, char** argv);
 int verb_debug(int argc, char** argv);

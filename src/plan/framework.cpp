@@ -7,8 +7,8 @@ namespace longhaul::plan {
 
 const Framework& framework(std::string_view name) {
   static constexpr std::array<Framework, 6> known{{
-      {.name = "megatron-deepspeed", .pads_vocabulary = true, .accumulates_gradients = true},
-      {.name = "megatron-lm", .pads_vocabulary = true, .accumulates_gradients = true, .splits_messages = true},
+      {.name = "megatron-deepspeed", .pads_vocabulary = true},
+      {.name = "megatron-lm", .pads_vocabulary = true, .splits_messages = true},
       {.name = "nanotron", .splits_messages = true, .blocking_messages = true},
       {.name = "llm-foundry", .shards_by_layer = true},
       {.name = "torchtitan", .splits_messages = true, .shards_by_layer = true},

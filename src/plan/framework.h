@@ -12,8 +12,6 @@ struct Framework {
   std::string_view name;
   /// Rows of the vocabulary are padded to a multiple of 128 · tp (Megatron's --make-vocab-size-divisible-by) once tp > 1.
   bool pads_vocabulary = false;
-  /// Each weight gradient is added to a buffer of its own kind after its matrix product, micro-batch by micro-batch.
-  bool accumulates_gradients = false;
   /// A tensor-parallel rank sends its part of the activations to the next stage and gathers them there (Narayanan et al. 2021 §4.1).
   bool splits_messages = false;
   /// Parameters are gathered layer by layer around their use, gradients scattered at once (FSDP; Zhao et al. 2023).

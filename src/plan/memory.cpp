@@ -17,7 +17,7 @@ constexpr double kGiB = 1073741824.0;
 
 /// The parameters of the form, each explained in examples/calibration/memory.toml.
 struct Terms {
-  double weights, gradients, fp32_gradients, optimizer;
+  double weights, gradients, fp32_gradients, optimizer, shard_copy;
   double layer_copy, stage_copy, gathered_layer, gathered_ends;
   double hidden, ffn, selective, recomputed;
   double logits, gathered, exchange;
@@ -32,6 +32,7 @@ Terms read_terms(const RunShape& run, const Calibration& calibration) {
           .gradients = value("gradients"),
           .fp32_gradients = value("fp32_gradients"),
           .optimizer = value("optimizer"),
+          .shard_copy = value("shard_copy"),
           .layer_copy = value("layer_copy"),
           .stage_copy = value("stage_copy"),
           .gathered_layer = value("gathered_layer"),
@@ -92,10 +93,11 @@ class StageForm {
   void add_states(StageMemory& out, const StageContent& content) const {
     const program::Layout& layout = run_.layout;
     const double gradient_bytes = terms_.gradients + (run_.fp32_gradients ? terms_.fp32_gradients : 0);
+    const double optimizer_bytes = terms_.optimizer + (layout.zero > 0 ? terms_.shard_copy : 0);
     const HeldParameters held = parameters_.of(content);
     const auto add = [&](double count, int shards) {
       const ShardedStates states =
-          zero_states(terms_.weights * count, gradient_bytes * count, terms_.optimizer * count, layout.zero, std::max(shards, 1));
+          zero_states(terms_.weights * count, gradient_bytes * count, optimizer_bytes * count, layout.zero, std::max(shards, 1));
       out.weights += states.weights, out.gradients += states.gradients, out.optimizer += states.optimizer;
     };
     add(held.dense, layout.shards());

@@ -108,7 +108,7 @@ double Prices::memory(const WorkItem& item) const {
       break;
     case BytesKind::softmax: moved = parameters_("softmax_moved"); break;
     case BytesKind::logits: moved = parameters_("logits_moved"); break;
-    case BytesKind::accumulation:
+    case BytesKind::accumulation: moved = parameters_("accumulation_moved"); break;
     case BytesKind::table: break;
   }
   return item.bytes * moved / device_.memory;
@@ -154,15 +154,15 @@ bool Prices::neighbours_share_node() const {
 
 Prices::Message Prices::message(double bytes) const {
   const TimeParameters& p = parameters_;
+  const bool split = framework(run_.framework).splits_messages || run_.layout.sequence_parallel;
+  const double sent = split ? bytes / run_.layout.tp : bytes;
   Message out;
-  if (neighbours_share_node()) {
-    out.seconds = p("p2p_latency_node") + bytes / (device_.link * p("p2p_link_efficiency"));
-  } else {
-    const double sent = framework(run_.framework).splits_messages ? bytes / run_.layout.tp : bytes;
+  if (neighbours_share_node())
+    out.seconds = p("p2p_latency_node") + sent / (device_.link * p("p2p_link_efficiency"));
+  else
     out.seconds = p("p2p_latency") + sent / (device_.network / run_.devices_per_node * p("p2p_network_efficiency"));
-    // What was split is whole again after a gather inside the node, unless the next stage works on its part of the sequence.
-    if (sent < bytes && !run_.layout.sequence_parallel) out.seconds += (bytes - sent) / (device_.link * p("tp_link_efficiency"));
-  }
+  // What was split is whole again after a gather inside the node, unless the next stage works on its part of the sequence.
+  if (split && !run_.layout.sequence_parallel) out.seconds += (bytes - sent) / (device_.link * p("tp_link_efficiency"));
   out.hold = out.seconds * p("p2p_hold");
   return out;
 }

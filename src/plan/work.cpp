@@ -37,7 +37,6 @@ class Builder {
   explicit Builder(const RunShape& run)
       : run_(run),
         model_(run.model),
-        traits_(framework(run.framework)),
         tp_(run.layout.tp),
         tokens_(tokens(run)),
         hidden_(static_cast<double>(run.model.width)),
@@ -90,8 +89,7 @@ class Builder {
     gemm(what, WorkPass::forward, rows, n, k, count);
     gemm(what, WorkPass::input_gradient, rows, k, n, count);
     gemm(what, WorkPass::weight_gradient, n, k, rows, count);
-    if (traits_.accumulates_gradients)
-      bytes(what, WorkPass::weight_gradient, BytesKind::accumulation, (run_.fp32_gradients ? kAccumulate32 : kAccumulate16) * k * n * count);
+    bytes(what, WorkPass::weight_gradient, BytesKind::accumulation, (run_.fp32_gradients ? kAccumulate32 : kAccumulate16) * k * n * count);
   }
   void gemm(std::string_view what, WorkPass pass, double m, double n, double k, double count) {
     items_.push_back({.kind = WorkKind::gemm, .pass = pass, .name = what, .m = m, .n = n, .k = k, .batch = count});
@@ -186,7 +184,6 @@ class Builder {
 
   const RunShape& run_;
   const model::ModelSpec& model_;
-  const Framework& traits_;
   const double tp_, tokens_, hidden_;
   const bool sharded_sequence_;
   std::vector<WorkItem> items_;

@@ -1,0 +1,220 @@
+#include "plan/forecast.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "units/error.h"
+#include "units/format.h"
+
+namespace longhaul::plan {
+namespace {
+
+using program::Recompute;
+
+/// Everything that makes the run impossible, in one error: each sentence names its field and a fix.
+void check(const cluster::Cluster& cluster, const RunShape& run) {
+  std::vector<std::string> wrong;
+  if (run.layout.world() != cluster.devices)
+    wrong.push_back(fmt::format("dp·tp·pp·cp = {}·{}·{}·{} = {} ranks, cluster {} has {} devices", run.layout.dp, run.layout.tp,
+                                run.layout.pp, run.layout.cp, run.layout.world(), cluster.id, cluster.devices));
+  const std::int64_t at_once = run.micro_batch * run.layout.dp;
+  if (run.global_batch % at_once != 0)
+    wrong.push_back(fmt::format("batch.global_batch = {} is not a multiple of micro_batch·dp = {}·{}; nearest: {}", run.global_batch,
+                                run.micro_batch, run.layout.dp,
+                                std::max<std::int64_t>(1, (run.global_batch + at_once / 2) / at_once) * at_once));
+  else
+    for (const std::string& sentence : contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()))
+      wrong.push_back(sentence);
+  if (wrong.empty()) return;
+  std::string all = "this layout cannot run";
+  for (const std::string& sentence : wrong) all += "\n  " + sentence;
+  throw UsageError(all);
+}
+
+std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
+  std::vector<std::string> said = out.step.warnings;
+  if (!out.step.calibrated)
+    said.push_back(
+        fmt::format("uncalibrated: no measured rows of {} on {}; the time is from the catalogue's figures and usual efficiencies",
+                    run.framework, run.accelerator));
+  if (run.layout.tp > run.devices_per_node)
+    said.push_back(
+        fmt::format("tp = {} crosses nodes of {} devices: every layer waits for the network", run.layout.tp, run.devices_per_node));
+  if (run.model.vocab % run.layout.tp != 0)
+    said.push_back(
+        fmt::format("vocab = {} is not a multiple of tp = {}: pad it, or the last rank's head is shorter", run.model.vocab, run.layout.tp));
+  if (run.model.layers % run.layout.virtual_stages() != 0)
+    said.push_back(
+        fmt::format("{} layers over {} stages are uneven: the longest sets the pace", run.model.layers, run.layout.virtual_stages()));
+  if (run.model.experts.count > 0) said.push_back("experts: parameters and work are counted; the time is uncalibrated (no measured rows)");
+  return said;
+}
+
+}  // namespace
+
+double Forecast::hfu() const {
+  if (shape.layout.recompute != Recompute::layer) return mfu();
+  const Flops again = model::recompute_flops_per_token(shape.model, shape.sequence_length);
+  return (flops_per_token.value + again.value) * tokens_per_second() / peak_flops;
+}
+
+Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration) {
+  shape.accelerator = cluster.accelerator.id;
+  shape.devices = cluster.devices;
+  shape.devices_per_node = cluster.devices_per_node;
+  check(cluster, shape);
+  Forecast out;
+  out.cluster = cluster;
+  out.facts = facts;
+  out.parameters = model::count_params(shape.model);
+  out.flops_per_token = model::flops_per_token(shape.model, shape.sequence_length);
+  for (const model::Convention convention : model::all_conventions())
+    out.conventions.emplace_back(model::name(convention), model::flops_per_token(shape.model, shape.sequence_length, convention));
+  out.step = estimate_step(shape, calibration);
+  out.memory = estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
+  if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
+  out.checkpoint = Bytes(out.parameters.total.value * 14);
+  const std::string dtype = shape.precision == Precision::fp8 ? "fp8" : "bf16";  // fp16 runs at bf16's rate
+  out.peak_flops = cluster.accelerator.peak(dtype) * cluster.devices;
+  if (facts.mtbf && facts.save) {
+    out.save_every = daly_interval(*facts.save, *facts.mtbf);
+    out.goodput = expected_goodput(*out.save_every, *facts.save, facts.restart, *facts.mtbf);
+  }
+  out.shape = std::move(shape);
+  out.warnings = warnings_of(out.shape, out);
+  return out;
+}
+
+namespace {
+
+const std::vector<std::pair<std::string, double StageMemory::*>>& memory_lines() {
+  static const std::vector<std::pair<std::string, double StageMemory::*>> lines = {
+      {"weights", &StageMemory::weights},         {"gradients", &StageMemory::gradients}, {"optimizer", &StageMemory::optimizer},
+      {"activations", &StageMemory::activations}, {"gathered", &StageMemory::gathered},   {"logits", &StageMemory::logits},
+      {"workspace", &StageMemory::workspace},     {"framework", &StageMemory::framework}, {"fragmentation", &StageMemory::fragmentation}};
+  return lines;
+}
+
+const std::vector<std::pair<std::string, double StepEstimate::*>>& time_lines() {
+  static const std::vector<std::pair<std::string, double StepEstimate::*>> lines = {
+      {"compute", &StepEstimate::compute},
+      {"tensor_parallel", &StepEstimate::tensor_parallel},
+      {"pipeline_transfers", &StepEstimate::pipeline_transfers},
+      {"bubble", &StepEstimate::bubble},
+      {"data_parallel", &StepEstimate::data_parallel},
+      {"optimizer", &StepEstimate::optimizer},
+      {"other", &StepEstimate::other}};
+  return lines;
+}
+
+nlohmann::json memory_json(const Forecast& f) {
+  nlohmann::json stages = nlohmann::json::array();
+  for (const StageMemory& stage : f.memory.stages) {
+    nlohmann::json lines;
+    for (const auto& [name, member] : memory_lines()) lines[name + "_bytes"] = stage.*member;
+    stages.push_back({{"bytes", stage.total()}, {"in_flight", stage.in_flight}, {"lines", lines}});
+  }
+  nlohmann::json out = {{"peak_bytes_per_rank", f.memory.peak()}, {"fullest_stage", f.memory.fullest}, {"stages", stages}};
+  if (f.fit)
+    out["fit"] = {{"fits", f.fit->fits}, {"needed_bytes", f.fit->needed}, {"available_bytes", f.fit->available}, {"reason", f.fit->reason}};
+  return out;
+}
+
+}  // namespace
+
+nlohmann::json to_json(const Forecast& f) {
+  nlohmann::json conventions, split;
+  for (const auto& [name, flops] : f.conventions) conventions[name] = flops.value;
+  for (const auto& [name, member] : time_lines()) split[name + "_seconds"] = f.step.*member;
+  nlohmann::json out = {
+      {"cluster", {{"id", f.cluster.id}, {"devices", f.cluster.devices}, {"devices_per_node", f.cluster.devices_per_node}}},
+      {"layout", to_text(f.shape.layout)},
+      {"framework", f.shape.framework},
+      {"parameters", {{"total", f.parameters.total.value}, {"active", f.parameters.active.value}, {"matmul", f.parameters.matmul.value}}},
+      {"flops", {{"per_token", f.flops_per_token.value}, {"per_token_by_convention", conventions}}},
+      {"memory", memory_json(f)},
+      {"step",
+       {{"seconds", f.step.seconds},
+        {"split", split},
+        {"tokens", f.shape.tokens_per_step()},
+        {"tokens_per_s", f.tokens_per_second()},
+        {"mfu", f.mfu()},
+        {"hfu", f.hfu()},
+        {"peak_flops", f.peak_flops},
+        {"calibrated", f.step.calibrated},
+        {"estimate", true}}},
+      {"run",
+       {{"tokens", f.facts.tokens.value}, {"seconds", f.run().value}, {"days", f.run().value / 86400}, {"device_hours", f.device_hours()}}},
+      {"checkpoint", {{"bytes", f.checkpoint.value}}},
+      {"warnings", f.warnings}};
+  out["run"]["dollars"] = f.facts.device_hours_price ? nlohmann::json(f.device_hours() * *f.facts.device_hours_price) : nlohmann::json();
+  out["checkpoint"]["save_every_seconds"] = f.save_every ? nlohmann::json(f.save_every->value) : nlohmann::json();
+  out["goodput"] = nullptr;
+  if (f.goodput)
+    out["goodput"] = {
+        {"useful", f.goodput->useful}, {"saving", f.goodput->saving}, {"lost", f.goodput->lost}, {"restarting", f.goodput->restarting}};
+  return out;
+}
+
+namespace {
+
+std::string line(std::string_view what, const std::string& value) { return fmt::format("  {:<22}{}\n", what, value); }
+std::string bytes(double value) { return format(Bytes(static_cast<std::int64_t>(value)), ByteUnits::binary); }
+
+std::string memory_text(const Forecast& f) {
+  const StageMemory& fullest = f.memory.stages[static_cast<std::size_t>(f.memory.fullest)];
+  std::string out = fmt::format("memory of one rank of the fullest stage ({} of {}), {} micro-batches in flight\n", f.memory.fullest,
+                                f.memory.stages.size(), fullest.in_flight);
+  for (const auto& [name, member] : memory_lines())
+    if (fullest.*member > 0) out += line(name, bytes(fullest.*member));
+  out += line("peak", bytes(fullest.total()));
+  if (!f.fit) return out + line("fits", "unknown: the catalogue has no memory of this device");
+  return out + line("fits", fmt::format("{}: needs {} of {} usable; {}", f.fit->fits ? "yes" : "NO", bytes(f.fit->needed),
+                                        bytes(f.fit->available), f.fit->reason));
+}
+
+std::string time_text(const Forecast& f) {
+  std::string out = fmt::format("time of a step ({}; an estimate{})\n", f.shape.framework, f.step.calibrated ? "" : ", uncalibrated");
+  for (const auto& [name, member] : time_lines())
+    if (f.step.*member > 0)
+      out += line(name, fmt::format("{:<10} {:5.1f} %", format(Seconds(f.step.*member)), 100 * (f.step.*member) / f.step.seconds));
+  out += line("step", fmt::format("{} for {} tokens", format(Seconds(f.step.seconds)), format_count(f.shape.tokens_per_step())));
+  return out + line("speed", fmt::format("{}, MFU {:.1f} %, HFU {:.1f} % of {}", format_token_rate(f.tokens_per_second()), 100 * f.mfu(),
+                                         100 * f.hfu(), format_flops_rate(f.peak_flops)));
+}
+
+std::string run_text(const Forecast& f) {
+  std::string out = "run\n";
+  out += line("tokens", fmt::format("{}, {}", format(f.facts.tokens),
+                                    format(Flops(f.flops_per_token.value * static_cast<double>(f.facts.tokens.value)))));
+  out += line("time", fmt::format("{}, {:.0f} device-hours, without saves and failures", format(f.run()), f.device_hours()));
+  out += line("checkpoint", fmt::format("{} (14 bytes a parameter)", format(f.checkpoint)));
+  if (f.goodput)
+    out += line("failures", fmt::format("save every {} (Daly); {:.1f} % useful, {:.1f} % saving, {:.1f} % lost, {:.1f} % restarting",
+                                        format(*f.save_every), 100 * f.goodput->useful, 100 * f.goodput->saving, 100 * f.goodput->lost,
+                                        100 * f.goodput->restarting));
+  else
+    out += line("failures", "not given (--mtbf and --save)");
+  const double share = f.goodput ? f.goodput->useful : 1;
+  return out + line("money", f.facts.device_hours_price ? fmt::format("${:.0f}{}", f.device_hours() / share * *f.facts.device_hours_price,
+                                                                      f.goodput ? ", failures included" : "")
+                                                        : "not given (--price)");
+}
+
+}  // namespace
+
+std::string to_text(const Forecast& f) {
+  std::string out =
+      fmt::format("model {} on {} ({}), {}\n", f.shape.model.name, f.cluster.id, f.cluster.accelerator.name, to_text(f.shape.layout));
+  out +=
+      line("parameters", fmt::format("{} ({} multiply)", format_count(f.parameters.total.value), format_count(f.parameters.matmul.value)));
+  if (f.parameters.active != f.parameters.total) out += line("active parameters", format_count(f.parameters.active.value));
+  out += line("work per token", fmt::format("{} (6·N_matmul + 12·L·heads·head_dim·s)", format(f.flops_per_token)));
+  out += memory_text(f) + time_text(f) + run_text(f);
+  for (const std::string& warning : f.warnings) out += "warning: " + warning + "\n";
+  return out;
+}
+
+}  // namespace longhaul::plan

@@ -1,0 +1,60 @@
+// plan/forecast.h — the whole account of a job on a cluster before it starts: fit, time, utilisation, checkpoints, failures, money.
+//
+// Time comes from plan/step.h, memory from plan/memory.h, the rest from plan/formulas.h. What depends on figures that only the user has
+// (failure rate, price, power) is left open where they are not given.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/catalogue.h"
+#include "model/flops.h"
+#include "plan/calibration.h"
+#include "plan/formulas.h"
+#include "plan/memory.h"
+#include "plan/runs.h"
+#include "plan/step.h"
+
+namespace longhaul::plan {
+
+/// What the planner cannot know.
+struct JobFacts {
+  Tokens tokens;                             ///< of the whole run
+  std::optional<double> device_hours_price;  ///< dollars
+  std::optional<Seconds> mtbf;               ///< mean time between failures of the whole job
+  std::optional<Seconds> save;               ///< one checkpoint's stop
+  Seconds restart{600};                      ///< from a failure to the next step; given or 10 minutes
+};
+
+struct Forecast {
+  cluster::Cluster cluster;
+  RunShape shape;
+  JobFacts facts;
+  model::ParamCounts parameters;
+  Flops flops_per_token;
+  std::vector<std::pair<std::string, Flops>> conventions;
+  StepEstimate step;
+  MemoryEstimate memory;
+  std::optional<FitVerdict> fit;  ///< absent where the catalogue has no memory of the device
+  Bytes checkpoint;               ///< fp32 master weights and moments, 16-bit weights: 14 bytes a parameter (BLOOM's format)
+  double peak_flops = 0;          ///< of all devices, in the run's precision
+  std::optional<Seconds> save_every;
+  std::optional<Goodput> goodput;
+  std::vector<std::string> warnings;
+
+  double tokens_per_second() const { return static_cast<double>(shape.tokens_per_step()) / step.seconds; }
+  double mfu() const { return flops_per_token.value * tokens_per_second() / peak_flops; }
+  double hfu() const;  ///< with the work of recomputation
+  Seconds run() const { return Seconds(static_cast<double>(facts.tokens.value) / tokens_per_second()); }
+  double device_hours() const { return run().value / 3600 * shape.devices; }
+};
+
+/// @throws UsageError that names the contradiction in the layout, batch or hardware and a fix
+Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration);
+
+nlohmann::json to_json(const Forecast& forecast);
+std::string to_text(const Forecast& forecast);
+
+}  // namespace longhaul::plan
