@@ -216,7 +216,7 @@ FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, double
   FitVerdict out;
   out.available = calibration("fit.usable_share", parameter_key(run)) * device_memory;
   const MemoryEstimate memory = estimate_memory(run, calibration, Pace{.launch_ratio = 0, .stalled = true});
-  out.needed = memory.peak();
+  for (const StageMemory& stage : memory.stages) out.needed = std::max(out.needed, stage.needed());
   out.reason = broken_rule(run, calibration);
   out.fits = out.reason.empty() && out.needed < out.available;
   if (out.reason.empty()) out.reason = binding_line(memory);
