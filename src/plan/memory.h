@@ -28,6 +28,8 @@ struct StageMemory {
          fragmentation = 0;
   int in_flight = 0;  ///< micro-batches whose activations live at the peak (chunks of them in an interleaved schedule)
   double total() const { return weights + gradients + optimizer + activations + gathered + logits + workspace + framework + fragmentation; }
+  /// What must be there at once: the allocator gives cached blocks back before it fails.
+  double needed() const { return total() - fragmentation; }
 };
 
 struct MemoryEstimate {
