@@ -16,11 +16,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// How closely a key's field matches a run's: 0 not at all, 1 as "*", 2 as the framework without its additions, 3 exactly.
+/// How closely a key's field matches a run's: 0 not at all, 1 as "*", 2 as the framework's family ("megatron" of "megatron-lm"), 3 as the
+/// framework without its additions, 4 exactly.
 int closeness(std::string_view key, std::string_view run, bool is_framework) {
   if (key == "*") return 1;
-  if (key == run) return 3;
-  return is_framework && key == run.substr(0, run.find('+')) ? 2 : 0;
+  if (key == run) return 4;
+  if (!is_framework) return 0;
+  return key == run.substr(0, run.find('+')) ? 3 : key == run.substr(0, run.find_first_of("+-")) ? 2 : 0;
 }
 
 /// Larger is closer; -1 where the key does not match. Fields named count first, then which.
@@ -30,9 +32,9 @@ int closeness(const ParameterKey& key, const ParameterKey& run) {
   int named = 0, which = 0;
   for (const int field : fields) {
     if (field == 0) return -1;
-    named += field > 1, which = which * 4 + field;
+    named += field > 1, which = which * 5 + field;
   }
-  return named * 256 + which;
+  return named * 1024 + which;
 }
 
 /// One table of a file, field by field; what has not been asked for in the end is an unknown field.

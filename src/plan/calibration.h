@@ -37,7 +37,7 @@ class Calibration {
  public:
   /// The value with the most specific key that matches the run's: the one with most fields that are not "*"; of those equal in number,
   /// framework counts before accelerator, link, dtype. A framework "torchtitan+compile" is matched by its own key and, less closely, by
-  /// "torchtitan". Throws UsageError for a name that no matching key has.
+  /// "torchtitan"; "megatron-lm" by its own and, less closely, by "megatron". Throws UsageError for a name that no matching key has.
   double operator()(std::string_view name, const ParameterKey& run) const;
   bool has(std::string_view name, const ParameterKey& run) const;
 

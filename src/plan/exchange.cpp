@@ -32,8 +32,7 @@ double data_parallel_seconds(const RunShape& run, const Prices& prices, double p
   const int ranks = layout.dp * layout.cp;
   if (ranks == 1) return 0;
   const double reduce = p("reduce_bytes"), latency = p("dp_latency") * std::log2(ranks);
-  if (layout.zero == 0)
-    return uncovered(2 * reduce * half_ring(run, prices, ranks, 1, parameters), p("dp_overlap") * slowest) + latency;
+  if (layout.zero == 0) return uncovered(2 * reduce * half_ring(run, prices, ranks, 1, parameters), p("dp_overlap") * slowest) + latency;
   // Copies of the sharded states add up their pieces (HSDP).
   const int shards = layout.shards(), copies = ranks / shards;
   const double across = 2 * reduce * half_ring(run, prices, copies, shards, parameters / shards);

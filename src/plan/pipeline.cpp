@@ -88,7 +88,8 @@ class Clock {
     const double begin = std::max(ready, time_.end[rank]) + received, end = begin + seconds;
     time_.end[rank] = end;
     time_.busy[rank] += seconds;
-    if (turn.kind == TurnKind::forward) send(forward_(stage, turn.micro_batch), rank, cost.send_forward, stage < last_ ? cost.hold_forward : 0);
+    if (turn.kind == TurnKind::forward)
+      send(forward_(stage, turn.micro_batch), rank, cost.send_forward, stage < last_ ? cost.hold_forward : 0);
     if (turn.kind == TurnKind::backward || turn.kind == TurnKind::input_gradient)
       send(backward_(stage, turn.micro_batch), rank, cost.send_backward, stage > 0 ? cost.hold_backward : 0);
     if (keep_turns_) kept_[rank].push_back({rank, turn, begin, end});

@@ -59,7 +59,8 @@ TimeParameters::TimeParameters(const RunShape& run, const Calibration& calibrati
   const std::string base = key_.framework.substr(0, key_.framework.find('+'));
   calibrated_ = std::any_of(calibration.parameters.begin(), calibration.parameters.end(), [&](const auto& entry) {
     const ParameterKey& key = entry.first.second;
-    return entry.first.first.starts_with("time.") && key.accelerator == key_.accelerator && key.framework == base;
+    const bool same = key.framework == base || base.starts_with(key.framework + "-");
+    return entry.first.first.starts_with("time.") && key.accelerator == key_.accelerator && same;
   });
 }
 
@@ -75,10 +76,14 @@ Prices::Prices(const RunShape& run, const Calibration& calibration)
 
 double Prices::of(const WorkItem& item) const {
   switch (item.kind) {
-    case WorkKind::gemm: return product(item);
-    case WorkKind::attention: return attention(item);
-    case WorkKind::bytes: return memory(item);
-    case WorkKind::collective: return collective(item);
+    case WorkKind::gemm:
+      return product(item);
+    case WorkKind::attention:
+      return attention(item);
+    case WorkKind::bytes:
+      return memory(item);
+    case WorkKind::collective:
+      return collective(item);
   }
   return 0;
 }
@@ -94,8 +99,7 @@ double Prices::product(const WorkItem& item) const {
 double Prices::attention(const WorkItem& item) const {
   const TimeParameters& p = parameters_;
   const bool backward = item.pass != WorkPass::forward;
-  if (run_.flash_attention)
-    return item.flops() / (device_.peak * p("flash_efficiency")) * (backward ? p("flash_backward") : 1);
+  if (run_.flash_attention) return item.flops() / (device_.peak * p("flash_efficiency")) * (backward ? p("flash_backward") : 1);
   const double seconds = item.flops() / device_.products * (1 + p("attention_head_width") / item.k) * (backward ? 2 : 1);
   return misaligned(item.k) ? seconds * (1 + p("attention_misaligned")) : seconds;
 }
@@ -106,10 +110,17 @@ double Prices::memory(const WorkItem& item) const {
     case BytesKind::elementwise:
       moved = parameters_(item.pass == WorkPass::forward ? "elementwise_forward" : "elementwise_backward");
       break;
-    case BytesKind::softmax: moved = parameters_("softmax_moved"); break;
-    case BytesKind::logits: moved = parameters_("logits_moved"); break;
-    case BytesKind::accumulation: moved = parameters_("accumulation_moved"); break;
-    case BytesKind::table: break;
+    case BytesKind::softmax:
+      moved = parameters_("softmax_moved");
+      break;
+    case BytesKind::logits:
+      moved = parameters_("logits_moved");
+      break;
+    case BytesKind::accumulation:
+      moved = parameters_("accumulation_moved");
+      break;
+    case BytesKind::table:
+      break;
   }
   return item.bytes * moved / device_.memory;
 }

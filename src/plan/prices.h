@@ -31,13 +31,13 @@ class TimeParameters {
 
 /// Rates of one device, the share of them that work gets included; bytes and FLOPs per second.
 struct DeviceRates {
-  double peak = 0;               ///< of dense 16-bit matrix products, as the maker states it
-  double products = 0;           ///< of large ones
+  double peak = 0;      ///< of dense 16-bit matrix products, as the maker states it
+  double products = 0;  ///< of large ones
   double memory = 0;
-  double memory_capacity = 0;    ///< bytes
-  double link = 0;               ///< inside a node, as the maker states it
-  double network = 0;            ///< of a whole node
-  int units = 0;                 ///< that take a tile at a time
+  double memory_capacity = 0;  ///< bytes
+  double link = 0;             ///< inside a node, as the maker states it
+  double network = 0;          ///< of a whole node
+  int units = 0;               ///< that take a tile at a time
 };
 
 class Prices {

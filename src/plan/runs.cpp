@@ -14,14 +14,14 @@ constexpr double kGiB = 1073741824.0;
 /// "H100-SXM-80GB" → "h100": the names of the column `gpu` in the words of examples/clusters.
 std::string accelerator_of(std::string_view gpu) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 9> known{{{"A100-SXM-80GB", "a100"},
-                                                                              {"A100-SXM-40GB", "a100-40gb"},
-                                                                              {"A100-PCIE-80GB", "a100-pcie"},
-                                                                              {"H100-SXM-80GB", "h100"},
-                                                                              {"H100-PCIE-80GB", "h100-pcie"},
-                                                                              {"H200-SXM-141GB", "h200"},
-                                                                              {"B200-SXM", "b200"},
-                                                                              {"V100-SXM-32GB", "v100"},
-                                                                              {"MI300X", "mi300x"}}};
+                                                                                {"A100-SXM-40GB", "a100-40gb"},
+                                                                                {"A100-PCIE-80GB", "a100-pcie"},
+                                                                                {"H100-SXM-80GB", "h100"},
+                                                                                {"H100-PCIE-80GB", "h100-pcie"},
+                                                                                {"H200-SXM-141GB", "h200"},
+                                                                                {"B200-SXM", "b200"},
+                                                                                {"V100-SXM-32GB", "v100"},
+                                                                                {"MI300X", "mi300x"}}};
   for (const auto& [name, id] : known)
     if (name == gpu) return std::string(id);
   return std::string(gpu);  // perhaps an id of the catalogue
@@ -158,7 +158,8 @@ std::string_view name(Precision precision) {
 }
 
 std::vector<MeasuredRun> read_runs(const Csv& csv) {
-  csv.require({"id", "family", "layers", "hidden", "heads", "ffn", "vocab", "seq_len", "micro_batch", "dp", "tp", "pp", "framework", "gpu"});
+  csv.require(
+      {"id", "family", "layers", "hidden", "heads", "ffn", "vocab", "seq_len", "micro_batch", "dp", "tp", "pp", "framework", "gpu"});
   std::vector<MeasuredRun> runs;
   runs.reserve(csv.rows());
   for (std::size_t row = 0; row < csv.rows(); ++row) runs.push_back(Row(csv, row).read());

@@ -26,13 +26,13 @@ struct RunShape {
   std::int64_t global_batch = 0;  ///< sequences of a step
   std::int64_t micro_batch = 1;   ///< sequences
   Precision precision = Precision::bf16;
-  bool fp32_gradients = true;    ///< gradients are accumulated and reduced in fp32
+  bool fp32_gradients = true;  ///< gradients are accumulated and reduced in fp32
   bool flash_attention = true;
   bool row_scales = false;             ///< fp8 with a scale for each row ("rowwise") instead of one for each tensor
   bool async_tensor_parallel = false;  ///< tensor-parallel collectives in pieces beside their products (torchtitan's async TP)
-  std::string framework;    ///< as in the row: megatron-lm, megatron-deepspeed, nanotron, llm-foundry, torchtitan …
-  std::string accelerator;  ///< id in the catalogue
-  std::string network;      ///< link tier between nodes where the row names one ("OmniPath"), else empty
+  std::string framework;               ///< as in the row: megatron-lm, megatron-deepspeed, nanotron, llm-foundry, torchtitan …
+  std::string accelerator;             ///< id in the catalogue
+  std::string network;                 ///< link tier between nodes where the row names one ("OmniPath"), else empty
   int devices = 1;
   int devices_per_node = 8;
 
@@ -44,12 +44,12 @@ struct MeasuredRun {
   std::string id, family, model_name, recompute_note, notes;
   std::size_t row = 0;  ///< in the file
   RunShape shape;
-  std::optional<double> step_seconds;    ///< given, or from tokens/s where the global batch is known
-  std::optional<double> tokens_per_s;    ///< of one device
-  std::optional<double> memory_bytes;    ///< peak of the fullest device
+  std::optional<double> step_seconds;  ///< given, or from tokens/s where the global batch is known
+  std::optional<double> tokens_per_s;  ///< of one device
+  std::optional<double> memory_bytes;  ///< peak of the fullest device
   std::string memory_kind;
-  std::optional<bool> fits;              ///< from the status: ok or a failure; absent without one
-  std::string skipped;                   ///< why it cannot be predicted; empty where it can
+  std::optional<bool> fits;  ///< from the status: ok or a failure; absent without one
+  std::string skipped;       ///< why it cannot be predicted; empty where it can
 };
 
 /// All rows of a file. Fields that are missing or out of place make a row `skipped` with the reason; a malformed number is an error.

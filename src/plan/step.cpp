@@ -45,7 +45,7 @@ class Step {
     out_.layer = layer_time(run, prices_, parameters_, stall_.launches);
     out_.head_seconds = head_.forward + head_.backward;
     out_.calibrated = prices_.parameters().calibrated();
-    out_.stalled = stall_.messages;
+    out_.stalled = stall_.messages || stall_.launches;
   }
 
   StepEstimate estimate() {
@@ -107,22 +107,20 @@ class Step {
   void finish() {
     const TimeParameters& p = prices_.parameters();
     double most = 0;
-    for (int rank = 0; rank < run_.layout.pp; ++rank)
-      most = std::max(most, parameters_.of(rank_content(run_, contents_, rank)).total());
+    for (int rank = 0; rank < run_.layout.pp; ++rank) most = std::max(most, parameters_.of(rank_content(run_, contents_, rank)).total());
     const double waiting = p("straggling") * slowest_of(run_.devices) * pipeline_;
     out_.data_parallel += data_parallel_seconds(run_, prices_, most, slowest_);
     out_.optimizer = optimizer_seconds(run_, prices_, most);
     out_.other = waiting + tied_embedding_seconds(run_, prices_, parameters_.head()) + p("loop");
-    out_.seconds = out_.compute + out_.tensor_parallel + out_.pipeline_transfers + out_.bubble + out_.data_parallel + out_.optimizer +
-                   out_.other;
+    out_.seconds =
+        out_.compute + out_.tensor_parallel + out_.pipeline_transfers + out_.bubble + out_.data_parallel + out_.optimizer + out_.other;
   }
 
   void warn() {
     if (stall_.messages)
       out_.warnings.push_back(run_.framework + " is expected to stall on every message between stages: " + stall_.why +
                               " (a state seen in two fifths of such runs; without it the step is shorter by the pipeline_transfers)");
-    if (stall_.launches)
-      out_.warnings.push_back(run_.framework + " is expected to launch slowly: " + stall_.why);
+    if (stall_.launches) out_.warnings.push_back(run_.framework + " is expected to launch slowly: " + stall_.why);
     if (!out_.calibrated)
       out_.warnings.push_back("uncalibrated: no measured run of " + run_.framework + " on " + run_.accelerator +
                               "; rates are the published ones times usual efficiencies");
@@ -144,7 +142,11 @@ StepEstimate estimate_step(const RunShape& run, const Calibration& calibration) 
 
 ParameterKey parameter_key(const RunShape& run) {
   const bool one_node = run.devices <= run.devices_per_node;
-  return {run.accelerator, one_node ? "node" : run.network.empty() ? "network" : run.network, run.framework, std::string(name(run.precision))};
+  return {run.accelerator,
+          one_node              ? "node"
+          : run.network.empty() ? "network"
+                                : run.network,
+          run.framework, std::string(name(run.precision))};
 }
 
 }  // namespace longhaul::plan

@@ -20,9 +20,9 @@ struct LayerTime {
   double device = 0;  ///< all of it, were the device never to wait for its host
   double launch = 0;  ///< the least that the host's launches take
   double forward = 0, backward = 0;
-  double weight_gradient = 0;     ///< part of `backward` that no stage waits for
-  double exposed_collectives = 0; ///< of tensor parallelism, in forward + backward
-  double exposed_sharding = 0;    ///< parameters gathered and gradients scattered, in forward + backward
+  double weight_gradient = 0;      ///< part of `backward` that no stage waits for
+  double exposed_collectives = 0;  ///< of tensor parallelism, in forward + backward
+  double exposed_sharding = 0;     ///< parameters gathered and gradients scattered, in forward + backward
   /// Above 1 the device sets the pace, below 1 the host's launches do.
   double launch_ratio() const { return launch > 0 ? device / launch : 1e9; }
 };
@@ -34,8 +34,8 @@ struct StepEstimate {
   double compute = 0, tensor_parallel = 0, pipeline_transfers = 0, bubble = 0, data_parallel = 0, optimizer = 0, other = 0;
   LayerTime layer;
   double head_seconds = 0;
-  bool stalled = false;  ///< the framework is expected to stall on point-to-point messages; `warnings` says why
-  bool calibrated = true;  ///< measured rows exist for this accelerator and framework
+  bool stalled = false;           ///< the framework is expected to stall on messages between stages, or on launches; `warnings` says why
+  bool calibrated = true;         ///< measured rows exist for this accelerator and framework
   std::vector<StageCost> stages;  ///< one for each virtual stage
   std::vector<std::string> warnings;
 };

@@ -12,7 +12,8 @@ namespace {
 // Two-matrix layers with biases and dropout (GPT): two LayerNorms and two bias-dropout-add, 11 reads or writes of the hidden size; then
 // what is split over tensor-parallel ranks: q, k, v laid out per head, and the activation of the MLP.
 constexpr double kGptWhole = 22, kGptSplit = 12, kGptMlp = 4;
-// Three-matrix layers without them (Llama): RMSNorms, residuals; rotation and layout of q, k, v; the gated activation reads two, writes one.
+// Three-matrix layers without them (Llama): RMSNorms, residuals; rotation and layout of q, k, v; the gated activation reads two, writes
+// one.
 constexpr double kLlamaWhole = 20, kLlamaSplit = 10, kLlamaMlp = 8;
 /// A backward pass reads a gradient beside each operand.
 constexpr double kBackward = 2;
@@ -103,8 +104,7 @@ class Builder {
 
   void products_of_attention() {
     const double heads = static_cast<double>(model_.heads) / tp_;
-    if (!model_.has_latent_attention())
-      return column("qkv", hidden_, static_cast<double>(model_.q_width() + 2 * model_.kv_width()) / tp_);
+    if (!model_.has_latent_attention()) return column("qkv", hidden_, static_cast<double>(model_.q_width() + 2 * model_.kv_width()) / tp_);
     const model::LatentAttention& latent = model_.latent;
     const double q = heads * static_cast<double>(latent.qk_dim + latent.rope_dim);
     column("latent", hidden_, static_cast<double>(latent.kv_rank + latent.rope_dim + latent.q_rank));
