@@ -105,5 +105,56 @@ TEST(ScheduleRules, FaultsAreNamed) {
   EXPECT_FALSE(validate(schedule).empty());
 }
 
+// By hand: two stages, one micro-batch; the message takes 3 s, of which both ends are taken for 2.
+TEST(Play, AMessageTakesBothItsEnds) {
+  const std::vector<StageCost> costs{{.forward = 1, .input_gradient = 2, .send_forward = 1, .hold_forward = 2},
+                                     {.forward = 1, .input_gradient = 2, .send_backward = 1, .hold_backward = 2}};
+  // 1 forward, 1 + 2 message, 1 + 2 the last stage, 1 + 2 message, 2 backward.
+  EXPECT_DOUBLE_EQ(play(make_schedule(ScheduleKind::one_f_one_b, 2, 1), costs).total, 12);
+  // With many micro-batches a rank of the middle is taken by four messages of each.
+  std::vector<StageCost> three{costs[0], costs[0], costs[1]};
+  three[1].send_backward = 1, three[1].hold_backward = 2;
+  const auto total = [&](int m) { return play(make_schedule(ScheduleKind::gpipe, 3, m), three).total; };
+  EXPECT_DOUBLE_EQ(total(41) - total(40), 3 + 4 * 2);
+}
+
+/// Costs without any pattern, from a fixed seed.
+std::vector<StageCost> uneven_costs(int stages, unsigned seed) {
+  std::vector<StageCost> costs(static_cast<std::size_t>(stages));
+  const auto next = [&] { return static_cast<double>((seed = seed * 1664525U + 1013904223U) >> 8) / (1U << 24); };
+  for (StageCost& cost : costs) {
+    cost = {1 + 0.2 * next(), 1 + 0.2 * next(), 1 + 0.2 * next(), 0.1 * next(), 0.1 * next(), 0.05 * next(), 0.05 * next()};
+    if (seed % 3 == 0) cost.send_forward = cost.hold_forward = 0;
+  }
+  return costs;
+}
+TEST(PlayPeriodic, EqualsPlayingEveryMicroBatch) {
+  for (const ScheduleKind kind : {ScheduleKind::gpipe, ScheduleKind::one_f_one_b, ScheduleKind::zb_h1, ScheduleKind::zb_h2})
+    for (const int p : {1, 2, 3, 5, 8})
+      for (const int m : {1, 7, 50, 173, 400})
+        for (const unsigned seed : {1U, 2U, 3U}) {
+          const auto costs = uneven_costs(p, seed);
+          const PipelineTime full = play(make_schedule(kind, p, m), costs), fast = play_periodic(kind, p, m, 1, costs);
+          ASSERT_NEAR(fast.total, full.total, 1e-9 * full.total) << name(kind) << ' ' << p << ' ' << m << ' ' << seed;
+          for (int rank = 0; rank < p; ++rank) ASSERT_NEAR(fast.busy[rank], full.busy[rank], 1e-9 * full.total);
+        }
+}
+TEST(PlayPeriodic, EqualsPlayingEveryMicroBatchOfSeveralChunks) {
+  for (const int p : {2, 4})
+    for (const int v : {2, 3})
+      for (const int groups : {1, 12, 41}) {
+        const auto costs = uneven_costs(p * v, 7);
+        const PipelineTime full = play(make_schedule(ScheduleKind::interleaved, p, groups * p, v), costs);
+        const PipelineTime fast = play_periodic(ScheduleKind::interleaved, p, groups * p, v, costs);
+        EXPECT_NEAR(fast.total, full.total, 1e-9 * full.total) << p << ' ' << v << ' ' << groups;
+      }
+}
+TEST(PlayPeriodic, SeesAStageThatIsSlowerByAHair) {
+  std::vector<StageCost> costs(4, StageCost{1, 1, 1, 0.01, 0.01});
+  costs[1].forward = 1.001;
+  const PipelineTime full = play(make_schedule(ScheduleKind::one_f_one_b, 4, 2000), costs);
+  EXPECT_NEAR(play_periodic(ScheduleKind::one_f_one_b, 4, 2000, 1, costs).total, full.total, 1e-9 * full.total);
+}
+
 }  // namespace
 }  // namespace longhaul::plan
