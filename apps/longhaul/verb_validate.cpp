@@ -1,13 +1,20 @@
 // longhaul validate: predictions beside measured runs.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
+#include "console.h"
 #include "files/read.h"
+#include "plan/fit.h"
 #include "plan/predict.h"
 #include "plan/score.h"
+#include "units/error.h"
+#include "units/format.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -26,6 +33,40 @@ nlohmann::json row_json(const plan::ScoredRun& run) {
           {"fits", {{"predicted", figure(run.fits)}, {"measured", figure(run.measured_fits)}}}};
 }
 
+/// "hidden=2048", "num_gpus>=128": rows that a fit must not see. Throws UsageError naming the columns there are.
+std::function<bool(const plan::MeasuredRun&)> condition(const std::string& text, const files::Csv& csv) {
+  const std::size_t at = text.find('=');
+  const bool at_least = at != std::string::npos && at > 0 && text[at - 1] == '>';
+  const std::string column = text.substr(0, at == std::string::npos ? at : at - at_least);
+  if (at == std::string::npos || at + 1 == text.size())
+    throw UsageError(fmt::format("--leave-out {}: write COLUMN=VALUE or COLUMN>=NUMBER", text));
+  csv.require({column});
+  const std::string value = text.substr(at + 1);
+  if (!at_least) return [=, &csv](const plan::MeasuredRun& run) { return csv.text(run.row, column) == value; };
+  const auto least = parse_count(value);
+  if (!least) throw UsageError(fmt::format("--leave-out {}: {} is not a number", text, value));
+  return [=, &csv](const plan::MeasuredRun& run) { return csv.number(run.row, column).value_or(0) >= static_cast<double>(*least); };
+}
+
+/// All conditions at once: "family=sc21" and "family=korthikanti" leave both out, "family=playbook" with "num_gpus>=128" their meeting.
+std::vector<plan::ScoredRun> unseen(const plan::Calibration& calibration, const std::vector<plan::MeasuredRun>& rows, const files::Csv& csv,
+                                    const std::vector<std::string>& left_out, int folds) {
+  const train::Console console = make_console();
+  plan::FitOptions options;
+  options.progress = [&](const std::string& said) { console.live(said); };
+  if (folds > 0) return plan::cross_validate(calibration, rows, folds, options);
+  std::map<std::string, std::vector<std::function<bool(const plan::MeasuredRun&)>>> by_column;
+  for (const std::string& text : left_out) by_column[text.substr(0, text.find_first_of(">="))].push_back(condition(text, csv));
+  return plan::leave_out(
+      calibration, rows,
+      [&](const plan::MeasuredRun& run) {
+        return std::all_of(by_column.begin(), by_column.end(), [&](const auto& entry) {
+          return std::any_of(entry.second.begin(), entry.second.end(), [&](const auto& holds) { return holds(run); });
+        });
+      },
+      options);
+}
+
 }  // namespace
 
 int verb_validate(int argc, char** argv) {
@@ -35,19 +76,33 @@ int verb_validate(int argc, char** argv) {
                    "\"fits\".\nRows that a fit has seen are scored apart. Columns of the table: docs/formats.md. No measurement of a row "
                    "reaches its prediction.\n"
                    "Example: longhaul validate runs.csv\n"
+                   "         longhaul validate runs.csv --folds 5\n"
+                   "         longhaul validate runs.csv --leave-out family=playbook --leave-out 'num_gpus>=128'\n"
                    "         longhaul validate runs.csv --calibration my-calibration.toml --rows --json > score.json");
   std::filesystem::path runs_file, calibration_path;
   bool json = false, rows = false;
   line.option("RUNS.csv", runs_file, "measured runs, one a row").required();
   line.option("--calibration", calibration_path, "parameters, a file or a folder of them (default: examples/calibration)");
+  std::vector<std::string> left_out;
+  int folds = 0;
+  line.option("--folds", folds, "refit without each fold (by SHA-256 of the id) and score that fold's rows: nothing scored was seen")
+      .positive();
+  line.option("--leave-out", left_out, "COLUMN=VALUE or COLUMN>=NUMBER: refit without these rows and score them alone; may be repeated")
+      .one_value_each_time();
   line.flag("--rows", rows, "each row too, in the JSON");
   line.flag("--json", json, "one JSON document on stdout");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  plan::Predictor predict(calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path));
+  const plan::Calibration calibration = calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path);
   const files::Csv csv = files::Csv::parse(files::read_file(runs_file, kMaxRunsBytes), runs_file.string());
   std::vector<plan::ScoredRun> scored;
-  for (const plan::MeasuredRun& run : plan::read_runs(csv)) scored.push_back(predict(run));
+  const std::vector<plan::MeasuredRun> runs = plan::read_runs(csv);
+  if (folds > 0 || !left_out.empty()) {
+    scored = unseen(calibration, runs, csv, left_out, folds);
+  } else {
+    plan::Predictor predict(calibration);
+    for (const plan::MeasuredRun& run : runs) scored.push_back(predict(run));
+  }
   const std::vector<plan::FamilyScore> families = plan::score(scored);
   if (!json) return fmt::print("{}", plan::to_text(families)), 0;
   nlohmann::json out = plan::to_json(families);

@@ -1,0 +1,53 @@
+// longhaul fit: the cost model's parameters from measured runs.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "command_line.h"
+#include "console.h"
+#include "files/disk.h"
+#include "files/read.h"
+#include "plan/fit.h"
+#include "plan/predict.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+
+int verb_fit(int argc, char** argv) {
+  CommandLine line(
+      "longhaul fit",
+      "Fits the cost model's parameters (examples/calibration: those with a prior and a spread) to the step times and peak\n"
+      "memories of a table of measured runs, and writes a calibration that names the rows it has seen. How well a fit does on\n"
+      "rows it has not seen: `longhaul validate RUNS.csv --folds 5`.\n"
+      "Example: longhaul fit tests/golden/runs.csv --out my-calibration.toml\n"
+      "         longhaul validate my-runs.csv --calibration my-calibration.toml");
+  std::filesystem::path runs_file, calibration_path, out;
+  bool json = false;
+  line.option("RUNS.csv", runs_file, "measured runs, one a row (columns: docs/formats.md)").required();
+  line.option("--calibration", calibration_path, "parameters to begin with, a file or a folder (default: examples/calibration)");
+  line.option("--out", out, "file to write").required();
+  line.flag("--json", json, "errors on the rows of the fit as one JSON document on stdout");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+
+  const train::Console console = make_console();
+  const plan::Calibration start = calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path);
+  const std::string text = files::read_file(runs_file, std::uint64_t{256} << 20);
+  const std::vector<plan::MeasuredRun> rows = plan::read_runs(files::Csv::parse(text, runs_file.string()));
+  plan::FitOptions options;
+  options.progress = [&](const std::string& said) { console.say(said); };
+  plan::Calibration fitted = plan::fit(start, rows, options);
+  fitted.source = fmt::format("{}, SHA-256 {}", runs_file.filename().string(), files::sha256_hex(text));
+  files::write_file_atomically(files::Disk(), out, plan::to_toml(fitted));
+  plan::Predictor predict(fitted);
+  std::vector<plan::ScoredRun> scored;
+  for (const plan::MeasuredRun& row : rows) scored.push_back(predict(row));
+  const std::vector<plan::FamilyScore> families = plan::score(scored);
+  if (json)
+    std::cout << plan::to_json(families).dump(2) << '\n';
+  else
+    fmt::print("{}{}\n", plan::to_text(families), out.string());
+  return 0;
+}
+
+}  // namespace longhaul::app

@@ -1,0 +1,225 @@
+#include "plan/fit.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <map>
+#include <nlopt.hpp>
+#include <optional>
+#include <thread>
+
+#include "files/read.h"
+#include "plan/predict.h"
+#include "plan/step.h"
+#include "units/error.h"
+
+namespace longhaul::plan {
+namespace {
+
+using Id = std::pair<std::string, ParameterKey>;
+
+bool of_memory(const Id& id) { return id.first.starts_with("memory."); }
+
+/// What one pass fits: step times first, then peak memories under the pace that the fitted times give.
+enum class Target { time, memory };
+
+std::optional<double> log_ratio(const MeasuredRun& run, const Calibration& calibration, Target target) {
+  const auto& measured = target == Target::time ? run.step_seconds : run.memory_bytes;
+  if (!run.skipped.empty() || !measured || run.fits == false) return std::nullopt;
+  try {
+    const StepEstimate step = estimate_step(run.shape, calibration);
+    if (target == Target::time) return std::log(step.seconds / *measured);
+    const Pace pace{step.layer.launch_ratio(), step.stalled};
+    return std::log(reported_memory(run.shape, calibration, estimate_memory(run.shape, calibration, pace)) / *measured);
+  } catch (const UsageError&) {
+    return std::nullopt;
+  }
+}
+
+/// √-shaped soft L1 of Charbonnier: ½r² near zero, |r| far away.
+double soft_l1(double r) { return std::sqrt(1 + r * r) - 1; }
+
+class Problem {
+ public:
+  Problem(Calibration start, std::span<const MeasuredRun> rows, Target target, const FitOptions& options)
+      : calibration_(std::move(start)), target_(target), options_(options) {
+    for (const MeasuredRun& row : rows)
+      if (log_ratio(row, calibration_, target)) rows_.push_back(&row);
+    weigh();
+    choose_parameters();
+  }
+
+  Calibration solve() {
+    if (free_.empty()) return calibration_;
+    std::vector<double> x;
+    for (const Id& id : free_) x.push_back(position(id));
+    nlopt::opt optimizer(nlopt::LD_LBFGS, static_cast<unsigned>(free_.size()));
+    // Eight spreads from the prior is nowhere; the bounds keep a line search from leaving the numbers.
+    optimizer.set_lower_bounds(-8.0);
+    optimizer.set_upper_bounds(8.0);
+    optimizer.set_min_objective(&Problem::objective, this);
+    optimizer.set_ftol_rel(1e-5);
+    optimizer.set_maxeval(options_.evaluations);
+    double best = 0;
+    try {
+      optimizer.optimize(x, best);
+    } catch (const nlopt::roundoff_limited&) {  // as good as rounding lets it be: x holds the best point
+    } catch (const std::runtime_error& error) {
+      options_.progress(fmt::format("the fit stopped early: {}", error.what()));
+    }
+    place(calibration_, x);
+    return calibration_;
+  }
+  std::size_t rows() const { return rows_.size(); }
+  std::size_t parameters() const { return free_.size(); }
+
+ private:
+  double position(const Id& id) const {
+    const Parameter& p = calibration_.parameters.at(id);
+    return std::log(p.value / p.prior) / p.spread;
+  }
+  void place(Calibration& calibration, const std::vector<double>& x) const {
+    for (std::size_t i = 0; i < free_.size(); ++i) {
+      Parameter& p = calibration.parameters.at(free_[i]);
+      p.value = p.prior * std::exp(x[i] * p.spread);
+    }
+  }
+
+  void weigh() {
+    std::map<ParameterKey, std::size_t> sizes;
+    for (const MeasuredRun* row : rows_) ++sizes[parameter_key(row->shape)];
+    for (const MeasuredRun* row : rows_) {
+      const std::size_t size = sizes[parameter_key(row->shape)];
+      weights_.push_back(size > options_.most_rows ? static_cast<double>(options_.most_rows) / static_cast<double>(size) : 1.0);
+    }
+  }
+
+  /// A parameter is fitted where it has a spread and moves some row; which rows it moves is remembered for the gradient.
+  void choose_parameters() {
+    constexpr double kNudge = 1.05;
+    std::vector<double> at_start(rows_.size());
+    for (std::size_t r = 0; r < rows_.size(); ++r) at_start[r] = *log_ratio(*rows_[r], calibration_, target_);
+    for (const auto& [id, parameter] : calibration_.parameters) {
+      if (parameter.spread <= 0 || of_memory(id) != (target_ == Target::memory)) continue;
+      Calibration nudged = calibration_;
+      nudged.parameters.at(id).value *= kNudge;
+      std::vector<std::size_t> moved;
+      for (std::size_t r = 0; r < rows_.size(); ++r)
+        if (const auto now = log_ratio(*rows_[r], nudged, target_); !now || *now != at_start[r]) moved.push_back(r);
+      if (moved.empty()) continue;
+      free_.push_back(id);
+      moves_.push_back(std::move(moved));
+    }
+  }
+
+  double row_loss(std::size_t r, const Calibration& calibration) const {
+    const auto ratio = log_ratio(*rows_[r], calibration, target_);
+    return weights_[r] * soft_l1(ratio.value_or(1.0) / options_.scale);
+  }
+
+  double evaluate(const std::vector<double>& x, std::vector<double>& gradient) {
+    Calibration here = calibration_;
+    place(here, x);
+    std::vector<double> losses(rows_.size());
+    double total = 0;
+    for (std::size_t r = 0; r < rows_.size(); ++r) total += losses[r] = row_loss(r, here);
+    for (const double z : x) total += 0.5 * z * z;
+    if (!gradient.empty()) differentiate(x, here, losses, gradient);
+    return total;
+  }
+
+  /// Forward differences over the rows that each parameter moves, parameters shared out over the processors.
+  void differentiate(const std::vector<double>& x, const Calibration& here, const std::vector<double>& losses,
+                     std::vector<double>& gradient) const {
+    constexpr double kStep = 1e-4;
+    const auto work = [&](std::size_t first, std::size_t stride) {
+      Calibration nudged = here;
+      for (std::size_t i = first; i < x.size(); i += stride) {
+        Parameter& p = nudged.parameters.at(free_[i]);
+        const double value = p.value;
+        p.value = value * std::exp(kStep * p.spread);
+        double change = 0;
+        for (const std::size_t r : moves_[i]) change += row_loss(r, nudged) - losses[r];
+        p.value = value;
+        gradient[i] = change / kStep + x[i];
+      }
+    };
+    const std::size_t count = std::max(1u, std::thread::hardware_concurrency());
+    std::vector<std::jthread> threads;
+    for (std::size_t t = 1; t < count; ++t) threads.emplace_back(work, t, count);
+    work(0, count);
+  }
+
+  static double objective(const std::vector<double>& x, std::vector<double>& gradient, void* self) {
+    return static_cast<Problem*>(self)->evaluate(x, gradient);
+  }
+
+  Calibration calibration_;
+  const Target target_;
+  const FitOptions& options_;
+  std::vector<const MeasuredRun*> rows_;
+  std::vector<double> weights_;
+  std::vector<Id> free_;
+  std::vector<std::vector<std::size_t>> moves_;  ///< rows that each free parameter moves
+};
+
+/// Rows that share no parameter are problems of their own, and smaller ones: by framework up to its first '-' or '+'.
+std::map<std::string, std::vector<MeasuredRun>> by_software(std::span<const MeasuredRun> rows) {
+  std::map<std::string, std::vector<MeasuredRun>> groups;
+  for (const MeasuredRun& row : rows)
+    if (row.skipped.empty()) groups[row.shape.framework.substr(0, row.shape.framework.find_first_of("-+"))].push_back(row);
+  return groups;
+}
+
+}  // namespace
+
+Calibration fit(const Calibration& start, std::span<const MeasuredRun> rows, const FitOptions& options) {
+  Calibration out = start;
+  for (const Target target : {Target::time, Target::memory})
+    for (const auto& [software, group] : by_software(rows)) {
+      Problem problem(out, group, target, options);
+      if (problem.rows() == 0) continue;
+      options.progress(fmt::format("{}: {} of {} rows, {} parameters", software, target == Target::time ? "time" : "memory", problem.rows(),
+                                   problem.parameters()));
+      out = problem.solve();
+    }
+  for (const MeasuredRun& row : rows) out.seen_rows.insert(row.id);
+  return out;
+}
+
+int fold_of(const std::string& id, int folds) {
+  const std::string digest = files::sha256_hex(id);
+  // The digest as one big number, modulo the folds, sixteen bits at a time.
+  int rest = 0;
+  for (std::size_t i = 0; i < digest.size(); i += 4)
+    rest = static_cast<int>((rest * 65536LL + std::stol(digest.substr(i, 4), nullptr, 16)) % folds);
+  return rest;
+}
+
+std::vector<ScoredRun> leave_out(const Calibration& start, std::span<const MeasuredRun> rows,
+                                 const std::function<bool(const MeasuredRun&)>& left_out, const FitOptions& options) {
+  std::vector<MeasuredRun> training, tested;
+  for (const MeasuredRun& row : rows) (left_out(row) ? tested : training).push_back(row);
+  Calibration from_priors = start;
+  from_priors.seen_rows.clear();
+  // What was fitted to all rows is no fair beginning.
+  for (auto& [id, parameter] : from_priors.parameters)
+    if (parameter.spread > 0) parameter.value = parameter.prior;
+  Predictor predict(fit(from_priors, training, options));
+  std::vector<ScoredRun> scored;
+  for (const MeasuredRun& row : tested) scored.push_back(predict(row));
+  return scored;
+}
+
+std::vector<ScoredRun> cross_validate(const Calibration& start, std::span<const MeasuredRun> rows, int folds, const FitOptions& options) {
+  std::vector<ScoredRun> all;
+  for (int fold = 0; fold < folds; ++fold) {
+    options.progress(fmt::format("fold {} of {}", fold + 1, folds));
+    for (ScoredRun& row : leave_out(
+             start, rows, [&](const MeasuredRun& run) { return fold_of(run.id, folds) == fold; }, options))
+      all.push_back(std::move(row));
+  }
+  return all;
+}
+
+}  // namespace longhaul::plan

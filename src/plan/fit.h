@@ -1,0 +1,41 @@
+// plan/fit.h — fits the cost model's parameters to measured runs, and says how well it does on runs it has not seen.
+//
+// Each parameter with a spread is a positive number whose logarithm is normal around its prior; each row adds the logarithm of predicted ÷
+// measured under a soft L1 loss, so that a few rows of another cause do not decide (maximum a posteriori). Families of many rows count as
+// if they had fewer, and rows that no parameter of theirs can move are left out. The optimiser is NLopt's L-BFGS.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/calibration.h"
+#include "plan/runs.h"
+#include "plan/score.h"
+
+namespace longhaul::plan {
+
+struct FitOptions {
+  double scale = 0.03;          ///< of log(predicted ÷ measured) where the loss turns from squares to absolute values
+  std::size_t most_rows = 150;  ///< a group (accelerator, link, framework, dtype) of more rows weighs like this many
+  int evaluations = 60;         ///< of the gradient, at most
+  std::function<void(const std::string&)> progress = [](const std::string&) {};
+};
+
+/// The calibration with its parameters refitted to the step times and peak memories of these rows; `seen_rows` names them.
+Calibration fit(const Calibration& start, std::span<const MeasuredRun> rows, const FitOptions& options = {});
+
+/// How rows are told apart for honest scores: SHA-256 of the row's id, modulo the folds. A pure function of the id, so that anyone's split
+/// is the same.
+int fold_of(const std::string& id, int folds);
+
+/// Predictions of every row by a calibration fitted without the row's fold. `seen` is false for all of them.
+std::vector<ScoredRun> cross_validate(const Calibration& start, std::span<const MeasuredRun> rows, int folds,
+                                      const FitOptions& options = {});
+
+/// Predictions of the rows that `left_out` names by a calibration fitted to all others: unseen groups.
+std::vector<ScoredRun> leave_out(const Calibration& start, std::span<const MeasuredRun> rows,
+                                 const std::function<bool(const MeasuredRun&)>& left_out, const FitOptions& options = {});
+
+}  // namespace longhaul::plan

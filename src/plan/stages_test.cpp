@@ -1,0 +1,106 @@
+#include "plan/stages.h"
+
+#include <gtest/gtest.h>
+
+#include "model/flops.h"
+
+namespace longhaul::plan {
+namespace {
+
+model::ModelSpec llama(std::int64_t layers, std::int64_t width, std::int64_t ffn, std::int64_t vocab) {
+  model::ModelSpec spec;
+  spec.layers = layers, spec.width = width, spec.ffn_width = ffn, spec.vocab = vocab;
+  spec.heads = spec.kv_heads = 32, spec.head_dim = width / 32;
+  spec.mlp = model::MlpKind::swiglu;
+  return spec;
+}
+
+RunShape shape(const char* framework, model::ModelSpec model, int pp) {
+  RunShape run;
+  run.framework = framework;
+  run.model = std::move(model);
+  run.layout.pp = pp;
+  return run;
+}
+
+std::vector<int> layers_of(const RunShape& run) {
+  std::vector<int> out;
+  for (const StageContent& stage : split_stages(run)) out.push_back(stage.layers);
+  return out;
+}
+
+TEST(Stages, AreEvenAndTheLongerOnesComeFirst) {
+  const RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 4);
+  EXPECT_EQ(layers_of(run), (std::vector<int>{3, 3, 2, 2}));
+  const std::vector<StageContent> stages = split_stages(run);
+  EXPECT_EQ(stages.front(), (StageContent{.layers = 3, .embedding = true}));
+  EXPECT_EQ(stages.back(), (StageContent{.layers = 2, .norm = true, .head = true, .loss = true}));
+}
+
+// BLOOM-176B: 70 layers over 12 stages, embedding and head in place of a layer each (BigScience's chronicles; Le Scao et al. 2022 §3.3).
+TEST(Stages, CountEmbeddingAndHeadAsLayersWhereThatDivides) {
+  EXPECT_EQ(layers_of(shape("megatron-deepspeed", llama(70, 1024, 4096, 32000), 12)),
+            (std::vector<int>{5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5}));
+  EXPECT_EQ(layers_of(shape("megatron-deepspeed", llama(72, 1024, 4096, 32000), 12)), std::vector<int>(12, 6));
+}
+
+TEST(Stages, FollowCostUnderNanotron) {
+  const RunShape one_billion = shape("nanotron", llama(16, 2048, 8192, 131072), 4);
+  EXPECT_EQ(layers_of(one_billion), (std::vector<int>{6, 5, 5, 0}));
+  EXPECT_EQ(split_stages(one_billion).back(), (StageContent{.norm = true, .head = true, .loss = true}));
+  EXPECT_EQ(layers_of(shape("nanotron", llama(80, 8192, 28672, 131072), 8)), (std::vector<int>{11, 10, 10, 10, 10, 10, 10, 9}));
+}
+
+TEST(Stages, OfManyNanotronRanksHoldTheLossAloneOrNothing) {
+  const std::vector<StageContent> stages = split_stages(shape("nanotron", llama(16, 2048, 8192, 131072), 16));
+  EXPECT_TRUE(stages[12].has_parameters() && stages[12].layers == 0);
+  EXPECT_EQ(stages[13], (StageContent{.loss = true}));  // the cast
+  EXPECT_EQ(stages[14], (StageContent{.loss = true}));
+  EXPECT_FALSE(stages[13].has_parameters());
+  EXPECT_TRUE(stages[15].empty());
+}
+
+TEST(Stages, GivenInTheLayoutAreTaken) {
+  RunShape run = shape("nanotron", llama(16, 2048, 8192, 131072), 2);
+  run.layout.stage_layers = {3, 13};
+  EXPECT_EQ(layers_of(run), run.layout.stage_layers);
+}
+
+TEST(Stages, OfARankAreItsChunks) {
+  RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 2);
+  run.layout.chunks = 2;
+  const std::vector<StageContent> stages = split_stages(run);  // 3 3 2 2
+  EXPECT_EQ(rank_content(run, stages, 0), (StageContent{.layers = 5, .embedding = true}));
+  EXPECT_EQ(rank_content(run, stages, 1).layers, 5);
+}
+
+TEST(StageParameters, OfAllStagesAreTheModels) {
+  for (const bool tied : {false, true}) {
+    RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 1);
+    run.model.tied_embeddings = tied;
+    const double total = static_cast<double>(model::count_params(run.model).total.value);
+    EXPECT_DOUBLE_EQ(stage_parameters(run, split_stages(run).front()), total);
+    run.layout.pp = 4;
+    double sum = 0;
+    for (const StageContent& stage : split_stages(run)) sum += stage_parameters(run, stage);
+    EXPECT_DOUBLE_EQ(sum, total + (tied ? 32000.0 * 1024 : 0));  // a tied head on another stage is a copy
+  }
+}
+
+TEST(StageParameters, AreSharedByTensorParallelRanksButForNorms) {
+  RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 1);
+  const double whole = StageParameters(run).layer().total(), norms = 2 * 1024;
+  run.layout.tp = 8;
+  EXPECT_DOUBLE_EQ(StageParameters(run).layer().total(), (whole - norms) / 8 + norms);
+}
+
+TEST(StageParameters, OfExpertsAreDividedByExpertParallelism) {
+  RunShape run = shape("megatron-lm", llama(4, 1024, 4096, 32000), 1);
+  run.model.experts = {.count = 8, .top_k = 2, .width = 2048, .dense_layers = 1};
+  run.layout.dp = 4, run.layout.ep = 4;
+  const double expert = 3.0 * 1024 * 2048;
+  EXPECT_DOUBLE_EQ(StageParameters(run).of({.layers = 4}).experts, 3 * 8 * expert / 4);  // three of four layers have them
+}
+
+}  // namespace
+}  // namespace longhaul::plan
