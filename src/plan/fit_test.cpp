@@ -1,0 +1,121 @@
+#include "plan/fit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "files/read.h"
+#include "plan/step.h"
+
+namespace longhaul::plan {
+namespace {
+
+/// Runs that the model itself made, with two of its parameters set elsewhere.
+std::vector<MeasuredRun> planted(const Calibration& truth) {
+  std::vector<MeasuredRun> runs;
+  for (const std::int64_t width : {2048, 4096, 6144})
+    for (const int tp : {1, 2, 4})
+      for (const std::int64_t micro_batch : {1, 4}) {
+        MeasuredRun run;
+        run.id = std::to_string(width) + "-" + std::to_string(tp) + "-" + std::to_string(micro_batch);
+        run.family = "planted";
+        RunShape& s = run.shape;
+        s.model.layers = 24, s.model.width = width, s.model.heads = width / 128, s.model.kv_heads = s.model.heads, s.model.head_dim = 128;
+        s.model.ffn_width = 4 * width, s.model.vocab = 51200, s.model.tied_embeddings = true;
+        s.model.norm = model::NormKind::layer_norm, s.model.position = model::PositionKind::learned, s.model.position_rows = 2048;
+        s.model.mlp = model::MlpKind::gelu, s.model.norm_bias = s.model.qkv_bias = s.model.output_bias = s.model.mlp_bias = true;
+        s.layout.tp = tp, s.layout.pp = 2, s.layout.dp = 8 / tp / 2 > 0 ? 8 / tp / 2 : 1;
+        s.devices = s.layout.world(), s.sequence_length = 2048, s.micro_batch = micro_batch;
+        s.global_batch = 32 * micro_batch * s.layout.dp;
+        s.precision = Precision::fp16, s.flash_attention = false, s.framework = "megatron-deepspeed", s.accelerator = "a100";
+        run.step_seconds = estimate_step(s, truth).seconds;
+        run.fits = true;
+        runs.push_back(run);
+      }
+  return runs;
+}
+
+Parameter& parameter(Calibration& calibration, const std::string& name) {
+  for (auto& [id, value] : calibration.parameters)
+    if (id.first == name && id.second.accelerator == "a100" && id.second.framework.starts_with("megatron") && value.spread > 0) return value;
+  throw std::logic_error("no fitted parameter " + name);
+}
+
+TEST(Fit, FindsPlantedParameters) {
+  const Calibration start = shipped_calibration();
+  Calibration truth = start;
+  parameter(truth, "time.gemm_efficiency").value *= 0.93;
+  const std::vector<MeasuredRun> runs = planted(truth);
+  FitOptions options;
+  options.scale = 0.003;  // without noise the rows may be believed
+  Calibration fitted = fit(start, runs, options);
+  EXPECT_EQ(fitted.seen_rows.size(), runs.size());
+  double worst = 0;
+  for (const MeasuredRun& run : runs)
+    worst = std::max(worst, std::abs(std::log(estimate_step(run.shape, fitted).seconds / *run.step_seconds)));
+  EXPECT_LT(worst, 0.01);
+  EXPECT_NEAR(parameter(fitted, "time.gemm_efficiency").value / parameter(truth, "time.gemm_efficiency").value, 1, 0.03);
+}
+
+TEST(Fit, FoldsAreTheIdsOwnAndLeaveNothingSeen) {
+  std::set<int> folds;
+  for (int i = 0; i < 200; ++i) folds.insert(fold_of("row-" + std::to_string(i), 5));
+  EXPECT_EQ(folds, (std::set<int>{0, 1, 2, 3, 4}));
+  // SHA-256("abc") = ba7816bf … 20015ad, as one number modulo 5.
+  EXPECT_EQ(fold_of("abc", 5), 0);
+  const Calibration start = shipped_calibration();
+  const std::vector<MeasuredRun> runs = planted(start);
+  FitOptions quick;
+  quick.evaluations = 2;
+  const std::vector<ScoredRun> scored = cross_validate(start, runs, 3, quick);
+  ASSERT_EQ(scored.size(), runs.size());
+  for (const ScoredRun& row : scored) {
+    EXPECT_FALSE(row.seen) << row.id;
+    EXPECT_TRUE(row.seconds) << row.id << row.skipped;
+  }
+}
+
+// No parameter may belong to a row, a model or a family of rows: only to hardware, link, software and dtype.
+TEST(Calibration, KeysAreHardwareLinkSoftwareAndDtype) {
+  const std::set<std::string> dtypes{"*", "bf16", "fp16", "fp8"};
+  for (const auto& [id, value] : shipped_calibration().parameters) {
+    EXPECT_TRUE(dtypes.contains(id.second.dtype)) << id.first << " " << id.second.dtype;
+    for (const std::string& part : {id.second.accelerator, id.second.framework, id.second.link})
+      for (const char* forbidden : {"vtrain", "playbook", "bloom", "sc21", "korthikanti", "simumax", "gpt", "llama", "mpt"})
+        EXPECT_EQ(part.find(forbidden), std::string::npos) << id.first << " " << part;
+    EXPECT_FALSE(value.meaning.empty()) << id.first;
+  }
+}
+
+// At most 15 fitted parameters reach the time of a family's rows.
+TEST(Calibration, FamiliesHaveFewParameters) {
+  const auto csv = files::Csv::parse(files::read_file(LONGHAUL_SOURCE_DIR "/tests/golden/runs.csv"), "runs.csv");
+  std::map<std::string, std::vector<MeasuredRun>> families;
+  for (MeasuredRun& run : read_runs(csv))
+    if (run.skipped.empty() && run.step_seconds) families[run.family].push_back(std::move(run));
+  EXPECT_EQ(families.size(), 9u);
+  const Calibration calibration = shipped_calibration();
+  for (const auto& [family, runs] : families) {
+    std::set<std::string> moving;
+    for (std::size_t r = 0; r < runs.size(); r += 1 + runs.size() / 40) {
+      const double seconds = estimate_step(runs[r].shape, calibration).seconds;
+      for (const auto& [id, value] : calibration.parameters) {
+        if (value.spread <= 0 || !id.first.starts_with("time.")) continue;
+        Calibration nudged;  // one parameter more, of the same key: what the row would look up
+        nudged.parameters = calibration.parameters;
+        nudged.parameters.at(id).value *= 1.05;
+        if (estimate_step(runs[r].shape, nudged).seconds != seconds)
+          moving.insert(id.first + id.second.accelerator + id.second.link + id.second.framework + id.second.dtype);
+      }
+    }
+    std::string names;
+    for (const std::string& name : moving) names += "\n  " + name;
+    EXPECT_LE(moving.size(), 15u) << family << names;
+    EXPECT_GE(moving.size(), 3u) << family;
+  }
+}
+
+}  // namespace
+}  // namespace longhaul::plan
