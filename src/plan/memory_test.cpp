@@ -144,12 +144,12 @@ TEST_F(StagePeak, OfUnknownSoftwareIsPhysical) {
   EXPECT_NEAR(reported(run), 81.59, 0.12 * 81.59);
 }
 
-class Fit : public StagePeak {
+class Verdict : public StagePeak {
  protected:
   static FitVerdict judge(const RunShape& run) { return judge_fit(run, calibration_, 80e9); }
 };
 
-TEST_F(Fit, ComparesTheFullestRankWithTheDevice) {
+TEST_F(Verdict, ComparesTheFullestRankWithTheDevice) {
   const FitVerdict small = judge(nanotron_8b(8, 8, 2, 1));
   EXPECT_TRUE(small.fits);
   EXPECT_NEAR(small.available / kGiB, 67.5, 0.1);
@@ -161,7 +161,7 @@ TEST_F(Fit, ComparesTheFullestRankWithTheDevice) {
   EXPECT_NE(large.reason.find("stage 0: optimizer"), std::string::npos) << large.reason;
 }
 
-TEST_F(Fit, KnowsNanotronsRules) {
+TEST_F(Verdict, KnowsNanotronsRules) {
   const RunShape few = nanotron(16, 2048, 8192, 128, 1, 4, 1);  // 2 micro-batches for 4 stages
   EXPECT_NE(judge(few).reason.find("at least pp − 1 = 3 micro-batches"), std::string::npos) << judge(few).reason;
   const RunShape hollow = nanotron(16, 2048, 8192, 1, 1, 16, 1);
