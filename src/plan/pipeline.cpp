@@ -179,17 +179,21 @@ PipelineTime play_periodic(program::ScheduleKind kind, int stages, int micro_bat
   const int unit = chunks > 1 ? stages : 1, window = chunks > 1 ? 4 * stages : 2 * stages + 2;
   const int first = 2 * (window + stages);
   for (int few = first; kind != program::ScheduleKind::gpipe && few + stages < micro_batches; few *= 3) {
-    const Schedule start = make(few);
-    const PipelineTime begun = play(start, costs, true);
-    int shift = unit;
-    while (shift <= stages && !Periods(start, begun, window).period(shift)) shift += unit;
-    if (shift > stages) continue;
+    int played = few, shift = unit;
+    std::optional<double> seconds;
+    PipelineTime time;
+    const auto look = [&](int count) {
+      const Schedule schedule = make(count);
+      time = play(schedule, costs, true);
+      const Periods periods(schedule, time, window);
+      while (!(seconds = periods.period(shift)) && played == few && shift < stages) shift += unit;
+      return seconds.has_value();
+    };
+    if (!look(few)) continue;
     // As many more as leave a whole number of periods.
-    const int played = few + (micro_batches - few) % shift;
-    const Schedule schedule = make(played);
-    PipelineTime time = play(schedule, costs, true);
-    const std::optional<double> seconds = Periods(schedule, time, window).period(shift);
-    if (seconds) return prolonged(std::move(time), costs, (micro_batches - played) / shift, *seconds, shift);
+    played += (micro_batches - few) % shift;
+    if (played > few && !look(played)) continue;
+    return prolonged(std::move(time), costs, (micro_batches - played) / shift, *seconds, shift);
   }
   return play(make(micro_batches), costs);
 }

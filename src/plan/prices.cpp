@@ -167,15 +167,17 @@ Prices::Message Prices::message(double bytes) const {
   const TimeParameters& p = parameters_;
   const bool split = framework(run_.framework).splits_messages || run_.layout.sequence_parallel;
   const double sent = split ? bytes / run_.layout.tp : bytes;
-  Message out;
+  double seconds = 0;
   if (neighbours_share_node())
-    out.seconds = p("p2p_latency_node") + sent / (device_.link * p("p2p_link_efficiency"));
+    seconds = p("p2p_latency_node") + sent / (device_.link * p("p2p_link_efficiency"));
   else
-    out.seconds = p("p2p_latency") + sent / (device_.network / run_.devices_per_node * p("p2p_network_efficiency"));
+    seconds = p("p2p_latency") + sent / (device_.network / run_.devices_per_node * p("p2p_network_efficiency"));
   // What was split is whole again after a gather inside the node, unless the next stage works on its part of the sequence.
-  if (split && !run_.layout.sequence_parallel) out.seconds += (bytes - sent) / (device_.link * p("tp_link_efficiency"));
-  out.hold = out.seconds * p("p2p_hold");
-  return out;
+  if (split && !run_.layout.sequence_parallel) seconds += (bytes - sent) / (device_.link * p("tp_link_efficiency"));
+  // What an exchange leaves runs beside the next turn.
+  if (const double exchange = p("p2p_exchange"); exchange > 0) return {.exchange = exchange * seconds};
+  const double hold = p("p2p_hold");
+  return {.wire = (1 - hold) * seconds, .hold = hold * seconds};
 }
 
 }  // namespace longhaul::plan

@@ -54,10 +54,12 @@ class Prices {
   /// Bytes per second of a collective among `ranks`, neighbours of which are `stride` apart, when all such groups of a node talk at once.
   double exchange_bandwidth(int ranks, int stride) const;
 
-  /// A message to a neighbouring stage.
+  /// A message to a neighbouring stage, in the ways that frameworks send them.
   struct Message {
-    double seconds = 0;
-    double hold = 0;  ///< part of them that takes both ends
+    double wire = 0;      ///< seconds on its way while both ends work on
+    double hold = 0;      ///< seconds that it takes both its ends
+    double exchange = 0;  ///< seconds that every turn of every stage waits, since sends and receives are paired (Megatron's
+                          ///< send_forward_recv_backward, DeepSpeed's schedule in steps)
   };
   Message message(double bytes) const;
   bool neighbours_share_node() const;

@@ -42,6 +42,7 @@ class Step {
         contents_(split_stages(run)),
         embedding_(embedding_time(run, prices_)),
         head_(head_time(run, prices_, parameters_)) {
+    if (run.layout.pp > 1) exchange_ = prices_.message(2 * tokens(run) * static_cast<double>(run.model.width)).exchange;
     out_.layer = layer_time(run, prices_, parameters_, stall_.launches);
     out_.head_seconds = head_.forward + head_.backward;
     out_.calibrated = prices_.parameters().calibrated();
@@ -65,20 +66,24 @@ class Step {
     cost.weight_gradient = content.layers * out_.layer.weight_gradient + content.head * head_.weight_gradient;
     cost.input_gradient = backward - cost.weight_gradient;
     if (run_.layout.pp == 1) return cost;
-    if (at + 1 < contents_.size()) set_message(message(at), cost.send_forward, cost.hold_forward);
-    if (at > 0) set_message(message(at - 1), cost.send_backward, cost.hold_backward);
+    if (at + 1 < contents_.size()) {
+      const Prices::Message next = message(at);
+      cost.send_forward = next.wire, cost.hold_forward = next.hold;
+    }
+    if (at > 0) {
+      const Prices::Message previous = message(at - 1);
+      cost.send_backward = previous.wire, cost.hold_backward = previous.hold;
+    }
+    cost.forward += exchange_, cost.input_gradient += exchange_;
     return cost;
-  }
-  static void set_message(const Prices::Message& message, double& send, double& hold) {
-    send = message.seconds - message.hold, hold = message.hold;
   }
   /// Between virtual stage `at` and the next: activations, or logits where the loss has a stage of its own.
   Prices::Message message(std::size_t at) const {
     const bool logits = contents_[at].head && !contents_[at].loss;
     const double width = static_cast<double>(logits ? padded_vocab(run_) : run_.model.width);
     Prices::Message out = prices_.message(2 * tokens(run_) * width);
-    const double stall = stall_.messages ? prices_.parameters()("p2p_stall") : 0;
-    return {out.seconds + stall, out.hold + stall};
+    if (stall_.messages) out.hold += prices_.parameters()("p2p_stall");
+    return out;
   }
 
   void play_pipeline() {
@@ -86,20 +91,22 @@ class Step {
     const int m = run_.micro_batches();
     const PipelineTime time = play_periodic(layout.schedule, layout.pp, m, layout.chunks, out_.stages);
     const auto busiest = static_cast<int>(std::max_element(time.busy.begin(), time.busy.end()) - time.busy.begin());
-    double layers = 0, collectives = 0, sharding = 0, held = 0;
+    double layers = 0, collectives = 0, sharding = 0, exchanged = 0, held = 0;
     for (std::size_t i = busiest; i < contents_.size(); i += layout.pp) {
       layers += contents_[i].layers;
       collectives += contents_[i].embedding * embedding_.exposed_collectives + contents_[i].head * head_.exposed_collectives;
       sharding += contents_[i].head * head_.exposed_sharding;
+      exchanged += 2 * exchange_;
       held += out_.stages[i].hold_forward + out_.stages[i].hold_backward;
       if (i > 0) held += out_.stages[i - 1].hold_forward;
       if (i + 1 < contents_.size()) held += out_.stages[i + 1].hold_backward;
     }
     out_.tensor_parallel = m * (layers * out_.layer.exposed_collectives + collectives);
     out_.data_parallel = m * (layers * out_.layer.exposed_sharding + sharding);
-    out_.compute = time.busy[busiest] - out_.tensor_parallel - out_.data_parallel;
-    out_.pipeline_transfers = std::min(m * held, time.total - time.busy[busiest]);
-    out_.bubble = time.total - time.busy[busiest] - out_.pipeline_transfers;
+    out_.compute = time.busy[busiest] - m * exchanged - out_.tensor_parallel - out_.data_parallel;
+    const double waiting = time.total - time.busy[busiest], messages = std::min(m * held, waiting);
+    out_.pipeline_transfers = m * exchanged + messages;
+    out_.bubble = waiting - messages;
     pipeline_ = time.total;
     slowest_ = time.busy[busiest] / m;
   }
@@ -133,7 +140,8 @@ class Step {
   const std::vector<StageContent> contents_;
   const EndTime embedding_, head_;
   StepEstimate out_;
-  double pipeline_ = 0, slowest_ = 0;
+  double exchange_ = 0;                ///< seconds that each turn waits for its messages
+  double pipeline_ = 0, slowest_ = 0;  ///< seconds of the pipeline, and of a micro-batch on its busiest rank
 };
 
 }  // namespace
