@@ -193,7 +193,8 @@ PipelineTime play_periodic(program::ScheduleKind kind, int stages, int micro_bat
     // As many more as leave a whole number of periods.
     played += (micro_batches - few) % shift;
     if (played > few && !look(played)) continue;
-    return prolonged(std::move(time), costs, (micro_batches - played) / shift, *seconds, shift);
+    const int periods = (micro_batches - played) / shift;  // whole: see above
+    return prolonged(std::move(time), costs, periods, *seconds, shift);
   }
   return play(make(micro_batches), costs);
 }
