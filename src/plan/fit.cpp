@@ -6,6 +6,7 @@
 #include <map>
 #include <nlopt.hpp>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "files/read.h"
@@ -163,11 +164,14 @@ class Problem {
   std::vector<std::vector<std::size_t>> moves_;  ///< rows that each free parameter moves
 };
 
-/// Rows that share no parameter are problems of their own, and smaller ones: by framework up to its first '-' or '+'.
+/// "megatron-lm" and "megatron-deepspeed" share parameters, "torchtitan+compile" is torchtitan: the name up to its first '-' or '+'.
+std::string software(const MeasuredRun& run) { return run.shape.framework.substr(0, run.shape.framework.find_first_of("-+")); }
+
+/// Rows that share no parameter are problems of their own, and smaller ones.
 std::map<std::string, std::vector<MeasuredRun>> by_software(std::span<const MeasuredRun> rows) {
   std::map<std::string, std::vector<MeasuredRun>> groups;
   for (const MeasuredRun& row : rows)
-    if (row.skipped.empty()) groups[row.shape.framework.substr(0, row.shape.framework.find_first_of("-+"))].push_back(row);
+    if (row.skipped.empty()) groups[software(row)].push_back(row);
   return groups;
 }
 
@@ -199,7 +203,11 @@ int fold_of(const std::string& id, int folds) {
 std::vector<ScoredRun> leave_out(const Calibration& start, std::span<const MeasuredRun> rows,
                                  const std::function<bool(const MeasuredRun&)>& left_out, const FitOptions& options) {
   std::vector<MeasuredRun> training, tested;
-  for (const MeasuredRun& row : rows) (left_out(row) ? tested : training).push_back(row);
+  std::set<std::string> needed;
+  for (const MeasuredRun& row : rows)
+    if (left_out(row)) tested.push_back(row), needed.insert(software(row));
+  for (const MeasuredRun& row : rows)
+    if (!left_out(row) && needed.contains(software(row))) training.push_back(row);
   Calibration from_priors = start;
   from_priors.seen_rows.clear();
   // What was fitted to all rows is no fair beginning.
