@@ -4,18 +4,13 @@
 
 #include <fstream>
 
-#include "units/error.h"
+#include "units/testing.h"
 
 namespace longhaul::cluster {
 namespace {
 
 std::string error_of(const std::string& name) {
-  try {
-    (void)find_cluster(name);
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
+  return longhaul::testing::usage_error([&] { (void)find_cluster(name); });
 }
 
 TEST(Catalogue, EveryEntryReadsAndSaysItsSource) {

@@ -2,20 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include "units/error.h"
+#include "units/testing.h"
 
 namespace longhaul::files {
 namespace {
 
-template <class Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
-}
+using longhaul::testing::usage_error;
 
 TEST(Csv, ReadsQuotedCellsAndLineEnds) {
   const Csv csv = Csv::parse(
@@ -32,13 +24,13 @@ TEST(Csv, ReadsQuotedCellsAndLineEnds) {
 
 TEST(Csv, ErrorsNameLineAndColumn) {
   const Csv csv = Csv::parse("a,b\n\"1\n2\",x\n3,1.5\n-1,nan\n", "f.csv");
-  EXPECT_EQ(error_of([&] { (void)csv.number(0, "b"); }), "f.csv:2: b 'x' is not a finite number");
-  EXPECT_EQ(error_of([&] { (void)csv.count(1, "b"); }), "f.csv:4: b '1.5' is not a whole number of at least 0");
-  EXPECT_EQ(error_of([&] { (void)csv.count(2, "a"); }), "f.csv:5: a '-1' is not a whole number of at least 0");
-  EXPECT_EQ(error_of([&] { (void)csv.number(2, "b"); }), "f.csv:5: b 'nan' is not a finite number");
-  EXPECT_EQ(error_of([&] { csv.require({"a", "tp", "pp"}); }), "f.csv:1: no column tp, pp; the header has a, b");
-  EXPECT_EQ(error_of([] { (void)Csv::parse("a,b\n1\n", "f"); }), "f:2: 1 cells, the header has 2 columns");
-  EXPECT_EQ(error_of([] { (void)Csv::parse("a,b\n1,\"2\n", "f"); }), "f:2: a quoted cell has no end");
+  EXPECT_EQ(usage_error([&] { (void)csv.number(0, "b"); }), "f.csv:2: b 'x' is not a finite number");
+  EXPECT_EQ(usage_error([&] { (void)csv.count(1, "b"); }), "f.csv:4: b '1.5' is not a whole number of at least 0");
+  EXPECT_EQ(usage_error([&] { (void)csv.count(2, "a"); }), "f.csv:5: a '-1' is not a whole number of at least 0");
+  EXPECT_EQ(usage_error([&] { (void)csv.number(2, "b"); }), "f.csv:5: b 'nan' is not a finite number");
+  EXPECT_EQ(usage_error([&] { csv.require({"a", "tp", "pp"}); }), "f.csv:1: no column tp, pp; the header has a, b");
+  EXPECT_EQ(usage_error([] { (void)Csv::parse("a,b\n1\n", "f"); }), "f:2: 1 cells, the header has 2 columns");
+  EXPECT_EQ(usage_error([] { (void)Csv::parse("a,b\n1,\"2\n", "f"); }), "f:2: a quoted cell has no end");
 }
 
 }  // namespace

@@ -2,18 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "units/error.h"
+#include "units/testing.h"
 
 namespace longhaul::files {
 namespace {
 
 std::string error_of(const std::string& text) {
-  try {
-    (void)parse_toml(text, "run.toml");
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
+  return longhaul::testing::usage_error([&] { (void)parse_toml(text, "run.toml"); });
 }
 
 TEST(Toml, ReadsWhatIsWellFormed) { EXPECT_EQ(parse_toml("[a]\nb = 3\n", "x")["a"]["b"].value<int>(), 3); }

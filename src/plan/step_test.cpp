@@ -27,8 +27,8 @@ Calibration with(const std::string& name, double value) {
   return out;
 }
 
-/// GPT-3 175B as Narayanan et al. 2021 ran it on Selene: tp 8, pp 8, dp 24, full recomputation, 24.8 s a step.
-RunShape gpt3() {
+/// The 145.6 B parameters of Narayanan et al. 2021 table 1 on Selene: tp 8, pp 8, dp 24, full recomputation, 24.8 s a step.
+RunShape gpt_146b() {
   RunShape run;
   run.model = model::with_usual_values({.layers = 80, .width = 12288, .heads = 96, .vocab = 51200});
   run.model.mlp = model::MlpKind::gelu;
@@ -79,12 +79,12 @@ double parts(const StepEstimate& e) {
 }
 
 TEST(Step, PredictsPublishedRuns) {
-  EXPECT_NEAR(estimate_step(gpt3(), shipped()).seconds, 24.8, 0.05 * 24.8);
+  EXPECT_NEAR(estimate_step(gpt_146b(), shipped()).seconds, 24.8, 0.05 * 24.8);
   EXPECT_NEAR(estimate_step(llama(), shipped()).seconds, 2.515, 0.05 * 2.515);
 }
 
 TEST(Step, PartsAddUpAndNoneIsNegative) {
-  for (const RunShape& run : {gpt3(), llama(), small()}) {
+  for (const RunShape& run : {gpt_146b(), llama(), small()}) {
     const StepEstimate e = estimate_step(run, shipped());
     EXPECT_NEAR(parts(e), e.seconds, 1e-9 * e.seconds) << run.framework;
     for (const double part : {e.compute, e.optimizer, e.other}) EXPECT_GT(part, 0) << run.framework;
@@ -116,7 +116,7 @@ TEST(Prices, OfAProductIsFlopsByRate) {
     for (auto& [key, parameter] : calibration.parameters)
       if (key.first == "time." + std::string(name)) parameter.value = 0;
   const WorkItem item{.kind = WorkKind::gemm, .pass = WorkPass::forward, .name = "up", .m = 4096, .n = 4096, .k = 4096};
-  EXPECT_NEAR(Prices(gpt3(), calibration).of(item), 2 * std::pow(4096.0, 3) / 156e12, 1e-12);
+  EXPECT_NEAR(Prices(gpt_146b(), calibration).of(item), 2 * std::pow(4096.0, 3) / 156e12, 1e-12);
 }
 
 // By hand: an all-reduce of 100 MB among 8 ranks of 300 GB/s at ½: 2 · 7/8 · 100e6 ÷ 150e9 s (accounting C4).
@@ -126,7 +126,7 @@ TEST(Prices, OfACollectiveIsTheRing) {
     if (key.first.starts_with("time.tp_latency")) parameter.value = 0;
   const WorkItem item{
       .kind = WorkKind::collective, .pass = WorkPass::forward, .name = "mlp", .bytes = 100e6, .collective = CollectiveKind::all_reduce};
-  EXPECT_NEAR(Prices(gpt3(), calibration).of(item), 2 * 7.0 / 8 * 100e6 / 150e9, 1e-12);
+  EXPECT_NEAR(Prices(gpt_146b(), calibration).of(item), 2 * 7.0 / 8 * 100e6 / 150e9, 1e-12);
 }
 
 TEST(Exchange, WithoutOverlapIsBytesByBandwidth) {
@@ -148,13 +148,13 @@ TEST(Step, GrowsWithWorkAndShrinksWithRates) {
   more = small();
   more.model.layers += 4;
   EXPECT_GT(seconds(more), seconds(small()));
-  more = gpt3();
+  more = gpt_146b();
   more.layout.recompute = program::Recompute::none;
-  EXPECT_LT(seconds(more), seconds(gpt3()));
-  more = gpt3();
+  EXPECT_LT(seconds(more), seconds(gpt_146b()));
+  more = gpt_146b();
   more.sequence_length *= 2;
-  EXPECT_GT(seconds(more), 2 * seconds(gpt3()));
-  for (const RunShape& run : {gpt3(), llama(), small()})
+  EXPECT_GT(seconds(more), 2 * seconds(gpt_146b()));
+  for (const RunShape& run : {gpt_146b(), llama(), small()})
     for (const char* name : {"gemm_efficiency", "memory_efficiency"})
       EXPECT_LT(estimate_step(run, with(name, 0.95)).seconds, estimate_step(run, with(name, 0.4)).seconds) << run.framework << ' ' << name;
 }
@@ -170,7 +170,7 @@ TEST(Step, LaunchesSetThePaceOfSmallLayers) {
 }
 
 TEST(Step, InterleavingShortensTheBubble) {
-  RunShape run = gpt3();
+  RunShape run = gpt_146b();
   const StepEstimate plain = estimate_step(run, shipped());
   run.layout.chunks = 2, run.layout.schedule = program::ScheduleKind::interleaved;
   const StepEstimate chunked = estimate_step(run, shipped());
@@ -227,8 +227,8 @@ TEST(Stall, LengthensEveryMessage) {
 
 TEST(ParameterKey, NamesTheLink) {
   EXPECT_EQ(parameter_key(small()), (ParameterKey{"h100", "node", "nanotron", "bf16"}));
-  EXPECT_EQ(parameter_key(gpt3()), (ParameterKey{"a100", "network", "megatron-lm", "fp16"}));
-  RunShape run = gpt3();
+  EXPECT_EQ(parameter_key(gpt_146b()), (ParameterKey{"a100", "network", "megatron-lm", "fp16"}));
+  RunShape run = gpt_146b();
   run.network = "OmniPath";
   EXPECT_EQ(parameter_key(run).link, "OmniPath");
 }

@@ -16,8 +16,6 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kRecomputes{"none", "selective", "layer"};
 constexpr std::array<std::string_view, 5> kSchedules{"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"};
-constexpr std::array<std::string_view, 12> kKeys{"dp",    "tp",      "pp", "cp",        "ep",       "zero",
-                                                 "shard", "virtual", "sp", "recompute", "schedule", "stages"};
 /// More devices than anyone has, few enough that no product of sizes overflows.
 constexpr std::int64_t kLargest = 1 << 20;
 
@@ -48,45 +46,41 @@ std::vector<std::string_view> split(std::string_view text, char at) {
   return parts;
 }
 
-void set(Layout& layout, std::string_view text, std::string_view key, std::string_view value) {
-  const auto size = [&] { return whole_number(text, key, value, 1, kLargest); };
-  switch (choice(text, "key", key, kKeys)) {
-    case 0:
-      layout.dp = size();
-      break;
-    case 1:
-      layout.tp = size();
-      break;
-    case 2:
-      layout.pp = size();
-      break;
-    case 3:
-      layout.cp = size();
-      break;
-    case 4:
-      layout.ep = size();
-      break;
-    case 5:
-      layout.zero = whole_number(text, key, value, 0, 3);
-      break;
-    case 6:
-      layout.shard_ranks = size();
-      break;
-    case 7:
-      layout.chunks = size();
-      break;
-    case 8:
-      layout.sequence_parallel = whole_number(text, key, value, 0, 1) == 1;
-      break;
-    case 9:
-      layout.recompute = static_cast<Recompute>(choice(text, key, value, kRecomputes));
-      break;
-    case 10:
-      layout.schedule = static_cast<ScheduleKind>(choice(text, key, value, kSchedules));
-      break;
-    default:
-      for (const std::string_view part : split(value, '+')) layout.stage_layers.push_back(whole_number(text, key, part, 0, kLargest));
-  }
+/// One key=value of a layout's text.
+struct Setting {
+  std::string_view layout, key, value;
+  int number(std::int64_t least, std::int64_t most) const { return whole_number(layout, key, value, least, most); }
+  int size() const { return number(1, kLargest); }
+};
+struct Key {
+  std::string_view name;
+  void (*set)(Layout&, const Setting&);
+};
+constexpr std::array kKeys = {
+    Key{"dp", [](Layout& l, const Setting& s) { l.dp = s.size(); }},
+    Key{"tp", [](Layout& l, const Setting& s) { l.tp = s.size(); }},
+    Key{"pp", [](Layout& l, const Setting& s) { l.pp = s.size(); }},
+    Key{"cp", [](Layout& l, const Setting& s) { l.cp = s.size(); }},
+    Key{"ep", [](Layout& l, const Setting& s) { l.ep = s.size(); }},
+    Key{"zero", [](Layout& l, const Setting& s) { l.zero = s.number(0, 3); }},
+    Key{"shard", [](Layout& l, const Setting& s) { l.shard_ranks = s.size(); }},
+    Key{"virtual", [](Layout& l, const Setting& s) { l.chunks = s.size(); }},
+    Key{"sp", [](Layout& l, const Setting& s) { l.sequence_parallel = s.number(0, 1) == 1; }},
+    Key{"recompute",
+        [](Layout& l, const Setting& s) { l.recompute = static_cast<Recompute>(choice(s.layout, s.key, s.value, kRecomputes)); }},
+    Key{"schedule",
+        [](Layout& l, const Setting& s) { l.schedule = static_cast<ScheduleKind>(choice(s.layout, s.key, s.value, kSchedules)); }},
+    Key{"stages",
+        [](Layout& l, const Setting& s) {
+          for (const std::string_view part : split(s.value, '+'))
+            l.stage_layers.push_back(whole_number(s.layout, s.key, part, 0, kLargest));
+        }},
+};
+
+void set(Layout& layout, const Setting& setting) {
+  std::array<std::string_view, kKeys.size()> names;
+  std::transform(kKeys.begin(), kKeys.end(), names.begin(), [](const Key& key) { return key.name; });
+  kKeys[static_cast<std::size_t>(choice(setting.layout, "key", setting.key, names))].set(layout, setting);
 }
 
 /// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side.
@@ -132,7 +126,7 @@ Layout parse_layout(std::string_view text) {
     const std::string_view key = part.substr(0, equals);
     if (std::find(seen.begin(), seen.end(), key) != seen.end()) fail(text, fmt::format("{} is given twice", key));
     seen.push_back(key);
-    set(layout, text, key, part.substr(equals + 1));
+    set(layout, {text, key, part.substr(equals + 1)});
   }
   if (layout.chunks > 1 && std::find(seen.begin(), seen.end(), "schedule") == seen.end()) layout.schedule = ScheduleKind::interleaved;
   if (static_cast<double>(layout.dp) * layout.tp * layout.pp * layout.cp > static_cast<double>(kLargest))

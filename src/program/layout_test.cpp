@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "units/error.h"
+#include "units/testing.h"
 
 namespace longhaul::program {
 namespace {
@@ -14,12 +14,7 @@ model::ModelSpec llama_70b() {
 }
 
 std::string error_of(std::string_view text) {
-  try {
-    (void)parse_layout(text);
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
+  return longhaul::testing::usage_error([&] { (void)parse_layout(text); });
 }
 
 TEST(Layout, ComesBackAsItWasWritten) {
