@@ -97,18 +97,6 @@ const std::vector<std::pair<std::string, double StageMemory::*>>& memory_lines()
   return lines;
 }
 
-const std::vector<std::pair<std::string, double StepEstimate::*>>& time_lines() {
-  static const std::vector<std::pair<std::string, double StepEstimate::*>> lines = {
-      {"compute", &StepEstimate::compute},
-      {"tensor_parallel", &StepEstimate::tensor_parallel},
-      {"pipeline_transfers", &StepEstimate::pipeline_transfers},
-      {"bubble", &StepEstimate::bubble},
-      {"data_parallel", &StepEstimate::data_parallel},
-      {"optimizer", &StepEstimate::optimizer},
-      {"other", &StepEstimate::other}};
-  return lines;
-}
-
 nlohmann::json memory_json(const Forecast& f) {
   nlohmann::json stages = nlohmann::json::array();
   for (const StageMemory& stage : f.memory.stages) {
@@ -127,7 +115,7 @@ nlohmann::json memory_json(const Forecast& f) {
 nlohmann::json to_json(const Forecast& f) {
   nlohmann::json conventions, split;
   for (const auto& [name, flops] : f.conventions) conventions[name] = flops.value;
-  for (const auto& [name, member] : time_lines()) split[name + "_seconds"] = f.step.*member;
+  for (const auto& [name, member] : kStepParts) split[fmt::format("{}_seconds", name)] = f.step.*member;
   nlohmann::json out = {
       {"cluster", {{"id", f.cluster.id}, {"devices", f.cluster.devices}, {"devices_per_node", f.cluster.devices_per_node}}},
       {"layout", to_text(f.shape.layout)},
@@ -177,7 +165,7 @@ std::string memory_text(const Forecast& f) {
 
 std::string time_text(const Forecast& f) {
   std::string out = fmt::format("time of a step ({}; an estimate{})\n", f.shape.framework, f.step.calibrated ? "" : ", uncalibrated");
-  for (const auto& [name, member] : time_lines())
+  for (const auto& [name, member] : kStepParts)
     if (f.step.*member > 0)
       out += line(name, fmt::format("{:<10} {:5.1f} %", format(Seconds(f.step.*member)), 100 * (f.step.*member) / f.step.seconds));
   out += line("step", fmt::format("{} for {} tokens", format(Seconds(f.step.seconds)), format_count(f.shape.tokens_per_step())));

@@ -18,6 +18,8 @@ struct Framework {
   bool shards_by_layer = false;
   /// Messages between stages block their ranks and carry their shapes in a message of their own (nanotron's P2P class); see plan/stall.h.
   bool blocking_messages = false;
+  /// The part of the search space (plan/search_space.h) that it offers; what is not named is free.
+  std::string_view offers = "";
 };
 
 /// By the name in a run, up to its first '+' ("torchtitan+compile"). Unknown software is taken for a plain one: no trait but splitting.

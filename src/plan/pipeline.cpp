@@ -161,6 +161,29 @@ PipelineTime prolonged(PipelineTime time, std::span<const StageCost> costs, doub
   return time;
 }
 
+/// Weight gradients that a rank computes after its last input gradient: nobody before it waits for them.
+int trailing_weight_gradients(const std::vector<Turn>& turns) {
+  const auto last = std::find_if(turns.rbegin(), turns.rend(), [](const Turn& turn) { return turn.kind != TurnKind::weight_gradient; });
+  return static_cast<int>(last - turns.rbegin());
+}
+
+/// All that a micro-batch takes of a rank: its virtual stages together.
+struct RankWork {
+  double work = 0, weight_gradient = 0, holds = 0, last_hold = 0;
+};
+RankWork work_of(std::span<const StageCost> costs, std::size_t rank, std::size_t ranks) {
+  RankWork out;
+  const std::size_t last = costs.size() - 1;
+  for (std::size_t i = rank; i <= last; i += ranks) {
+    out.work += costs[i].forward + costs[i].backward();
+    out.weight_gradient += costs[i].weight_gradient;
+    if (i < last) out.holds += costs[i].hold_forward + costs[i + 1].hold_backward;
+    if (i > 0) out.holds += costs[i].hold_backward + costs[i - 1].hold_forward;
+    if (i > 0) out.last_hold = std::max(out.last_hold, costs[i].hold_backward);
+  }
+  return out;
+}
+
 }  // namespace
 
 double PipelineTime::bubble() const {
@@ -197,6 +220,26 @@ PipelineTime play_periodic(program::ScheduleKind kind, int stages, int micro_bat
     return prolonged(std::move(time), costs, periods, *seconds, shift);
   }
   return play(make(micro_batches), costs);
+}
+
+PipelineTime bound_pipeline(program::ScheduleKind kind, int stages, int micro_batches, int chunks, std::span<const StageCost> costs) {
+  const bool split = kind == program::ScheduleKind::zb_h1 || kind == program::ScheduleKind::zb_h2;
+  const Schedule schedule = split ? program::make_schedule(kind, stages, micro_batches, chunks) : Schedule{};
+  PipelineTime out;
+  double there = 0, back = 0;  // ways of a micro-batch to the rank and of its gradient back
+  for (int rank = 0; rank < stages; ++rank) {
+    const RankWork work = work_of(costs, static_cast<std::size_t>(rank), static_cast<std::size_t>(stages));
+    const double first_hold = rank > 0 ? costs[rank - 1].hold_forward : 0;  // part of the way there
+    const double turns = micro_batches * (work.work + work.holds) - first_hold;
+    const double unawaited = split ? trailing_weight_gradients(schedule.ranks[rank]) * work.weight_gradient : 0;
+    out.busy.push_back(micro_batches * work.work);
+    out.total = std::max({out.total, there + turns, there + turns - unawaited - work.last_hold + back});
+    there += costs[rank].forward + costs[rank].send_forward + costs[rank].hold_forward;
+    if (rank + 1 == stages) break;
+    const StageCost& next = costs[rank + 1];
+    back += next.send_backward + next.hold_backward + (split ? costs[rank].input_gradient : costs[rank].backward());
+  }
+  return out;
 }
 
 }  // namespace longhaul::plan

@@ -48,4 +48,9 @@ PipelineTime play(const program::Schedule& schedule, std::span<const StageCost> 
 /// Exact but for rounding; plays in full where no period shows, and GPipe always. Keeps no turns.
 PipelineTime play_periodic(program::ScheduleKind kind, int stages, int micro_batches, int chunks, std::span<const StageCost> costs);
 
+/// What no order of these turns can beat, without playing them: for each rank, the shortest way of the first micro-batch to it, all its
+/// work, the shortest way of the last gradient from it to the first stage. `busy` is exact, `total` at most play()'s. For uniform stages
+/// under 1F1B the two are equal.
+PipelineTime bound_pipeline(program::ScheduleKind kind, int stages, int micro_batches, int chunks, std::span<const StageCost> costs);
+
 }  // namespace longhaul::plan

@@ -149,6 +149,26 @@ TEST(PlayPeriodic, EqualsPlayingEveryMicroBatchOfSeveralChunks) {
         EXPECT_NEAR(fast.total, full.total, 1e-9 * full.total) << p << ' ' << v << ' ' << groups;
       }
 }
+TEST(BoundPipeline, IsNeverAboveThePlay) {
+  const auto check = [](ScheduleKind kind, int p, int m, int v, unsigned seed) {
+    const auto costs = uneven_costs(p * v, seed);
+    const PipelineTime full = play(make_schedule(kind, p, m, v), costs), bound = bound_pipeline(kind, p, m, v, costs);
+    ASSERT_LE(bound.total, full.total * (1 + 1e-12)) << name(kind) << ' ' << p << ' ' << m << ' ' << v << ' ' << seed;
+    ASSERT_GE(bound.total, 0.5 * full.total) << "a bound that bounds nothing";
+    for (int rank = 0; rank < p; ++rank) ASSERT_NEAR(bound.busy[rank], full.busy[rank], 1e-9 * full.total);
+  };
+  for (const int p : {1, 2, 3, 8})
+    for (unsigned seed = 1; seed < 40; ++seed) {
+      for (const ScheduleKind kind : {ScheduleKind::gpipe, ScheduleKind::one_f_one_b, ScheduleKind::zb_h1, ScheduleKind::zb_h2})
+        for (const int m : {1, 2, 9, 40}) check(kind, p, m, 1, seed);
+      for (const int groups : {1, 3, 8}) check(ScheduleKind::interleaved, p, groups * p, 3, seed);
+    }
+}
+TEST(BoundPipeline, IsThePlayOfUniformStages) {
+  const std::vector<StageCost> costs(6, StageCost{1, 1, 1});
+  EXPECT_NEAR(bound_pipeline(ScheduleKind::one_f_one_b, 6, 20, 1, costs).total,
+              play(make_schedule(ScheduleKind::one_f_one_b, 6, 20), costs).total, 1e-12);
+}
 TEST(PlayPeriodic, SeesAStageThatIsSlowerByAHair) {
   std::vector<StageCost> costs(4, StageCost{1, 1, 1, 0.01, 0.01});
   costs[1].forward = 1.001;

@@ -49,9 +49,11 @@ class Step {
     out_.stalled = stall_.messages || stall_.launches;
   }
 
-  StepEstimate estimate() {
+  using Pipeline = PipelineTime(program::ScheduleKind, int, int, int, std::span<const StageCost>);
+
+  StepEstimate estimate(Pipeline& pipeline) {
     for (std::size_t i = 0; i < contents_.size(); ++i) out_.stages.push_back(stage_cost(i));
-    play_pipeline();
+    run_pipeline(pipeline);
     finish();
     warn();
     return std::move(out_);
@@ -86,10 +88,10 @@ class Step {
     return out;
   }
 
-  void play_pipeline() {
+  void run_pipeline(Pipeline& pipeline) {
     const program::Layout& layout = run_.layout;
     const int m = run_.micro_batches();
-    const PipelineTime time = play_periodic(layout.schedule, layout.pp, m, layout.chunks, out_.stages);
+    const PipelineTime time = pipeline(layout.schedule, layout.pp, m, layout.chunks, out_.stages);
     const auto busiest = static_cast<int>(std::max_element(time.busy.begin(), time.busy.end()) - time.busy.begin());
     double layers = 0, collectives = 0, sharding = 0, exchanged = 0, held = 0;
     for (std::size_t i = busiest; i < contents_.size(); i += layout.pp) {
@@ -146,7 +148,8 @@ class Step {
 
 }  // namespace
 
-StepEstimate estimate_step(const RunShape& run, const Calibration& calibration) { return Step(run, calibration).estimate(); }
+StepEstimate estimate_step(const RunShape& run, const Calibration& calibration) { return Step(run, calibration).estimate(play_periodic); }
+StepEstimate bound_step(const RunShape& run, const Calibration& calibration) { return Step(run, calibration).estimate(bound_pipeline); }
 
 ParameterKey parameter_key(const RunShape& run) {
   const bool one_node = run.devices <= run.devices_per_node;

@@ -1,8 +1,11 @@
 // plan/step.h — the time of one optimizer step: prices the work of every stage and plays the pipeline made of it.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plan/calibration.h"
@@ -40,8 +43,22 @@ struct StepEstimate {
   std::vector<std::string> warnings;
 };
 
+/// The parts of a step by name, in the order of the struct; they add up to `seconds`.
+inline constexpr std::array<std::pair<std::string_view, double StepEstimate::*>, 7> kStepParts{{
+    {"compute", &StepEstimate::compute},
+    {"tensor_parallel", &StepEstimate::tensor_parallel},
+    {"pipeline_transfers", &StepEstimate::pipeline_transfers},
+    {"bubble", &StepEstimate::bubble},
+    {"data_parallel", &StepEstimate::data_parallel},
+    {"optimizer", &StepEstimate::optimizer},
+    {"other", &StepEstimate::other},
+}};
+
 /// Throws UsageError for an accelerator that the catalogue lacks and a schedule that cannot be made.
 StepEstimate estimate_step(const RunShape& run, const Calibration& calibration);
+/// The same with the least time that the pipeline can take instead of the time that it takes (bound_pipeline): never above
+/// estimate_step() in `seconds` and `bubble`, equal to it in all else, and faster to compute.
+StepEstimate bound_step(const RunShape& run, const Calibration& calibration);
 
 /// The key under which this run's parameters are looked up: link is "node" on one node, else the network tier, or "network".
 ParameterKey parameter_key(const RunShape& run);

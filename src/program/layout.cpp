@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <span>
 
 #include "units/error.h"
 #include "units/format.h"
@@ -55,32 +56,37 @@ struct Setting {
 struct Key {
   std::string_view name;
   void (*set)(Layout&, const Setting&);
+  std::string (*get)(const Layout&);
 };
 constexpr std::array kKeys = {
-    Key{"dp", [](Layout& l, const Setting& s) { l.dp = s.size(); }},
-    Key{"tp", [](Layout& l, const Setting& s) { l.tp = s.size(); }},
-    Key{"pp", [](Layout& l, const Setting& s) { l.pp = s.size(); }},
-    Key{"cp", [](Layout& l, const Setting& s) { l.cp = s.size(); }},
-    Key{"ep", [](Layout& l, const Setting& s) { l.ep = s.size(); }},
-    Key{"zero", [](Layout& l, const Setting& s) { l.zero = s.number(0, 3); }},
-    Key{"shard", [](Layout& l, const Setting& s) { l.shard_ranks = s.size(); }},
-    Key{"virtual", [](Layout& l, const Setting& s) { l.chunks = s.size(); }},
-    Key{"sp", [](Layout& l, const Setting& s) { l.sequence_parallel = s.number(0, 1) == 1; }},
+    Key{"dp", [](Layout& l, const Setting& s) { l.dp = s.size(); }, [](const Layout& l) { return std::to_string(l.dp); }},
+    Key{"tp", [](Layout& l, const Setting& s) { l.tp = s.size(); }, [](const Layout& l) { return std::to_string(l.tp); }},
+    Key{"pp", [](Layout& l, const Setting& s) { l.pp = s.size(); }, [](const Layout& l) { return std::to_string(l.pp); }},
+    Key{"cp", [](Layout& l, const Setting& s) { l.cp = s.size(); }, [](const Layout& l) { return std::to_string(l.cp); }},
+    Key{"ep", [](Layout& l, const Setting& s) { l.ep = s.size(); }, [](const Layout& l) { return std::to_string(l.ep); }},
+    Key{"zero", [](Layout& l, const Setting& s) { l.zero = s.number(0, 3); }, [](const Layout& l) { return std::to_string(l.zero); }},
+    Key{"shard", [](Layout& l, const Setting& s) { l.shard_ranks = s.value == "all" ? 0 : s.size(); },
+        [](const Layout& l) { return l.shard_ranks > 0 ? std::to_string(l.shard_ranks) : "all"; }},
+    Key{"virtual", [](Layout& l, const Setting& s) { l.chunks = s.size(); }, [](const Layout& l) { return std::to_string(l.chunks); }},
+    Key{"sp", [](Layout& l, const Setting& s) { l.sequence_parallel = s.number(0, 1) == 1; },
+        [](const Layout& l) { return std::string(l.sequence_parallel ? "1" : "0"); }},
     Key{"recompute",
-        [](Layout& l, const Setting& s) { l.recompute = static_cast<Recompute>(choice(s.layout, s.key, s.value, kRecomputes)); }},
+        [](Layout& l, const Setting& s) { l.recompute = static_cast<Recompute>(choice(s.layout, s.key, s.value, kRecomputes)); },
+        [](const Layout& l) { return std::string(name(l.recompute)); }},
     Key{"schedule",
-        [](Layout& l, const Setting& s) { l.schedule = static_cast<ScheduleKind>(choice(s.layout, s.key, s.value, kSchedules)); }},
+        [](Layout& l, const Setting& s) { l.schedule = static_cast<ScheduleKind>(choice(s.layout, s.key, s.value, kSchedules)); },
+        [](const Layout& l) { return std::string(name(l.schedule)); }},
     Key{"stages",
         [](Layout& l, const Setting& s) {
           for (const std::string_view part : split(s.value, '+'))
             l.stage_layers.push_back(whole_number(s.layout, s.key, part, 0, kLargest));
-        }},
+        },
+        [](const Layout& l) { return fmt::format("{}", fmt::join(l.stage_layers, "+")); }},
 };
+static_assert(kKeys.size() == kLayoutKeys.size());
 
-void set(Layout& layout, const Setting& setting) {
-  std::array<std::string_view, kKeys.size()> names;
-  std::transform(kKeys.begin(), kKeys.end(), names.begin(), [](const Key& key) { return key.name; });
-  kKeys[static_cast<std::size_t>(choice(setting.layout, "key", setting.key, names))].set(layout, setting);
+const Key& find_key(std::string_view layout, std::string_view key) {
+  return kKeys[static_cast<std::size_t>(choice(layout, "key", key, kLayoutKeys))];
 }
 
 /// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side.
@@ -104,16 +110,15 @@ std::string_view name(ScheduleKind kind) { return kSchedules[static_cast<std::si
 
 std::string to_text(const Layout& l) {
   std::string out = fmt::format("dp={},tp={},pp={}", l.dp, l.tp, l.pp);
-  if (l.cp > 1) out += fmt::format(",cp={}", l.cp);
-  if (l.ep > 1) out += fmt::format(",ep={}", l.ep);
-  if (l.zero > 0) out += fmt::format(",zero={}", l.zero);
-  if (l.shard_ranks > 0) out += fmt::format(",shard={}", l.shard_ranks);
-  if (l.chunks > 1) out += fmt::format(",virtual={}", l.chunks);
-  if (l.sequence_parallel) out += ",sp=1";
-  if (l.recompute != Recompute::none) out += fmt::format(",recompute={}", name(l.recompute));
-  if (l.schedule != ScheduleKind::one_f_one_b) out += fmt::format(",schedule={}", name(l.schedule));
-  if (!l.stage_layers.empty()) out += fmt::format(",stages={}", fmt::join(l.stage_layers, "+"));
+  for (const Key& key : std::span(kKeys).subspan(3))
+    if (std::string value = key.get(l); value != key.get(Layout{})) out += fmt::format(",{}={}", key.name, value);
   return out;
+}
+
+std::string layout_value(const Layout& layout, std::string_view key) { return find_key(key, key).get(layout); }
+void set_layout_value(Layout& layout, std::string_view key, std::string_view value) {
+  const std::string text = fmt::format("{}={}", key, value);
+  find_key(text, key).set(layout, {text, key, value});
 }
 
 Layout parse_layout(std::string_view text) {
@@ -126,7 +131,7 @@ Layout parse_layout(std::string_view text) {
     const std::string_view key = part.substr(0, equals);
     if (std::find(seen.begin(), seen.end(), key) != seen.end()) fail(text, fmt::format("{} is given twice", key));
     seen.push_back(key);
-    set(layout, {text, key, part.substr(equals + 1)});
+    find_key(text, key).set(layout, {text, key, part.substr(equals + 1)});
   }
   if (layout.chunks > 1 && std::find(seen.begin(), seen.end(), "schedule") == seen.end()) layout.schedule = ScheduleKind::interleaved;
   if (static_cast<double>(layout.dp) * layout.tp * layout.pp * layout.cp > static_cast<double>(kLargest))

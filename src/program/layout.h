@@ -4,6 +4,7 @@
 // with tp fastest, then cp, dp, pp (the order of Megatron-LM), so that the groups that talk most are nearest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -50,9 +51,15 @@ struct Layout {
 
 /// "dp=8,tp=4,pp=2,zero=1": what differs from one rank, in the words of the run file's [parallel] table.
 std::string to_text(const Layout& layout);
-/// The inverse; keys: dp tp pp cp ep zero shard virtual (chunks) sp recompute schedule stages (numbers joined by '+').
+/// The inverse; keys: kLayoutKeys, stages as numbers joined by '+', shard a number or "all".
 /// Throws UsageError that names the key, the allowed values and the nearest name.
 Layout parse_layout(std::string_view text);
+
+inline constexpr std::array<std::string_view, 12> kLayoutKeys{"dp",    "tp",      "pp", "cp",        "ep",       "zero",
+                                                              "shard", "virtual", "sp", "recompute", "schedule", "stages"};
+/// One of them, as parse_layout() reads it. Both throw UsageError for an unknown key, the second for a value that the key cannot have.
+std::string layout_value(const Layout& layout, std::string_view key);
+void set_layout_value(Layout& layout, std::string_view key, std::string_view value);
 
 /// Layers shared out so that no two virtual stages differ by more than one; the longer ones first.
 std::vector<int> even_stages(int layers, int stages);

@@ -1,0 +1,228 @@
+// longhaul search: the best layouts of a run on a cluster, and why the others lost.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cluster_arguments.h"
+#include "console.h"
+#include "plan/search.h"
+#include "run_arguments.h"
+#include "units/error.h"
+#include "units/format.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+namespace {
+
+constexpr std::array<std::string_view, 3> kObjectives{"time", "device-hours", "memory"};
+constexpr std::array<std::string_view, 4> kOutcomes{"contradiction", "too_large", "bounded", "simulated"};
+
+struct Arguments {
+  RunArguments run;
+  ClusterArguments on;
+  std::vector<std::string> allow;
+  std::string by = "time", devices, memory, why;
+  std::int64_t max_tp = 0, max_pp = 0;
+  int top = 10;
+  bool all = false, simulate_all = false;
+};
+
+/// "64,128,256"; the cluster's own number where nothing is given.
+std::vector<int> device_counts(const std::string& text, int otherwise) {
+  if (text.empty()) return {otherwise};
+  std::vector<int> out;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const auto count = parse_count(text.substr(begin, end - begin));
+    if (!count || *count < 1 || *count > (1 << 20))
+      throw UsageError(fmt::format("--devices '{}': write numbers from 1 to {} with commas, like 64,128,256", text, 1 << 20));
+    out.push_back(static_cast<int>(*count));
+    begin = end + 1;
+  }
+  return out;
+}
+
+void limit(plan::Restriction& space, const std::string& key, std::int64_t most) {
+  if (most > 0) std::erase_if(space[key], [&](const std::string& value) { return std::stoll(value) > most; });
+}
+
+std::vector<plan::RunShape> shapes_of(const Arguments& arguments, const config::RunConfig& config, const cluster::Cluster& on) {
+  plan::Restriction user;
+  for (const std::string& text : arguments.allow)
+    for (const auto& [key, values] : plan::parse_restriction(text)) user[key] = values;
+  std::vector<plan::RunShape> shapes;
+  for (const int devices : device_counts(arguments.devices, on.devices)) {
+    plan::RunShape base = arguments.on.shape(config, on);
+    base.devices = devices;
+    plan::Restriction space = plan::search_space(base, user);
+    limit(space, "tp", arguments.max_tp);
+    limit(space, "pp", arguments.max_pp);
+    std::vector<plan::RunShape> more = plan::enumerate(base, space);
+    shapes.insert(shapes.end(), more.begin(), more.end());
+  }
+  if (shapes.empty())
+    throw UsageError("no layout is left to consider: tp·pp·cp must divide the devices; loosen --allow, --max-tp or --max-pp");
+  return shapes;
+}
+
+double device_memory(const std::string& text, const cluster::Cluster& on) {
+  if (text.empty()) {
+    if (on.accelerator.memory) return static_cast<double>(on.accelerator.memory->value);
+    throw UsageError(fmt::format("the catalogue has no memory of {}; give --memory, for example 80GB", on.accelerator.id));
+  }
+  const auto bytes = parse_bytes(text);
+  if (!bytes || bytes->value <= 0) throw UsageError(fmt::format("--memory '{}': write the memory of a device like 80GB or 64GiB", text));
+  return static_cast<double>(bytes->value);
+}
+
+/// What a person asks of a layout, beside its step time.
+struct Row {
+  double tokens_per_s, mfu, days, device_hours;
+};
+Row row_of(const plan::Considered& c, const cluster::Cluster& on, const plan::JobFacts& facts) {
+  const double rate = static_cast<double>(c.run.tokens_per_step()) / c.seconds;
+  const double peak = on.accelerator.peak(c.run.precision == plan::Precision::fp8 ? "fp8" : "bf16") * c.run.devices;
+  const double seconds = static_cast<double>(facts.tokens.value) / rate;
+  return {rate, model::flops_per_token(c.run.model, c.run.sequence_length).value * rate / peak, seconds / 86400,
+          seconds / 3600 * c.run.devices};
+}
+
+nlohmann::json candidate_json(const plan::Considered& c, const cluster::Cluster& on, const plan::JobFacts& facts) {
+  nlohmann::json out = {{"layout", to_text(c.run.layout)},
+                        {"micro_batch", c.run.micro_batch},
+                        {"devices", c.run.devices},
+                        {"outcome", kOutcomes[static_cast<std::size_t>(c.outcome)]}};
+  if (c.outcome < plan::Outcome::bounded) {
+    out["reason"] = c.reason;
+    return out;
+  }
+  const Row row = row_of(c, on, facts);
+  out["step_seconds"] = c.seconds;
+  out["peak_bytes_per_rank"] = c.memory;
+  out["tokens_per_s"] = row.tokens_per_s, out["mfu"] = row.mfu, out["days"] = row.days, out["device_hours"] = row.device_hours;
+  return out;
+}
+
+nlohmann::json to_json(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on,
+                       const plan::JobFacts& facts) {
+  const auto count = [&](plan::Outcome outcome) { return result.count(outcome); };
+  const std::size_t simulated = count(plan::Outcome::simulated);
+  nlohmann::json best = nlohmann::json::array(), choices = nlohmann::json::array();
+  for (const std::size_t i : result.best) best.push_back(candidate_json(result.all[i], on, facts));
+  for (const plan::Alternative& a : alternatives(result)) {
+    nlohmann::json choice = {{"key", a.key}, {"value", a.value}, {"considered", a.considered}, {"best", nullptr}};
+    if (a.best) choice["best"] = candidate_json(result.all[*a.best], on, facts);
+    choices.push_back(choice);
+  }
+  nlohmann::json out = {{"objective", arguments.by},
+                        {"considered", result.all.size()},
+                        {"bounded",
+                         {{"total", result.all.size() - simulated},
+                          {"contradiction", count(plan::Outcome::contradiction)},
+                          {"too_large", count(plan::Outcome::too_large)},
+                          {"slower_at_best", count(plan::Outcome::bounded)}}},
+                        {"simulated", simulated},
+                        {"seconds", result.seconds},
+                        {"simulated_per_s", result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0},
+                        {"best", best},
+                        {"choices", choices}};
+  if (arguments.all)
+    for (const plan::Considered& c : result.all) out["layouts"].push_back(candidate_json(c, on, facts));
+  return out;
+}
+
+void print(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on, const plan::JobFacts& facts,
+           const plan::Calibration& calibration) {
+  const std::size_t simulated = result.count(plan::Outcome::simulated);
+  fmt::print("considered {} layouts = {} bounded ({} contradictions, {} too large, {} slower at best) + {} simulated\n",
+             format_count(static_cast<std::int64_t>(result.all.size())), result.all.size() - simulated,
+             result.count(plan::Outcome::contradiction), result.count(plan::Outcome::too_large), result.count(plan::Outcome::bounded),
+             simulated);
+  fmt::print("in {}, {:.0f} layouts simulated a second on one core\n", format(Seconds(result.seconds)),
+             result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0.0);
+  if (result.best.empty()) return fmt::print("no layout fits; `--all --json` says why each does not\n");
+  fmt::print("\nthe best by {}\n{:>4} {:>8} {:>9} {:>6} {:>9} {:>13} {:>10}  layout\n", arguments.by, "", "devices", "step", "MFU", "days",
+             "device-hours", "memory");
+  int rank = 0;
+  for (const std::size_t i : result.best) {
+    const plan::Considered& c = result.all[i];
+    const Row row = row_of(c, on, facts);
+    fmt::print("{:>4} {:>8} {:>9} {:>5.1f}% {:>9.2f} {:>13.0f} {:>10}  {}\n", ++rank, c.run.devices, format(Seconds(c.seconds)),
+               100 * row.mfu, row.days, row.device_hours, format(Bytes(static_cast<std::int64_t>(c.memory)), ByteUnits::binary),
+               to_text(c.run));
+  }
+  fmt::print("\nwhat another choice costs: the best layout that has it, against the best of all\n");
+  for (const plan::Alternative& a : alternatives(result)) {
+    if (a.best == result.best.front()) continue;
+    fmt::print("  {:<24}{}\n", fmt::format("{}={}", a.key, a.value),
+               a.best ? why_lost(result, *a.best, calibration) : fmt::format("none of {} can run", a.considered));
+  }
+}
+
+/// The considered layout that a text names.
+std::size_t find(const plan::SearchResult& result, const std::string& text) {
+  const std::size_t space = text.find(' ');
+  const program::Layout layout = program::parse_layout(text.substr(0, space));
+  for (std::size_t i = 0; i < result.all.size(); ++i)
+    if (result.all[i].run.layout == layout && (space == std::string::npos || to_text(result.all[i].run) == text)) return i;
+  throw UsageError(fmt::format("--why '{}': not among the layouts considered; name it as the table does (--allow widens the space)", text));
+}
+
+}  // namespace
+
+int verb_search(int argc, char** argv) {
+  CommandLine line(
+      "longhaul search",
+      "The best layouts of a run on a cluster, by time, device-hours or memory, and why the others lost. Every layout of the space\n"
+      "is considered: ruled out by a contradiction, by memory, by the least time it could take, or simulated.\n"
+      "Example: longhaul search --model llama-3-8b --cluster h100x64 --tokens 300B \\\n"
+      "             --set batch.sequence_length=8192 --set batch.global_batch=128\n"
+      "         longhaul search run.toml --cluster a100 --devices 256,512,1024 --by device-hours --price 2\n"
+      "         longhaul search run.toml --cluster h100x64 --allow tp=4+8,zero=1 --why 'dp=8,tp=8,pp=1,zero=1'");
+  Arguments arguments;
+  arguments.run.add_to(line);
+  arguments.on.add_to(line);
+  line.option("--devices", arguments.devices, "numbers of devices to consider instead of the cluster's, with commas");
+  line.option("--by", arguments.by, "what is best: time (default), device-hours, memory").one_of({kObjectives.begin(), kObjectives.end()});
+  line.option("--allow", arguments.allow, "key=value+value,…: values that keys of the layout and micro_batch may take; may be repeated")
+      .one_value_each_time();
+  line.option("--max-tp", arguments.max_tp, "largest tensor-parallel group (default: a node)").positive();
+  line.option("--max-pp", arguments.max_pp, "most pipeline stages (default: layers)").positive();
+  line.option("--memory", arguments.memory, "of a device, like 64GB (default: the catalogue's)");
+  line.option("--top", arguments.top, "how many of the best to print (default 10)").positive();
+  line.option("--why", arguments.why, "why this layout lost, instead of the table");
+  line.flag("--simulate-all", arguments.simulate_all, "simulate everything that fits: the same result, slower");
+  line.flag("--all", arguments.all, "each layout considered and its reason too, in the JSON");
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+
+  const config::RunConfig config = arguments.run.resolve().config;
+  if (arguments.on.cluster.empty()) throw UsageError("give --cluster NAME or NAMExDEVICES; `longhaul cluster list` shows the names");
+  const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
+  const plan::Calibration calibration = plan::shipped_calibration();
+  const plan::JobFacts facts = arguments.on.facts(config);
+  const train::Console console = make_console();
+  plan::SearchOptions options;
+  options.objective = static_cast<plan::Objective>(std::find(kObjectives.begin(), kObjectives.end(), arguments.by) - kObjectives.begin());
+  options.keep = static_cast<std::size_t>(arguments.top);
+  options.device_memory = device_memory(arguments.memory, on);
+  options.simulate_all = arguments.simulate_all;
+  options.progress = [&](std::size_t done, std::size_t all) {
+    if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
+  };
+  const plan::SearchResult result = plan::search(shapes_of(arguments, config, on), calibration, options);
+  if (!arguments.why.empty()) {
+    const std::size_t at = find(result, arguments.why);
+    const std::string why = plan::why_lost(result, at, calibration);
+    fmt::print("{}: {}\n", to_text(result.all[at].run), why.empty() ? "the best" : why);
+  } else if (arguments.run.json) {
+    std::cout << to_json(result, arguments, on, facts).dump(2) << '\n';
+  } else {
+    print(result, arguments, on, facts, calibration);
+  }
+  return 0;
+}
+
+}  // namespace longhaul::app

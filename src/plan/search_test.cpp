@@ -1,0 +1,124 @@
+#include "plan/search.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "units/testing.h"
+
+namespace longhaul::plan {
+namespace {
+
+const Calibration& shipped() {
+  static const Calibration calibration = read_calibration(std::filesystem::path(LONGHAUL_SOURCE_DIR) / "examples/calibration");
+  return calibration;
+}
+
+/// GPT-3 175B (Brown et al. 2020 table 2.1) on A100s, 1,536 sequences of 2,048 a step.
+RunShape gpt3(int devices) {
+  RunShape run;
+  run.model = model::with_usual_values({.layers = 96, .width = 12288, .heads = 96, .vocab = 51200});
+  run.model.mlp = model::MlpKind::gelu;
+  run.model.position = model::PositionKind::learned;
+  run.model.position_rows = 2048;
+  run.model.tied_embeddings = true;
+  run.sequence_length = 2048, run.global_batch = 1536;
+  run.framework = "megatron-lm", run.accelerator = "a100";
+  run.devices = devices;
+  return run;
+}
+
+SearchOptions options(Objective objective = Objective::time) { return {.objective = objective, .device_memory = 80e9}; }
+
+std::vector<std::string> names(const SearchResult& result) {
+  std::vector<std::string> out;
+  for (const std::size_t i : result.best) out.push_back(to_text(result.all[i].run));
+  return out;
+}
+
+/// Sets a search beside one that simulates all, where every layout that can run fits. @return layouts simulated by the latter
+std::size_t compare_with_brute_force(const std::vector<RunShape>& shapes, Objective objective) {
+  SearchOptions some = options(objective);
+  some.device_memory = 1e15;
+  SearchOptions all = some;
+  all.simulate_all = true;
+  const SearchResult quick = search(shapes, shipped(), some), full = search(shapes, shipped(), all);
+  EXPECT_EQ(names(quick), names(full));
+  EXPECT_EQ(quick.best.size(), 10U);
+  EXPECT_EQ(full.count(Outcome::bounded), 0U);
+  EXPECT_LT(quick.count(Outcome::simulated), full.count(Outcome::simulated) / 2);
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    const Considered &bound = quick.all[i], &exact = full.all[i];
+    EXPECT_LE(bound.seconds, exact.seconds) << to_text(bound.run);
+    EXPECT_TRUE(bound.outcome != Outcome::simulated || bound.seconds == exact.seconds) << to_text(bound.run);
+  }
+  return full.count(Outcome::simulated);
+}
+TEST(Search, FindsWhatSimulatingEverythingFinds) {
+  const RunShape base = gpt3(1024);
+  const auto space = search_space(base, parse_restriction("schedule=1f1b+interleaved+zb-h1+gpipe"));
+  EXPECT_GE(compare_with_brute_force(enumerate(base, space), Objective::time), 2000U);
+}
+TEST(Search, FindsTheLeastMemoryAsWell) {
+  const RunShape base = gpt3(64);
+  EXPECT_GE(compare_with_brute_force(enumerate(base, search_space(base, {})), Objective::memory), 100U);
+}
+
+TEST(Search, EveryLayoutIsBoundedOrSimulated) {
+  const RunShape base = gpt3(512);
+  const SearchResult result = search(enumerate(base, search_space(base, {})), shipped(), options());
+  std::size_t sum = 0;
+  for (const Outcome outcome : {Outcome::contradiction, Outcome::too_large, Outcome::bounded, Outcome::simulated})
+    sum += result.count(outcome);
+  EXPECT_EQ(sum, result.all.size());
+  for (std::size_t i = 0; i < result.all.size(); i += 7)
+    EXPECT_EQ(why_lost(result, i, shipped()).empty(), i == result.best.front()) << to_text(result.all[i].run);
+}
+
+TEST(Search, CountsDevicesWhereTheyAreThePrice) {
+  std::vector<RunShape> shapes;
+  for (const int devices : {256, 1024}) {
+    const RunShape base = gpt3(devices);
+    for (RunShape& shape : enumerate(base, search_space(base, parse_restriction("schedule=1f1b")))) shapes.push_back(shape);
+  }
+  const auto devices = [&](Objective objective) {
+    const SearchResult result = search(shapes, shipped(), options(objective));
+    return result.all[result.best.front()].run.devices;
+  };
+  EXPECT_EQ(devices(Objective::time), 1024);
+  EXPECT_EQ(devices(Objective::device_hours), 256);  // larger shares of the batch, shorter bubbles
+}
+
+TEST(SearchSpace, HasEachLayoutOnce) {
+  const RunShape base = gpt3(64);
+  const std::vector<RunShape> shapes = enumerate(base, search_space(base, {}));
+  std::set<std::string> seen;
+  for (const RunShape& shape : shapes) {
+    EXPECT_TRUE(seen.insert(to_text(shape)).second) << to_text(shape);
+    EXPECT_EQ(shape.layout.world(), 64);
+  }
+  EXPECT_TRUE(seen.contains("dp=2,tp=8,pp=4,zero=1,virtual=3,sp=1,recompute=selective,schedule=interleaved micro_batch=2"));
+}
+
+TEST(SearchSpace, RestrictionsReplaceValues) {
+  const RunShape base = gpt3(64);
+  for (const RunShape& shape : enumerate(base, search_space(base, parse_restriction("tp=4,zero=3,micro_batch=16,schedule=zb-h1")))) {
+    EXPECT_EQ(shape.layout.tp, 4);
+    EXPECT_TRUE(shape.layout.zero == 3 || shape.layout.dp == 1);
+    EXPECT_EQ(shape.micro_batch, 16);
+  }
+  EXPECT_EQ(enumerate(base, search_space(base, parse_restriction("tp=3"))).size(), 0U);
+}
+
+TEST(SearchSpace, ErrorsNameTheKeyAndAFix) {
+  const auto error_of = [](std::string_view text) { return longhaul::testing::usage_error([&] { (void)parse_restriction(text); }); };
+  EXPECT_NE(error_of("tq=4").find("nearest: tp"), std::string::npos);
+  EXPECT_NE(error_of("dp=4").find("dp follows from the devices"), std::string::npos);
+  EXPECT_NE(error_of("tp").find("write key=value"), std::string::npos);
+  EXPECT_NE(error_of("tp=1,tp=2").find("given twice"), std::string::npos);
+  EXPECT_NE(error_of("micro_batch=0").find("whole number"), std::string::npos);
+  EXPECT_NE(error_of("tp=4+").find("whole number"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace longhaul::plan
