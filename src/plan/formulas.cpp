@@ -37,6 +37,9 @@ Checkpointed sqrt_checkpointing(int layers, double bytes_per_layer) {
 Bytes logits_bytes(std::int64_t tokens, std::int64_t vocab, int tp) { return Bytes(tokens * ((vocab + tp - 1) / tp) * 4); }
 
 int in_flight_1f1b(int stage, int stages, int micro_batches) { return std::min(micro_batches, stages - stage); }
+int in_flight_interleaved(int stage, int stages, int micro_batches, int chunks) {
+  return std::min(micro_batches * chunks, 2 * (stages - stage - 1) + (chunks - 1) * stages + 1);
+}
 double interleaved_activation_factor(int stages, int chunks) { return 1 + (stages - 1.0) / (static_cast<double>(stages) * chunks); }
 
 double bubble_1f1b(int stages, int micro_batches) { return (stages - 1.0) / (micro_batches + stages - 1.0); }

@@ -50,6 +50,9 @@ Bytes logits_bytes(std::int64_t tokens, std::int64_t vocab, int tp);
 
 /// B6: micro-batches that pipeline rank `stage` of `stages` keeps at once under 1F1B.
 int in_flight_1f1b(int stage, int stages, int micro_batches);
+/// The same of an interleaved schedule, in chunks of a micro-batch: its warm-up 2(p − i − 1) + (v − 1)p and one (Narayanan et al. 2021
+/// §2.2.2).
+int in_flight_interleaved(int stage, int stages, int micro_batches, int chunks);
 /// B6: activations of the first rank, relative to 1F1B, with v chunks a rank (Korthikanti et al. 2022 appendix C).
 double interleaved_activation_factor(int stages, int chunks);
 

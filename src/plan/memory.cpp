@@ -54,11 +54,18 @@ Terms read_terms(const RunShape& run, const Calibration& calibration) {
 int chunks_in_flight(const RunShape& run, int rank) {
   const program::Layout& layout = run.layout;
   const int m = std::max(run.micro_batches(), 1);
-  if (layout.schedule == program::ScheduleKind::one_f_one_b) return in_flight_1f1b(rank, layout.pp, m);
-  if (layout.schedule == program::ScheduleKind::gpipe) return m;
-  int played = std::min(m, 6 * layout.pp);
-  if (layout.schedule == program::ScheduleKind::interleaved) played = std::max(played / layout.pp, 1) * layout.pp;
-  return program::peak_in_flight(program::make_schedule(layout.schedule, layout.pp, played, layout.chunks), rank);
+  switch (layout.schedule) {
+    case program::ScheduleKind::one_f_one_b:
+      return in_flight_1f1b(rank, layout.pp, m);
+    case program::ScheduleKind::gpipe:
+      return m;
+    case program::ScheduleKind::interleaved:
+      return in_flight_interleaved(rank, layout.pp, m, layout.chunks);
+    case program::ScheduleKind::zb_h1:
+    case program::ScheduleKind::zb_h2:
+      break;
+  }
+  return program::peak_in_flight(program::make_schedule(layout.schedule, layout.pp, std::min(m, 6 * layout.pp)), rank);
 }
 
 /// Memory of one stage after another, with what all stages have in common worked out once.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "plan/formulas.h"
+
 namespace longhaul::plan {
 namespace {
 
@@ -61,6 +63,11 @@ TEST(InFlight, IsTheClosedForm) {
     EXPECT_LE(peak_in_flight(make_schedule(ScheduleKind::zb_h1, p, m), rank), p);
     EXPECT_LE(peak_in_flight(make_schedule(ScheduleKind::zb_h2, p, m), rank), 2 * p - 1);
   }
+  for (int rank = 0; rank < p; ++rank)
+    for (const int chunks : {2, 3})
+      for (const int micro_batches : {p, m})
+        EXPECT_EQ(peak_in_flight(make_schedule(ScheduleKind::interleaved, p, micro_batches, chunks), rank),
+                  in_flight_interleaved(rank, p, micro_batches, chunks));
   // Chunks hold a v-th of a rank's layers: p · v · (1 + (p − 1)/(p · v)) of them on the first rank.
   EXPECT_EQ(peak_in_flight(make_schedule(ScheduleKind::interleaved, p, m, v), 0), p * v + p - 1);
 }

@@ -17,23 +17,35 @@ std::vector<Turn> gpipe(int m) {
   return turns;
 }
 
-/// The order of Narayanan et al. 2021: warm-up forwards, pairs of forward and backward, the remaining backwards. For several chunks the
-/// micro-batches go in groups of `stages` through one chunk after the other.
+/// The order in which a rank's chunks see micro-batches when these go in groups of `stages` through one chunk after the other.
+class Groups {
+ public:
+  /// @param last_first chunks from the last to the first, as gradients come
+  Groups(int stages, int chunks, bool last_first) : stages_(stages), chunks_(chunks), last_first_(last_first) {}
+  Turn next() {
+    const Turn turn{last_first_ ? TurnKind::backward : TurnKind::forward, first_ + at_, last_first_ ? chunks_ - 1 - chunk_ : chunk_};
+    if (++at_ < stages_) return turn;
+    at_ = 0;
+    if (++chunk_ < chunks_) return turn;
+    chunk_ = 0, first_ += stages_;
+    return turn;
+  }
+
+ private:
+  const int stages_, chunks_;
+  const bool last_first_;
+  int first_ = 0, at_ = 0, chunk_ = 0;
+};
+
+/// The order of Narayanan et al. 2021: warm-up forwards, pairs of forward and backward, the remaining backwards.
 std::vector<Turn> one_f_one_b(int rank, int p, int m, int v) {
-  const int total = m * v, group = p * v;
-  const auto forward = [&](int k) { return Turn{TurnKind::forward, k / group * p + k % p, k % group / p}; };
-  const auto backward = [&](int k) { return Turn{TurnKind::backward, k / group * p + k % p, v - 1 - k % group / p}; };
-  const auto forward_1 = [&](int k) { return Turn{TurnKind::forward, k, 0}; };
-  const auto backward_1 = [&](int k) { return Turn{TurnKind::backward, k, 0}; };
-  const int warm_up = std::min(total, v == 1 ? p - rank - 1 : 2 * (p - rank - 1) + (v - 1) * p);
+  const int total = m * v, warm_up = std::min(total, v == 1 ? p - rank - 1 : 2 * (p - rank - 1) + (v - 1) * p);
+  Groups forwards(p, v, false), backwards(p, v, true);
   std::vector<Turn> turns;
   turns.reserve(2 * static_cast<std::size_t>(total));
-  for (int k = 0; k < warm_up; ++k) turns.push_back(v == 1 ? forward_1(k) : forward(k));
-  for (int k = warm_up; k < total; ++k) {
-    turns.push_back(v == 1 ? forward_1(k) : forward(k));
-    turns.push_back(v == 1 ? backward_1(k - warm_up) : backward(k - warm_up));
-  }
-  for (int k = total - warm_up; k < total; ++k) turns.push_back(v == 1 ? backward_1(k) : backward(k));
+  for (int k = 0; k < warm_up; ++k) turns.push_back(forwards.next());
+  for (int k = warm_up; k < total; ++k) turns.push_back(forwards.next()), turns.push_back(backwards.next());
+  for (int k = total - warm_up; k < total; ++k) turns.push_back(backwards.next());
   return turns;
 }
 
