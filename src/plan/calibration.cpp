@@ -27,14 +27,15 @@ int closeness(std::string_view key, std::string_view run, bool is_framework) {
 
 /// Larger is closer; -1 where the key does not match. Fields named count first, then which.
 int closeness(const ParameterKey& key, const ParameterKey& run) {
-  const std::array<int, 4> fields{closeness(key.framework, run.framework, true), closeness(key.accelerator, run.accelerator, false),
-                                  closeness(key.link, run.link, false), closeness(key.dtype, run.dtype, false)};
   int named = 0, which = 0;
-  for (const int field : fields) {
-    if (field == 0) return -1;
+  const auto matches = [&](const std::string& of_key, const std::string& of_run, bool is_framework) {
+    const int field = closeness(of_key, of_run, is_framework);
     named += field > 1, which = which * 5 + field;
-  }
-  return named * 1024 + which;
+    return field > 0;
+  };
+  const bool all = matches(key.framework, run.framework, true) && matches(key.accelerator, run.accelerator, false) &&
+                   matches(key.link, run.link, false) && matches(key.dtype, run.dtype, false);
+  return all ? named * 1024 + which : -1;
 }
 
 /// One table of a file, field by field; what has not been asked for in the end is an unknown field.
@@ -183,8 +184,8 @@ std::string to_toml(const std::string& name, const ParameterKey& key, const Para
 const Parameter* Calibration::find(std::string_view name, const ParameterKey& run) const {
   const Parameter* best = nullptr;
   int closest = -1;
-  const auto first = parameters.lower_bound(std::pair{std::string(name), ParameterKey{"", "", "", ""}});
-  for (auto at = first; at != parameters.end() && at->first.first == name; ++at)
+  const auto [first, last] = parameters.equal_range(name);
+  for (auto at = first; at != last; ++at)
     if (const int close = closeness(at->first.second, run); close > closest) best = &at->second, closest = close;
   return best;
 }

@@ -41,7 +41,15 @@ class Calibration {
   double operator()(std::string_view name, const ParameterKey& run) const;
   bool has(std::string_view name, const ParameterKey& run) const;
 
-  std::map<std::pair<std::string, ParameterKey>, Parameter, std::less<>> parameters;  ///< by (name, key)
+  /// (name, key); a name alone finds all its keys, without building one.
+  using Id = std::pair<std::string, ParameterKey>;
+  struct Order {
+    using is_transparent = void;
+    bool operator()(const Id& a, const Id& b) const { return a < b; }
+    bool operator()(const Id& a, std::string_view name) const { return a.first < name; }
+    bool operator()(std::string_view name, const Id& b) const { return name < b.first; }
+  };
+  std::map<Id, Parameter, Order> parameters;
   /// Residuals on rows that the fit has not seen, by family: for intervals.
   struct Residuals {
     std::string family, protocol;

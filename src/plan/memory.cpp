@@ -19,7 +19,7 @@ constexpr double kGiB = 1073741824.0;
 struct Terms {
   double weights, gradients, fp32_gradients, optimizer, shard_copy;
   double layer_copy, stage_copy, gathered_layer, gathered_ends;
-  double hidden, ffn, selective, recomputed;
+  double hidden, ffn, scores, selective, recomputed;
   double logits, gathered, exchange;
   double pace_ratio, pace_sharpness;
   double fragmentation, framework;
@@ -27,27 +27,28 @@ struct Terms {
 
 Terms read_terms(const RunShape& run, const Calibration& calibration) {
   const ParameterKey key = parameter_key(run);
-  const auto value = [&](const char* term) { return calibration(fmt::format("memory.{}", term), key); };
-  return {.weights = value("weights"),
-          .gradients = value("gradients"),
-          .fp32_gradients = value("fp32_gradients"),
-          .optimizer = value("optimizer"),
-          .shard_copy = value("shard_copy"),
-          .layer_copy = value("layer_copy"),
-          .stage_copy = value("stage_copy"),
-          .gathered_layer = value("gathered_layer"),
-          .gathered_ends = value("gathered_ends"),
-          .hidden = value("hidden"),
-          .ffn = value("ffn"),
-          .selective = value("selective"),
-          .recomputed = value("recomputed"),
-          .logits = value("logits"),
-          .gathered = value("gathered"),
-          .exchange = value("exchange"),
-          .pace_ratio = value("pace_ratio"),
-          .pace_sharpness = value("pace_sharpness"),
-          .fragmentation = value("fragmentation"),
-          .framework = value("framework") * kGiB};
+  const auto value = [&](std::string_view term) { return calibration(term, key); };
+  return {.weights = value("memory.weights"),
+          .gradients = value("memory.gradients"),
+          .fp32_gradients = value("memory.fp32_gradients"),
+          .optimizer = value("memory.optimizer"),
+          .shard_copy = value("memory.shard_copy"),
+          .layer_copy = value("memory.layer_copy"),
+          .stage_copy = value("memory.stage_copy"),
+          .gathered_layer = value("memory.gathered_layer"),
+          .gathered_ends = value("memory.gathered_ends"),
+          .hidden = value("memory.hidden"),
+          .ffn = value("memory.ffn"),
+          .scores = value("memory.scores"),
+          .selective = value("memory.selective"),
+          .recomputed = value("memory.recomputed"),
+          .logits = value("memory.logits"),
+          .gathered = value("memory.gathered"),
+          .exchange = value("memory.exchange"),
+          .pace_ratio = value("memory.pace_ratio"),
+          .pace_sharpness = value("memory.pace_sharpness"),
+          .fragmentation = value("memory.fragmentation"),
+          .framework = value("memory.framework") * kGiB};
 }
 
 /// Chunks of micro-batches whose activations a rank holds at once. Steady state is reached within a few rounds, so long schedules are cut.
@@ -77,9 +78,10 @@ class StageForm {
     tokens_ = static_cast<double>(run.micro_batch * run.sequence_length) / layout.cp;
     width_ = static_cast<double>(run.model.width);
     const LayerActivations kept = kept_activations(run);
-    layer_bytes_ = tokens_ * (terms.hidden * kept.hidden + terms.ffn * kept.ffn + kept.scores);
+    const double scores = tokens_ * terms.scores * kept.scores;
+    layer_bytes_ = tokens_ * (terms.hidden * kept.hidden + terms.ffn * kept.ffn) + scores;
     stored_bytes_ = layer_bytes_;
-    if (layout.recompute == program::Recompute::selective) stored_bytes_ = terms.selective * (layer_bytes_ - tokens_ * kept.scores);
+    if (layout.recompute == program::Recompute::selective) stored_bytes_ = terms.selective * (layer_bytes_ - scores);
     if (layout.recompute == program::Recompute::layer)
       stored_bytes_ = tokens_ * 2 * width_ / (layout.sequence_parallel ? layout.tp : 1);  // the layer's input in 16 bits
   }

@@ -1,9 +1,11 @@
 #include "plan/prices.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 
 #include "cluster/catalogue.h"
 #include "plan/framework.h"
@@ -59,13 +61,34 @@ TimeParameters::TimeParameters(const RunShape& run, const Calibration& calibrati
   const std::string base = key_.framework.substr(0, key_.framework.find('+'));
   calibrated_ = std::any_of(calibration.parameters.begin(), calibration.parameters.end(), [&](const auto& entry) {
     const ParameterKey& key = entry.first.second;
-    const bool same = key.framework == base || base.starts_with(key.framework + "-");
-    return entry.first.first.starts_with("time.") && key.accelerator == key_.accelerator && same;
+    const std::string& framework = key.framework;
+    return key.accelerator == key_.accelerator && base.starts_with(framework) &&
+           (base.size() == framework.size() || base[framework.size()] == '-') && entry.first.first.starts_with("time.");
   });
 }
 
-double TimeParameters::operator()(std::string_view name) const { return calibration_("time." + std::string(name), key_); }
-bool TimeParameters::has(std::string_view name) const { return calibration_.has("time." + std::string(name), key_); }
+namespace {
+
+/// "time." and a name, without memory from the heap: parameters are looked up by the million.
+class TimeName {
+ public:
+  explicit TimeName(std::string_view name) {
+    constexpr std::string_view kPrefix = "time.";
+    if (name.size() > text_.size() - kPrefix.size()) throw std::logic_error("a parameter's name is too long");
+    std::copy(name.begin(), name.end(), std::copy(kPrefix.begin(), kPrefix.end(), text_.begin()));
+    size_ = kPrefix.size() + name.size();
+  }
+  std::string_view text() const { return {text_.data(), size_}; }
+
+ private:
+  std::array<char, 64> text_{};
+  std::size_t size_ = 0;
+};
+
+}  // namespace
+
+double TimeParameters::operator()(std::string_view name) const { return calibration_(TimeName(name).text(), key_); }
+bool TimeParameters::has(std::string_view name) const { return calibration_.has(TimeName(name).text(), key_); }
 
 Prices::Prices(const RunShape& run, const Calibration& calibration)
     : run_(run), parameters_(run, calibration), device_(rates_of(run, parameters_)) {
