@@ -27,16 +27,22 @@ int verb_fit(int argc, char** argv) {
   line.option("RUNS.csv", runs_file, "measured runs, one a row (columns: docs/formats.md)").required();
   line.option("--calibration", calibration_path, "parameters to begin with, a file or a folder (default: examples/calibration)");
   line.option("--out", out, "file to write").required();
+  int folds = 5;
+  line.option("--folds", folds, "refit without each of so many parts for the errors that intervals rest on (default 5; 0: no intervals)")
+      .non_negative();
   line.flag("--json", json, "errors on the rows of the fit as one JSON document on stdout");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const train::Console console = make_console();
-  const plan::Calibration start = calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path);
+  // From the priors, so that a calibration once written gives the same again.
+  const plan::Calibration start =
+      plan::at_priors(calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path));
   const std::string text = files::read_file(runs_file, std::uint64_t{256} << 20);
   const std::vector<plan::MeasuredRun> rows = plan::read_runs(files::Csv::parse(text, runs_file.string()));
   plan::FitOptions options;
   options.progress = [&](const std::string& said) { console.say(said); };
   plan::Calibration fitted = plan::fit(start, rows, options);
+  if (folds > 0) fitted = plan::with_intervals(std::move(fitted), start, rows, folds, options);
   fitted.source = fmt::format("{}, SHA-256 {}", runs_file.filename().string(), files::sha256_hex(text));
   files::write_file_atomically(files::Disk(), out, plan::to_toml(fitted));
   plan::Predictor predict(fitted);
@@ -44,9 +50,9 @@ int verb_fit(int argc, char** argv) {
   for (const plan::MeasuredRun& row : rows) scored.push_back(predict(row));
   const std::vector<plan::FamilyScore> families = plan::score(scored);
   if (json)
-    std::cout << plan::to_json(families).dump(2) << '\n';
+    std::cout << plan::to_json(families, plan::score_rows(scored, false)).dump(2) << '\n';
   else
-    fmt::print("{}{}\n", plan::to_text(families), out.string());
+    fmt::print("{}{}\n", plan::to_text(families, plan::score_rows(scored, false)), out.string());
   return 0;
 }
 

@@ -104,8 +104,8 @@ int verb_validate(int argc, char** argv) {
     for (const plan::MeasuredRun& run : runs) scored.push_back(predict(run));
   }
   const std::vector<plan::FamilyScore> families = plan::score(scored);
-  if (!json) return fmt::print("{}", plan::to_text(families)), 0;
-  nlohmann::json out = plan::to_json(families);
+  if (!json) return fmt::print("{}", plan::to_text(families, plan::score_rows(scored, false))), 0;
+  nlohmann::json out = plan::to_json(families, plan::score_rows(scored, false));
   if (rows)
     for (const plan::ScoredRun& run : scored) out["rows"].push_back(row_json(run));
   std::cout << out.dump(2) << '\n';

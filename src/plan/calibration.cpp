@@ -107,8 +107,7 @@ void add_parameter(Calibration& out, Fields fields) {
 
 void add_residuals(Calibration& out, Fields fields) {
   Calibration::Residuals residuals;
-  residuals.family = fields.text("family");
-  residuals.protocol = fields.text("protocol");
+  residuals.kind = fields.text("kind");
   residuals.median_abs = fields.from_zero("median_abs");
   residuals.low = fields.number("low");
   residuals.high = fields.number("high");
@@ -219,7 +218,10 @@ Calibration shipped_calibration() {
 }
 
 std::string to_toml(const Calibration& calibration) {
-  std::string out;
+  std::string out =
+      "# Parameters of the cost model, written by `longhaul fit`. With prior and spread a parameter is fitted, log(value / prior) ~ "
+      "spread;\n"
+      "# without, it is a constant. What a field does not name it holds for all. Form and sources: docs/planner.md, docs/formats.md.\n";
   if (!calibration.source.empty()) out += fmt::format("source = {}\n", toml_text(calibration.source));
   if (!calibration.seen_rows.empty()) {
     out += "seen_rows = [\n";
@@ -229,8 +231,8 @@ std::string to_toml(const Calibration& calibration) {
   for (const auto& [key, parameter] : calibration.parameters) out += to_toml(key.first, key.second, parameter);
   for (const auto& [of, list] : {std::pair{"time", &calibration.time}, std::pair{"memory", &calibration.memory}})
     for (const Calibration::Residuals& r : *list)
-      out += fmt::format("\n[[residuals]]\nof = \"{}\"\nfamily = {}\nprotocol = {}\nmedian_abs = {}\nlow = {}\nhigh = {}\nrows = {}\n", of,
-                         toml_text(r.family), toml_text(r.protocol), r.median_abs, r.low, r.high, r.rows);
+      out += fmt::format("\n[[residuals]]\nof = \"{}\"\nkind = {}\nmedian_abs = {:.5f}\nlow = {:.5f}\nhigh = {:.5f}\nrows = {}\n", of,
+                         toml_text(r.kind), r.median_abs, r.low, r.high, r.rows);
   return out;
 }
 

@@ -50,11 +50,11 @@ class Calibration {
     bool operator()(std::string_view name, const Id& b) const { return name < b.first; }
   };
   std::map<Id, Parameter, Order> parameters;
-  /// Residuals on rows that the fit has not seen, by family: for intervals.
+  /// Errors of one kind of run (plan/interval.h), as log(measured ÷ predicted), on rows that the fit had not seen.
   struct Residuals {
-    std::string family, protocol;
-    double median_abs = 0;     ///< of |log(predicted ÷ measured)|
-    double low = 0, high = 0;  ///< 10th and 90th percentile of log(measured ÷ predicted): the 80 % interval
+    std::string kind;
+    double median_abs = 0;
+    double low = 0, high = 0;  ///< ends of the 80 % interval
     std::size_t rows = 0;
   };
   std::vector<Residuals> time, memory;

@@ -60,8 +60,8 @@ TEST_F(CalibrationFile, SurvivesWritingAndReading) {
   c.seen_rows = {"a-1", "b-2"};
   c.parameters[{"memory.optimizer", {"*", "*", "nanotron", "*"}}] = {12.4, 12, 0.1, "B per parameter", "master and moments"};
   c.parameters[{"rate", {"h100", "node", "*", "bf16"}}] = {1e-5, 0, 0, "s", "a \\ constant"};
-  c.time.push_back({"playbook", "5-fold", 0.05, -0.1, 0.12, 885});
-  c.memory.push_back({"bloom", "5-fold", 0.026, -0.05, 0.06, 30});
+  c.time.push_back({"nanotron h100", 0.05, -0.1, 0.12, 885});
+  c.memory.push_back({"calibrated", 0.026, -0.05, 0.06, 30});
   const Calibration again = read(to_toml(c));
   EXPECT_EQ(to_toml(again), to_toml(c));
   EXPECT_EQ(again.source, c.source);

@@ -37,6 +37,9 @@ std::optional<double> log_ratio(const MeasuredRun& run, const Calibration& calib
   }
 }
 
+/// No fit knows more of them.
+double four_digits(double value) { return std::stod(fmt::format("{:.4g}", value)); }
+
 /// √-shaped soft L1 of Charbonnier: ½r² near zero, |r| far away.
 double soft_l1(double r) { return std::sqrt(1 + r * r) - 1; }
 
@@ -68,7 +71,7 @@ class Problem {
     } catch (const std::runtime_error& error) {
       options_.progress(fmt::format("the fit stopped early: {}", error.what()));
     }
-    place(calibration_, x);
+    place(calibration_, x, true);
     return calibration_;
   }
   std::size_t rows() const { return rows_.size(); }
@@ -79,10 +82,11 @@ class Problem {
     const Parameter& p = calibration_.parameters.at(id);
     return std::log(p.value / p.prior) / p.spread;
   }
-  void place(Calibration& calibration, const std::vector<double>& x) const {
+  void place(Calibration& calibration, const std::vector<double>& x, bool final = false) const {
     for (std::size_t i = 0; i < free_.size(); ++i) {
       Parameter& p = calibration.parameters.at(free_[i]);
       p.value = p.prior * std::exp(x[i] * p.spread);
+      if (final) p.value = four_digits(p.value);
     }
   }
 
@@ -191,6 +195,14 @@ Calibration fit(const Calibration& start, std::span<const MeasuredRun> rows, con
   return out;
 }
 
+Calibration at_priors(Calibration calibration) {
+  calibration.seen_rows.clear();
+  calibration.time.clear(), calibration.memory.clear();
+  for (auto& [id, parameter] : calibration.parameters)
+    if (parameter.spread > 0) parameter.value = parameter.prior;
+  return calibration;
+}
+
 int fold_of(const std::string& id, int folds) {
   const std::string digest = files::sha256_hex(id);
   // The digest as one big number, modulo the folds, sixteen bits at a time.
@@ -208,16 +220,29 @@ std::vector<ScoredRun> leave_out(const Calibration& start, std::span<const Measu
     if (left_out(row)) tested.push_back(row), needed.insert(software(row));
   for (const MeasuredRun& row : rows)
     if (!left_out(row) && needed.contains(software(row))) training.push_back(row);
-  Calibration from_priors = start;
-  from_priors.seen_rows.clear();
   // What was fitted to all rows is no fair beginning.
-  for (auto& [id, parameter] : from_priors.parameters)
-    if (parameter.spread > 0) parameter.value = parameter.prior;
-  Predictor predict(fit(from_priors, training, options));
+  Predictor predict(fit(at_priors(start), training, options));
   std::vector<ScoredRun> scored;
   for (const MeasuredRun& row : tested) scored.push_back(predict(row));
   return scored;
 }
+
+namespace {
+
+/// Errors of time or memory of those rows that `chosen` names.
+std::vector<Calibration::Residuals> errors_of(std::span<const ScoredRun> rows, Target target,
+                                              const std::function<bool(const ScoredRun&)>& chosen) {
+  std::vector<Residual> residuals;
+  for (const ScoredRun& row : rows) {
+    const bool time = target == Target::time;
+    const auto &predicted = time ? row.seconds : row.memory, &measured = time ? row.measured_seconds : row.measured_memory;
+    if (predicted && measured && row.measured_fits != false && chosen(row))
+      residuals.push_back({time ? row.time_kinds : row.memory_kinds, std::log(*measured / *predicted)});
+  }
+  return summarize(residuals);
+}
+
+}  // namespace
 
 std::vector<ScoredRun> cross_validate(const Calibration& start, std::span<const MeasuredRun> rows, int folds, const FitOptions& options) {
   std::vector<ScoredRun> all;
@@ -227,7 +252,31 @@ std::vector<ScoredRun> cross_validate(const Calibration& start, std::span<const 
              start, rows, [&](const MeasuredRun& run) { return fold_of(run.id, folds) == fold; }, options))
       all.push_back(std::move(row));
   }
+  // A row's interval rests on the errors of the other folds.
+  for (int fold = 0; fold < folds; ++fold) {
+    const auto elsewhere = [&](const ScoredRun& row) { return fold_of(row.id, folds) != fold; };
+    const auto time = errors_of(all, Target::time, elsewhere), memory = errors_of(all, Target::memory, elsewhere);
+    for (ScoredRun& row : all) {
+      if (elsewhere(row) || !row.seconds) continue;
+      row.seconds_interval = interval(*row.seconds, row.time_kinds, time);
+      row.memory_interval = interval(*row.memory, row.memory_kinds, memory);
+    }
+  }
   return all;
+}
+
+Calibration with_intervals(Calibration fitted, const Calibration& start, std::span<const MeasuredRun> rows, int folds,
+                           const FitOptions& options) {
+  std::vector<ScoredRun> scored = cross_validate(start, rows, folds, options);
+  // What is left where no run of the hardware or software was measured: the same runs by the parameters that hold for all.
+  Calibration for_all = start;
+  std::erase_if(for_all.parameters,
+                [](const auto& entry) { return entry.first.second.accelerator != "*" || entry.first.second.framework != "*"; });
+  Predictor predict(for_all);
+  for (const MeasuredRun& row : rows) scored.push_back(predict(row));
+  const auto any = [](const ScoredRun&) { return true; };
+  fitted.time = errors_of(scored, Target::time, any), fitted.memory = errors_of(scored, Target::memory, any);
+  return fitted;
 }
 
 }  // namespace longhaul::plan

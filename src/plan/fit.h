@@ -26,13 +26,22 @@ struct FitOptions {
 /// The calibration with its parameters refitted to the step times and peak memories of these rows; `seen_rows` names them.
 Calibration fit(const Calibration& start, std::span<const MeasuredRun> rows, const FitOptions& options = {});
 
+/// Nothing fitted: every parameter with a spread at its prior, no rows seen, no errors known.
+Calibration at_priors(Calibration calibration);
+
 /// How rows are told apart for honest scores: SHA-256 of the row's id, modulo the folds. A pure function of the id, so that anyone's split
 /// is the same.
 int fold_of(const std::string& id, int folds);
 
-/// Predictions of every row by a calibration fitted without the row's fold. `seen` is false for all of them.
+/// Predictions of every row by a calibration fitted without the row's fold, with intervals from the other folds' errors. `seen` is false
+/// for all of them.
 std::vector<ScoredRun> cross_validate(const Calibration& start, std::span<const MeasuredRun> rows, int folds,
                                       const FitOptions& options = {});
+
+/// A calibration with the errors (plan/interval.h) that its intervals rest on: those of cross_validate(), and those of rows predicted as if
+/// nothing of their hardware and software had been measured.
+Calibration with_intervals(Calibration fitted, const Calibration& start, std::span<const MeasuredRun> rows, int folds,
+                           const FitOptions& options = {});
 
 /// Predictions of the rows that `left_out` names by a calibration fitted to all others: unseen groups.
 std::vector<ScoredRun> leave_out(const Calibration& start, std::span<const MeasuredRun> rows,

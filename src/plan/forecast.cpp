@@ -74,6 +74,8 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
     out.conventions.emplace_back(model::name(convention), model::flops_per_token(shape.model, shape.sequence_length, convention));
   out.step = estimate_step(shape, calibration);
   out.memory = estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
+  out.seconds_interval = interval(out.step.seconds, time_kinds(shape, out.step), calibration.time);
+  out.memory_interval = interval(out.memory.peak(), memory_kinds(shape, calibration), calibration.memory);
   if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
   out.checkpoint = Bytes(out.parameters.total.value * 14);
   const std::string dtype = shape.precision == Precision::fp8 ? "fp8" : "bf16";  // fp16 runs at bf16's rate
@@ -97,6 +99,11 @@ const std::vector<std::pair<std::string, double StageMemory::*>>& memory_lines()
   return lines;
 }
 
+nlohmann::json interval_json(const std::optional<Interval>& interval) {
+  if (!interval) return nullptr;
+  return {{"level_pct", 80}, {"low", interval->low}, {"high", interval->high}, {"rests_on", interval->kind}, {"rows", interval->rows}};
+}
+
 nlohmann::json memory_json(const Forecast& f) {
   nlohmann::json stages = nlohmann::json::array();
   for (const StageMemory& stage : f.memory.stages) {
@@ -104,7 +111,10 @@ nlohmann::json memory_json(const Forecast& f) {
     for (const auto& [name, member] : memory_lines()) lines[name + "_bytes"] = stage.*member;
     stages.push_back({{"bytes", stage.total()}, {"in_flight", stage.in_flight}, {"lines", lines}});
   }
-  nlohmann::json out = {{"peak_bytes_per_rank", f.memory.peak()}, {"fullest_stage", f.memory.fullest}, {"stages", stages}};
+  nlohmann::json out = {{"peak_bytes_per_rank", f.memory.peak()},
+                        {"interval_bytes", interval_json(f.memory_interval)},
+                        {"fullest_stage", f.memory.fullest},
+                        {"stages", stages}};
   if (f.fit)
     out["fit"] = {{"fits", f.fit->fits}, {"needed_bytes", f.fit->needed}, {"available_bytes", f.fit->available}, {"reason", f.fit->reason}};
   return out;
@@ -125,6 +135,7 @@ nlohmann::json to_json(const Forecast& f) {
       {"memory", memory_json(f)},
       {"step",
        {{"seconds", f.step.seconds},
+        {"interval_seconds", interval_json(f.seconds_interval)},
         {"split", split},
         {"tokens", f.shape.tokens_per_step()},
         {"tokens_per_s", f.tokens_per_second()},
@@ -151,13 +162,19 @@ namespace {
 std::string line(std::string_view what, const std::string& value) { return fmt::format("  {:<22}{}\n", what, value); }
 std::string bytes(double value) { return format(Bytes(static_cast<std::int64_t>(value)), ByteUnits::binary); }
 
+std::string rests_on(const Interval& interval) { return fmt::format("errors of {} runs: {}", interval.rows, interval.kind); }
+
 std::string memory_text(const Forecast& f) {
   const StageMemory& fullest = f.memory.stages[static_cast<std::size_t>(f.memory.fullest)];
   std::string out = fmt::format("memory of one rank of the fullest stage ({} of {}), {} micro-batches in flight\n", f.memory.fullest,
                                 f.memory.stages.size(), fullest.in_flight);
   for (const auto& [name, member] : memory_lines())
     if (fullest.*member > 0) out += line(name, bytes(fullest.*member));
-  out += line("peak", bytes(fullest.total()));
+  const auto& interval = f.memory_interval;
+  out += line(
+      "peak",
+      fmt::format("{}{}", bytes(fullest.total()),
+                  interval ? fmt::format("; 80 %: {} to {} ({})", bytes(interval->low), bytes(interval->high), rests_on(*interval)) : ""));
   if (!f.fit) return out + line("fits", "unknown: the catalogue has no memory of this device");
   return out + line("fits", fmt::format("{}: needs {} of {} usable; {}", f.fit->fits ? "yes" : "NO", bytes(f.fit->needed),
                                         bytes(f.fit->available), f.fit->reason));
@@ -169,6 +186,8 @@ std::string time_text(const Forecast& f) {
     if (f.step.*member > 0)
       out += line(name, fmt::format("{:<10} {:5.1f} %", format(Seconds(f.step.*member)), 100 * (f.step.*member) / f.step.seconds));
   out += line("step", fmt::format("{} for {} tokens", format(Seconds(f.step.seconds)), format_count(f.shape.tokens_per_step())));
+  if (const auto& interval = f.seconds_interval)
+    out += line("80 %", fmt::format("{} to {} ({})", format(Seconds(interval->low)), format(Seconds(interval->high)), rests_on(*interval)));
   return out + line("speed", fmt::format("{}, MFU {:.1f} %, HFU {:.1f} % of {}", format_token_rate(f.tokens_per_second()), 100 * f.mfu(),
                                          100 * f.hfu(), format_flops_rate(f.peak_flops)));
 }

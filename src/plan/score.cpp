@@ -40,7 +40,12 @@ json to_json(const ErrorSummary& errors) {
           {"mean_abs_pct", figure(errors.mean_abs)},
           {"p90_abs_pct", figure(errors.p90_abs)},
           {"worst_abs_pct", figure(errors.worst_abs)},
-          {"bias_pct", figure(errors.bias)}};
+          {"bias_pct", figure(errors.bias)},
+          {"interval",
+           {{"level_pct", 80},
+            {"rows", errors.intervals},
+            {"covered_pct", errors.intervals > 0 ? json(errors.covered) : json(nullptr)},
+            {"median_half_width_pct", errors.intervals > 0 ? json(errors.half_width) : json(nullptr)}}}};
 }
 
 json to_json(const FitSummary& fit) {
@@ -56,8 +61,13 @@ json to_json(const Score& score) { return {{"time", to_json(score.time)}, {"memo
 
 std::string to_line(const char* what, const char* rows, const ErrorSummary& e) {
   if (e.rows == 0) return {};
-  return fmt::format("  {:<7} {:<7}{:>5} rows  bias {:>+6.1f} %  median {:>5.1f}  mean {:>5.1f}  90th {:>5.1f}  worst {:>6.1f} % ({})\n",
-                     what, rows, e.rows, e.bias, e.median_abs, e.mean_abs, e.p90_abs, e.worst_abs, e.worst_id);
+  std::string out =
+      fmt::format("  {:<7} {:<7}{:>5} rows  bias {:>+6.1f} %  median {:>5.1f}  mean {:>5.1f}  90th {:>5.1f}  worst {:>6.1f} % ({})\n", what,
+                  rows, e.rows, e.bias, e.median_abs, e.mean_abs, e.p90_abs, e.worst_abs, e.worst_id);
+  if (e.intervals > 0)
+    out += fmt::format("  {:<15}{:>5} rows  {:.0f} % inside the 80 % interval, median half-width {:.1f} %, {:.1f} times the median error\n",
+                       "", e.intervals, e.covered, e.half_width, e.half_width / e.median_abs);
+  return out;
 }
 
 std::string to_line(const char* rows, const FitSummary& fit) {
@@ -83,8 +93,9 @@ double quantile(std::vector<double> values, double share) {
 
 ErrorSummary summarize_errors(const std::vector<ScoredRun>& runs, bool seen, bool memory) {
   ErrorSummary out;
-  std::vector<double> errors, sizes;
+  std::vector<double> errors, sizes, half_widths;
   double sum = 0;
+  std::size_t covered = 0;
   for (const ScoredRun& run : runs) {
     const std::optional<double>& predicted = memory ? run.memory : run.seconds;
     const std::optional<double>& measured = memory ? run.measured_memory : run.measured_seconds;
@@ -93,6 +104,10 @@ ErrorSummary summarize_errors(const std::vector<ScoredRun>& runs, bool seen, boo
     sizes.push_back(std::abs(errors.back()));
     sum += sizes.back();
     if (sizes.back() >= out.worst_abs) out.worst_abs = sizes.back(), out.worst_id = run.id;
+    if (const std::optional<Interval>& interval = memory ? run.memory_interval : run.seconds_interval) {
+      half_widths.push_back(50 * (interval->high - interval->low) / *predicted);
+      covered += interval->contains(*measured);
+    }
   }
   out.rows = errors.size();
   if (errors.empty()) return out;
@@ -100,6 +115,10 @@ ErrorSummary summarize_errors(const std::vector<ScoredRun>& runs, bool seen, boo
   out.median_abs = quantile(sizes, 0.5);
   out.mean_abs = sum / static_cast<double>(sizes.size());
   out.p90_abs = quantile(sizes, 0.9);
+  out.intervals = half_widths.size();
+  if (half_widths.empty()) return out;
+  out.covered = 100 * static_cast<double>(covered) / static_cast<double>(half_widths.size());
+  out.half_width = quantile(half_widths, 0.5);
   return out;
 }
 
@@ -135,7 +154,7 @@ std::vector<FamilyScore> score(const std::vector<ScoredRun>& runs) {
   return out;
 }
 
-json to_json(const std::vector<FamilyScore>& families) {
+json to_json(const std::vector<FamilyScore>& families, const Score& all) {
   json list = json::array();
   for (const FamilyScore& family : families) {
     json entry = to_json(family.unseen);
@@ -146,16 +165,17 @@ json to_json(const std::vector<FamilyScore>& families) {
     entry["seen"] = to_json(family.seen);
     list.push_back(std::move(entry));
   }
-  return {{"families", std::move(list)}};
+  return {{"families", std::move(list)}, {"all", to_json(all)}};
 }
 
-std::string to_text(const std::vector<FamilyScore>& families) {
+std::string to_text(const std::vector<FamilyScore>& families, const Score& all) {
   std::string out;
   for (const FamilyScore& family : families) {
     out += fmt::format("{}: {} rows\n", family.family, family.rows);
     out += to_lines("unseen", family.unseen) + to_lines("seen", family.seen);
     for (const auto& [reason, rows] : family.skipped) out += fmt::format("  skipped {:>12} rows  {}\n", rows, reason);
   }
+  if (families.size() > 1) out += "all families\n" + to_lines("unseen", all);
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "plan/interval.h"
 #include "plan/memory.h"
 #include "plan/runs.h"
 
@@ -24,6 +25,8 @@ struct ScoredRun {
   std::optional<double> memory, measured_memory;
   std::optional<bool> fits, measured_fits;
   std::string skipped;  ///< why nothing of it could be predicted
+  std::optional<Interval> seconds_interval, memory_interval;
+  std::vector<std::string> time_kinds, memory_kinds;  ///< plan/interval.h
 };
 
 /// Signed and absolute percentage errors; all 0 without rows.
@@ -32,6 +35,9 @@ struct ErrorSummary {
   double bias = 0;  ///< median of the signed errors
   double median_abs = 0, mean_abs = 0, p90_abs = 0, worst_abs = 0;
   std::string worst_id;
+  /// Of the rows that have an 80 % interval: how many, the share of them inside, the median half-width in percent of the prediction.
+  std::size_t intervals = 0;
+  double covered = 0, half_width = 0;
 };
 
 /// "Fits" is the positive class of the first three, "does not fit" of `f1_not`. Absent where a ratio has no denominator.
@@ -64,7 +70,8 @@ double quantile(std::vector<double> values, double share);
 
 /// {"families": [{"family", "rows", "skipped": {reason: rows}, "time": {"rows", "median_abs_pct", …}, "memory": {…}, "fit": {…},
 /// "seen": {"time", "memory", "fit"}}]}: the outer figures are of rows that no fit has seen. A figure without rows is null.
-nlohmann::json to_json(const std::vector<FamilyScore>& families);
-std::string to_text(const std::vector<FamilyScore>& families);
+/// "all" is of all families together.
+nlohmann::json to_json(const std::vector<FamilyScore>& families, const Score& all);
+std::string to_text(const std::vector<FamilyScore>& families, const Score& all);
 
 }  // namespace longhaul::plan

@@ -40,6 +40,15 @@ TEST(ErrorSummary, IsOfPercentagesOfTheMeasured) {
   EXPECT_EQ(summarize_errors(runs, false, true).rows, 0U);
 }
 
+TEST(ErrorSummary, SaysHowManyAnIntervalHolds) {
+  std::vector<ScoredRun> runs{timed(100, 104), timed(100, 115), timed(100, 99), timed(100, 50)};
+  for (std::size_t i = 0; i < 3; ++i) runs[i].seconds_interval = Interval{90, 110, "", 20};
+  const ErrorSummary errors = summarize_errors(runs, false, false);
+  EXPECT_EQ(errors.intervals, 3U);
+  EXPECT_NEAR(errors.covered, 200.0 / 3, 1e-9);
+  EXPECT_NEAR(errors.half_width, 10, 1e-9);
+}
+
 TEST(FitSummary, CountsBothClasses) {
   // Of "fits": 2 right, 1 false alarm, 1 missed; of "does not fit": 1 right.
   const FitSummary fit =
@@ -63,7 +72,7 @@ TEST(Score, GroupsByFamilyAndSaysWhatWasSkipped) {
 }
 
 TEST(Score, AsJsonHasTheDocumentedKeys) {
-  const nlohmann::json out = to_json(score({timed(110, 100), judged(true, true)}));
+  const nlohmann::json out = to_json(score({timed(110, 100), judged(true, true)}), {});
   const nlohmann::json& family = out.at("families").at(0);
   EXPECT_EQ(family.at("family"), "a");
   for (const char* part : {"time", "memory"})

@@ -1,0 +1,82 @@
+#include "plan/interval.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "plan/score.h"
+
+namespace longhaul::plan {
+namespace {
+
+/// Share of the errors inside an interval. The shortest of many windows covers less of the runs to come than of those it was chosen by: two
+/// points less in the five folds of tests/golden/runs.csv.
+constexpr double kShare = 0.82;
+/// Beyond four times either way it is clear who sets the pace.
+constexpr int kClearPace = 4;
+
+/// "megatron-lm" of "megatron-lm", "torchtitan" of "torchtitan+compile".
+std::string software(const RunShape& run) { return run.framework.substr(0, run.framework.find('+')); }
+
+/// Device ÷ host seconds of a layer in steps of √2.
+int pace(const LayerTime& layer) {
+  return static_cast<int>(std::clamp<double>(std::round(2 * std::log2(layer.launch_ratio())), -kClearPace, kClearPace));
+}
+
+std::string uncalibrated(const RunShape& run) { return "uncalibrated, link " + parameter_key(run).link; }
+
+Calibration::Residuals summarize(const std::string& kind, std::vector<double> errors) {
+  std::sort(errors.begin(), errors.end());
+  const auto share = static_cast<std::size_t>(std::ceil(kShare * static_cast<double>(errors.size() + 1)));
+  const std::size_t inside = std::min(share, errors.size());
+  std::size_t best = 0;
+  for (std::size_t i = 1; i + inside <= errors.size(); ++i)
+    if (errors[i + inside - 1] - errors[i] < errors[best + inside - 1] - errors[best]) best = i;
+  Calibration::Residuals out{kind, 0, errors[best], errors[best + inside - 1], errors.size()};
+  for (double& error : errors) error = std::abs(error);
+  out.median_abs = quantile(std::move(errors), 0.5);
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& step) {
+  if (!step.calibrated) return {uncalibrated(run), "uncalibrated"};
+  const std::string hardware = fmt::format("{} {} {}", software(run), run.accelerator, parameter_key(run).link);
+  const std::string state =
+      fmt::format("{}{}", step.stalled ? ", stalled" : "", run.layout.tp < run.devices_per_node ? ", tp inside a node" : "");
+  return {fmt::format("{}{}, pace {:+d}{}", hardware, state, pace(step.layer), run.layout.pp > 1 ? ", pipeline" : ""), hardware + state,
+          hardware, software(run), "calibrated"};
+}
+
+std::vector<std::string> memory_kinds(const RunShape& run, const Calibration& calibration) {
+  const std::string name = software(run);
+  const bool known = std::any_of(calibration.parameters.begin(), calibration.parameters.end(), [&](const auto& entry) {
+    return entry.first.second.framework != "*" && entry.first.first.starts_with("memory.") &&
+           name.starts_with(entry.first.second.framework);
+  });
+  if (!known) return {"uncalibrated"};
+  return {fmt::format("{} {} {}", name, run.accelerator, parameter_key(run).link), fmt::format("{} {}", name, run.accelerator), name,
+          "calibrated"};
+}
+
+std::vector<Calibration::Residuals> summarize(std::span<const Residual> residuals) {
+  std::map<std::string, std::vector<double>> by_kind;
+  for (const Residual& residual : residuals)
+    for (const std::string& kind : residual.kinds) by_kind[kind].push_back(residual.log_ratio);
+  std::vector<Calibration::Residuals> out;
+  for (auto& [kind, errors] : by_kind)
+    if (errors.size() >= kFewestRows) out.push_back(summarize(kind, std::move(errors)));
+  return out;
+}
+
+std::optional<Interval> interval(double predicted, const std::vector<std::string>& kinds, std::span<const Calibration::Residuals> known) {
+  for (const std::string& kind : kinds)
+    for (const Calibration::Residuals& r : known)
+      if (r.kind == kind) return Interval{predicted * std::exp(r.low), predicted * std::exp(r.high), kind, r.rows};
+  return std::nullopt;
+}
+
+}  // namespace longhaul::plan

@@ -1,0 +1,42 @@
+// plan/interval.h — how far a prediction may be off: 80 % intervals from the errors on runs that the fit had not seen.
+//
+// Errors differ by what a run is made of: where host and device are about as fast, either may set the pace; where messages may stall, some
+// do. So each prediction is compared with the errors of its own kind, the narrowest that enough measured runs belong to. The interval is
+// the shortest that holds four fifths of them. Nothing but the run's description chooses the kind.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plan/calibration.h"
+#include "plan/runs.h"
+#include "plan/step.h"
+
+namespace longhaul::plan {
+
+/// Kinds that a run belongs to, the narrowest first; a run of hardware or software without measured rows is of the kind "uncalibrated"
+/// alone.
+std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& step);
+std::vector<std::string> memory_kinds(const RunShape& run, const Calibration& calibration);
+
+/// A measured run beside its prediction.
+struct Residual {
+  std::vector<std::string> kinds;
+  double log_ratio = 0;  ///< log(measured ÷ predicted)
+};
+/// One summary for each kind of at least kFewestRows runs.
+inline constexpr std::size_t kFewestRows = 15;
+std::vector<Calibration::Residuals> summarize(std::span<const Residual> residuals);
+
+struct Interval {
+  double low = 0, high = 0;  ///< in the prediction's unit
+  std::string kind;          ///< whose errors it rests on
+  std::size_t rows = 0;
+  bool contains(double value) const { return low <= value && value <= high; }
+};
+/// Nothing where no kind has a summary.
+std::optional<Interval> interval(double predicted, const std::vector<std::string>& kinds, std::span<const Calibration::Residuals> known);
+
+}  // namespace longhaul::plan
