@@ -197,8 +197,6 @@ double Calibration::operator()(std::string_view name, const ParameterKey& run) c
                   name, run.accelerator, run.link, run.framework, run.dtype));
 }
 
-bool Calibration::has(std::string_view name, const ParameterKey& run) const { return find(name, run) != nullptr; }
-
 Calibration read_calibration(const fs::path& path) {
   Calibration out;
   if (!fs::is_directory(path)) return add_file(out, path), out;

@@ -39,7 +39,8 @@ class Calibration {
   /// framework counts before accelerator, link, dtype. A framework "torchtitan+compile" is matched by its own key and, less closely, by
   /// "torchtitan"; "megatron-lm" by its own and, less closely, by "megatron". Throws UsageError for a name that no matching key has.
   double operator()(std::string_view name, const ParameterKey& run) const;
-  bool has(std::string_view name, const ParameterKey& run) const;
+  bool has(std::string_view name, const ParameterKey& run) const { return find(name, run) != nullptr; }
+  const Parameter* find(std::string_view name, const ParameterKey& run) const;  ///< null where no key matches
 
   /// (name, key); a name alone finds all its keys, without building one.
   using Id = std::pair<std::string, ParameterKey>;
@@ -60,9 +61,6 @@ class Calibration {
   std::vector<Residuals> time, memory;
   std::string source;                            ///< file of runs and its hash
   std::set<std::string, std::less<>> seen_rows;  ///< ids of the rows that a fit has seen: they are scored apart
-
- private:
-  const Parameter* find(std::string_view name, const ParameterKey& run) const;
 };
 
 /// Reads a file, or all files *.toml of a folder together. Throws UsageError naming file, line and field.

@@ -1,0 +1,94 @@
+#include "plan/own_runs.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "plan/step.h"
+#include "units/testing.h"
+
+namespace longhaul::plan {
+namespace {
+
+const Calibration& shipped() {
+  static const Calibration calibration = read_calibration(std::filesystem::path(LONGHAUL_SOURCE_DIR) / "examples/calibration");
+  return calibration;
+}
+
+/// Runs of a cluster whose products reach 0.8 of what the calibration says and whose launches take 1.5 times as long.
+RunShape shape(std::int64_t width, int tp, int micro_batch, int devices) {
+  RunShape s;
+  s.model = model::with_usual_values({.layers = 32, .width = width, .heads = width / 128, .vocab = 32000});
+  s.layout.tp = tp, s.layout.dp = devices / tp, s.layout.zero = 1;
+  s.devices = devices, s.sequence_length = 4096, s.micro_batch = micro_batch, s.global_batch = 64L * devices / tp;
+  s.framework = "nanotron", s.accelerator = "h100";
+  return s;
+}
+Calibration truth() {
+  Calibration out = shipped();
+  for (auto& [id, parameter] : out.parameters) {
+    if (id.first == "time.gemm_efficiency" && id.second.accelerator == "h100" && id.second.framework == "nanotron") parameter.value *= 0.8;
+    if (id.first.starts_with("time.launch_") && id.second.framework == "nanotron" && parameter.unit == "s") parameter.value *= 1.5;
+  }
+  return out;
+}
+MeasuredRun measured(const RunShape& shape, const std::string& id) {
+  MeasuredRun out;
+  out.id = id, out.shape = shape, out.fits = true;
+  out.step_seconds = estimate_step(shape, truth()).seconds;
+  return out;
+}
+
+TEST(OwnRuns, AFewOfThemMakeAnUnseenOnePredictable) {
+  std::vector<MeasuredRun> rows;
+  int i = 0;
+  for (const std::int64_t width : {2048, 4096})
+    for (const int tp : {1, 2})
+      for (const int micro_batch : {1, 4}) rows.push_back(measured(shape(width, tp, micro_batch, 8), "run-" + std::to_string(i++)));
+  const OwnRuns own = fit_own_runs(shipped(), rows);
+  ASSERT_EQ(own.left_out.size(), rows.size());
+  const auto worst = [&](const std::vector<ScoredRun>& scored) {
+    double out = 0;
+    for (const ScoredRun& row : scored) out = std::max(out, std::abs(std::log(*row.seconds / *row.measured_seconds)));
+    return out;
+  };
+  EXPECT_GT(worst(own.before), 0.1);
+  EXPECT_LT(worst(own.after), 0.03);
+  // The one run whose pace its launches set: without it nothing says that they are slow, and the table shows it.
+  std::vector<ScoredRun> left_out = own.left_out;
+  left_out.erase(left_out.begin() + 2);
+  EXPECT_LT(worst(left_out), 0.05);
+  EXPECT_GT(worst({own.left_out[2]}), 0.1);
+  const RunShape unseen = shape(8192, 4, 2, 8);
+  const double was = estimate_step(unseen, truth()).seconds;
+  EXPECT_GT(std::abs(estimate_step(unseen, shipped()).seconds / was - 1), 0.1);
+  EXPECT_LT(std::abs(estimate_step(unseen, own.calibration).seconds / was - 1), 0.04);
+  // Nobody else's parameters moved.
+  RunShape elsewhere = unseen;
+  elsewhere.framework = "megatron-lm";
+  EXPECT_EQ(estimate_step(elsewhere, own.calibration).seconds, estimate_step(elsewhere, shipped()).seconds);
+  EXPECT_NE(to_text(own).find("median absolute error"), std::string::npos);
+}
+
+TEST(OwnRuns, CalibratesHardwareThatNoRunWasMeasuredOn) {
+  RunShape run = shape(4096, 1, 2, 8);
+  run.framework = "my-trainer", run.accelerator = "mi300x";
+  ASSERT_FALSE(estimate_step(run, shipped()).calibrated);
+  MeasuredRun row;
+  row.id = "mine", row.shape = run, row.fits = true;
+  row.step_seconds = 1.4 * estimate_step(run, shipped()).seconds;
+  const OwnRuns own = fit_own_runs(shipped(), std::vector{row});
+  const StepEstimate after = estimate_step(run, own.calibration);
+  EXPECT_TRUE(after.calibrated);
+  EXPECT_NEAR(after.seconds / *row.step_seconds, 1, 0.1);
+}
+
+TEST(OwnRuns, SaysWhyNothingCanBeFitted) {
+  MeasuredRun row;
+  row.id = "a", row.skipped = "no layers";
+  const std::string said = longhaul::testing::usage_error([&] { (void)fit_own_runs(shipped(), std::vector{row}); });
+  EXPECT_NE(said.find("a: no layers"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace longhaul::plan
