@@ -53,8 +53,9 @@ Seconds all_reduce_simple(Bytes payload, int ranks, const Link& link) {
   if (ranks < 2) return Seconds(0);
   return Seconds(link.latency * std::log2(ranks) + bytes_of(payload) / link.bandwidth);
 }
+double ring_bytes(double payload, int ranks) { return (ranks - 1.0) / ranks * payload; }
 Seconds reduce_scatter_ring(Bytes payload, int ranks, const Link& link) {
-  return Seconds((ranks - 1.0) / ranks * bytes_of(payload) / link.bandwidth + (ranks - 1.0) * link.latency);
+  return Seconds(ring_bytes(bytes_of(payload), ranks) / link.bandwidth + (ranks - 1.0) * link.latency);
 }
 Seconds all_gather_ring(Bytes payload, int ranks, const Link& link) { return reduce_scatter_ring(payload, ranks, link); }
 Seconds all_reduce_ring(Bytes payload, int ranks, const Link& link) {

@@ -71,6 +71,9 @@ Seconds all_reduce_simple(Bytes payload, int ranks, const Link& link);
 Seconds all_reduce_ring(Bytes payload, int ranks, const Link& link);
 Seconds reduce_scatter_ring(Bytes payload, int ranks, const Link& link);
 Seconds all_gather_ring(Bytes payload, int ranks, const Link& link);
+/// C9: bytes that a rank sends in half of it, a reduce-scatter or an all-gather of `payload` bytes: (N−1)/N·S. An all-reduce sends twice
+/// that.
+double ring_bytes(double payload, int ranks);
 /// C4, double binary tree (Sanders et al. 2009): 2·S/B + 2·log₂N·α, pipelined.
 Seconds all_reduce_tree(Bytes payload, int ranks, const Link& link);
 /// C4 and C7, two tiers: reduce-scatter inside a node, all-reduce of the pieces across nodes, all-gather inside.

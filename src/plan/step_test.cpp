@@ -101,7 +101,7 @@ TEST(Step, OfOneStageIsASum) {
   const Prices prices(run, shipped());
   const StageParameters parameters(run);
   const double layers = 28 * (e.layer.forward + e.layer.backward);
-  const double micro_batch = layers + embedding_time(run, prices).forward + e.head_seconds;
+  const double micro_batch = layers + e.embedding.forward + e.head.forward + e.head.backward;
   const double all = parameters.of(split_stages(run).front()).total();
   const double once = data_parallel_seconds(run, prices, all, micro_batch) + optimizer_seconds(run, prices, all);
   const TimeParameters& p = prices.parameters();
