@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
+#include "files/disk.h"
 #include "machine.h"
 #include "plan/explain.h"
 #include "plan/forecast.h"
+#include "plan/trace.h"
 #include "run_arguments.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -18,12 +20,13 @@ namespace {
 
 /// Options that matter with --cluster alone.
 struct ClusterArguments {
-  std::string cluster, layout, tokens, framework = "megatron-lm", precision = "bf16";
+  std::string cluster, layout, tokens, trace, framework = "megatron-lm", precision = "bf16";
   double price = 0, mtbf_hours = 0, save_seconds = 0;
 
   void add_to(CommandLine& line) {
     line.option("--cluster", cluster, "plan for NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`) instead of this machine");
     line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1");
+    line.option("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing");
     line.option("--tokens", tokens, "with --cluster: of the whole run, 300B or 1.5T (default: the run file's)");
     line.option("--framework", framework, "with --cluster: megatron-lm (default), megatron-deepspeed, nanotron, llm-foundry, torchtitan");
     line.option("--precision", precision, "with --cluster: bf16 (default), fp16, fp8").one_of({"bf16", "fp16", "fp8"});
@@ -89,10 +92,19 @@ void print_explanation(const Plan& plan, const std::string& id, bool json, const
       json, [&] { return plan::to_json(explanation); }, [&] { return plan::to_text(explanation); });
 }
 
+void write_trace(const std::string& path, const plan::Forecast& forecast, const plan::Calibration& calibration) {
+  const plan::Trace trace = plan::trace(forecast, calibration);
+  files::write_file_atomically(files::Disk(), path, trace.json);
+  fmt::print(stderr, "{}: {} events, {}; layers and their work of the first {} of {} micro-batches\n", path,
+             format_count(static_cast<std::int64_t>(trace.events)), format(Bytes(static_cast<std::int64_t>(trace.json.size()))),
+             trace.detailed, forecast.shape.micro_batches());
+}
+
 void plan_on_cluster(const config::RunConfig& config, const ClusterArguments& arguments, const std::string& explain, bool json) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
   const plan::Calibration calibration = plan::shipped_calibration();
   const plan::Forecast forecast = plan::forecast(cluster, shape_of(config, arguments, cluster), facts_of(config, arguments), calibration);
+  if (!arguments.trace.empty()) write_trace(arguments.trace, forecast, calibration);
   if (explain.empty())
     print(
         json, [&] { return plan::to_json(forecast); }, [&] { return plan::to_text(forecast); });
@@ -135,6 +147,7 @@ int verb_plan(int argc, char** argv) {
 
   const config::RunConfig config = arguments.resolve().config;
   if (on_cluster.cluster.empty() && !on_cluster.layout.empty()) throw UsageError("--layout needs --cluster: this machine runs one rank");
+  if (on_cluster.cluster.empty() && !on_cluster.trace.empty()) throw UsageError("--trace needs --cluster: it draws a forecast");
   if (on_cluster.cluster.empty())
     plan_on_this_machine(config, profile, explain, arguments.json);
   else

@@ -16,11 +16,15 @@ struct DevicesNeeded {
   FitVerdict fit;
 };
 
-/// Tries 1, 2, 4 … devices, each with every layout of tensor parallelism inside a node, pipeline stages, ZeRO stage and recomputation that
-/// the model and the batch allow; micro-batch, sequence and global batch stay. Numbers between powers of two are not tried.
+/// Tries 1, 2, 4 … devices until a layout fits, then the counts above the half of that: every one inside a node, else whole nodes. Layouts:
+/// every pipeline, tensor parallelism inside a node by powers of two, ZeRO stage and recomputation that the model and the batch allow;
+/// micro-batch, sequence and global batch stay.
 /// @param device_memory bytes, as the maker states them
 /// @return nothing where no layout fits up to 65,536 devices
 std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibration& calibration, double device_memory);
+
+/// Devices for weights, gradients and optimizer alone, were all of them sharded over all devices: no layout fits on fewer.
+double least_devices(const RunShape& run, const Calibration& calibration, double device_memory);
 
 /// The layout on so many devices that fits, in the same order; nothing where none does.
 std::optional<DevicesNeeded> fits_on(const RunShape& run, const Calibration& calibration, double device_memory, int devices);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 
 #include "plan/explain_lines.h"
@@ -28,6 +29,18 @@ std::string plain(double value) {
   return whole ? format_count(static_cast<std::int64_t>(value)) : fmt::format("{:.6g}", value);
 }
 
+/// Leaves out numbers that neither the formula nor another number needs.
+void prune(Explanation& e) {
+  std::set<std::string, std::less<>> used;
+  const auto use = [&](const std::string& formula) {
+    for (std::string& symbol : symbols(formula)) used.insert(std::move(symbol));
+  };
+  use(e.formula);
+  for (auto term = e.terms.rbegin(); term != e.terms.rend(); ++term)
+    if (used.contains(term->symbol)) use(term->formula);
+  std::erase_if(e.terms, [&](const Term& term) { return !used.contains(term.symbol); });
+}
+
 template <class Plan>
 Explanation explained(const Line<Plan>& line, const Plan& plan) {
   Explanation out;
@@ -36,6 +49,7 @@ Explanation explained(const Line<Plan>& line, const Plan& plan) {
   if (!out.value) out.missing = line.missing;
   Derivation derivation(out);
   if (out.value) line.derive(plan, derivation);
+  prune(out);
   return out;
 }
 
@@ -164,7 +178,7 @@ nlohmann::json to_json(const Explanation& e) {
     if (!term.formula.empty()) terms.back()["formula"] = term.formula;
   }
   for (const Lever& lever : e.levers)
-    levers.push_back({{"change", lever.change}, {"value", lever.value}, {"text", format(lever.value, e.unit)}});
+    levers.push_back({{"change", lever.change}, {"value", lever.value}, {"text", format(lever.value, e.unit)}, {"but", lever.but}});
   nlohmann::json out = {{"id", e.id},       {"title", e.title},   {"pointer", e.pointer}, {"formula", e.formula},
                         {"terms", terms},   {"source", e.source}, {"levers", levers},     {"notes", e.notes},
                         {"value", nullptr}, {"text", e.missing},  {"substituted", ""}};
@@ -191,7 +205,8 @@ std::string to_text(const Explanation& e) {
   what = "would change";
   for (const Lever& lever : e.levers) {
     const std::string percent = *e.value > 0 ? fmt::format(" ({:+.1f} %)", 100 * (lever.value / *e.value - 1)) : "";
-    out += line(what, fmt::format("{:<40}{}{}", lever.change, format(lever.value, e.unit), percent));
+    const std::string but = lever.but.empty() ? "" : "; " + lever.but;
+    out += line(what, fmt::format("{:<40}{}{}{}", lever.change, format(lever.value, e.unit), percent, but));
     what = "";
   }
   for (const std::string& note : e.notes) out += line("note", note);
@@ -200,7 +215,7 @@ std::string to_text(const Explanation& e) {
 
 std::string to_text(const std::vector<std::pair<std::string, std::string>>& ids) {
   std::string out;
-  for (const auto& [id, title] : ids) out += fmt::format("{:<32}{}\n", id, title);
+  for (const auto& [id, title] : ids) out += fmt::format("{:<35}{}\n", id, title);
   return out;
 }
 

@@ -48,6 +48,7 @@ struct Term {
 struct Lever {
   std::string change;
   double value = 0;
+  std::string but;  ///< what else that brings: it no longer fits, the framework stalls; else empty
 };
 
 struct Explanation {
@@ -56,7 +57,7 @@ struct Explanation {
   std::optional<double> value;  ///< absent where the plan was not told what it depends on; `missing` says what
   Unit unit{};
   std::string formula;      ///< in the symbols of `terms`
-  std::vector<Term> terms;  ///< those that are worked out come after what they need
+  std::vector<Term> terms;  ///< no others; those that are worked out come after what they need
   std::string source;
   std::vector<Lever> levers;
   std::vector<std::string> notes;  ///< what is commonly got wrong, and the like

@@ -1,7 +1,8 @@
 // What would change a figure: the forecast made anew with one thing changed.
 #include <fmt/format.h>
 
-#include <array>
+#include <cmath>
+#include <utility>
 
 #include "plan/explain_lines.h"
 #include "units/error.h"
@@ -126,15 +127,28 @@ class Changes {
   std::vector<Change> out_;
 };
 
+/// What would print as +0.0 % is no change.
+constexpr double kNoChange = 5e-4;
+
+std::string drawback(const Forecast& now, const Forecast& other) {
+  std::string out;
+  if (other.fit && !other.fit->fits && now.fit->fits) out = "does not fit";
+  if (other.step.stalled && !now.step.stalled) out += (out.empty() ? "" : ", ") + now.shape.framework + " stalls";
+  return out;
+}
+
 }  // namespace
 
 std::vector<Lever> pull(const ForecastLine& line, const Given& given) {
   std::vector<Lever> out;
+  const double now = *line.value(given);
   for (const LeverKind kind : line.levers)
     for (Change& change : Changes(given.plan).of(kind)) {
       try {
         const Forecast other = forecast(change.inputs.cluster, std::move(change.inputs.shape), change.inputs.facts, given.calibration);
-        if (const auto value = line.value({other, given.calibration})) out.push_back({std::move(change.name), *value});
+        const auto value = line.value({other, given.calibration});
+        if (value && std::abs(*value - now) > kNoChange * std::abs(now))
+          out.push_back({std::move(change.name), *value, drawback(given.plan, other)});
       } catch (const UsageError&) {  // a layout that cannot run is no lever
       }
     }

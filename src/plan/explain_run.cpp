@@ -126,26 +126,19 @@ std::optional<DevicesNeeded> needed(const Given& given) {
 
 void derive_devices_needed(const Given& given, Derivation& out) {
   const DevicesNeeded found = *needed(given);
-  const ParameterKey key = parameter_key(given.run());
-  const auto read = [&](const char* name) { return given.calibration(name, key); };
-  const double gradients = read("memory.gradients") + (given.run().fp32_gradients ? read("memory.fp32_gradients") : 0);
-  out.let("found", found.devices, Unit::number,
-          fmt::format("fewest devices, of 1, 2, 4 …, on which a layout fits: {}", to_text(found.layout)))
-      .let("needed", found.fit.needed, Unit::bytes, "of its fullest rank")
-      .let("available", found.fit.available, Unit::bytes, "of a device")
-      .let("state_bytes", read("memory.weights") + gradients + read("memory.optimizer"), Unit::bytes_per_parameter,
-           "weights, gradients, optimizer")
-      .let("parameters", real(given.plan.parameters.total.value), Unit::parameters, "parameters.total")
-      .define("at_least", "ceil(state_bytes · parameters ÷ available)", Unit::number, "devices for the states alone, all of them sharded")
+  const double device = real(given.plan.cluster.accelerator.memory->value);
+  out.let("found", found.devices, Unit::number, fmt::format("fewest devices on which a layout fits: {}", to_text(found.layout)))
+      .let("at_least", least_devices(given.run(), given.calibration, device), Unit::number,
+           "devices that weights, gradients and optimizer fill alone, all of them sharded")
       .is("max(found, at_least)");
-  const double billions = real(given.plan.parameters.total.value) / 1e9;
-  out.note(fmt::format(
-      "found by trying layouts against the memory model. The circulating shortcut, activations = batch·seq·params·0.5 GB, says {:.0f} GB "
-      "for one micro-batch here (28,672 GB for 7 B at 4 × 2,048), which no device count of this size could hold: it is wrong by orders of "
-      "magnitude, since activations grow with hidden size times layers, not with the parameters (accounting D9)",
-      real(given.run().micro_batch * given.run().sequence_length) * billions * 0.5));
-  out.note(fmt::format("micro_batch = {} and global_batch = {} were kept; smaller micro-batches need less", given.run().micro_batch,
+  out.note(fmt::format("its fullest rank needs {} of {}; micro_batch = {} and global_batch = {} were kept",
+                       format(found.fit.needed, Unit::bytes), format(found.fit.available, Unit::bytes), given.run().micro_batch,
                        given.run().global_batch));
+  out.note(fmt::format(
+      "there is no shortcut: \"batch · seq · params · 0.5 GB\" of activations says {:.0f} GB for one micro-batch here, as it says 28,672 "
+      "GB for 7 B "
+      "at 4 × 2,048: wrong by orders of magnitude, since activations grow with the hidden size times the layers (accounting D9)",
+      real(given.run().micro_batch * given.run().sequence_length) * real(given.plan.parameters.total.value) / 1e9 * 0.5));
 }
 
 }  // namespace

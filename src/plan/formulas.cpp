@@ -84,6 +84,8 @@ double run_mfu(Flops work, Seconds time, double devices, double peak_flops_per_s
 Seconds device_time(Flops work, double achieved_flops_per_second) { return Seconds(work.value / achieved_flops_per_second); }
 double dollars(Seconds device_time, double dollars_per_device_hour) { return device_time.value / 3600 * dollars_per_device_hour; }
 
+double kilowatt_hours(Seconds device_time, double watts_of_device) { return device_time.value / 3600 * watts_of_device / 1000; }
+
 double checkpoint_overhead(Seconds step, Seconds save, double every_steps) { return save.value / (every_steps * step.value + save.value); }
 
 Seconds young_interval(Seconds save, Seconds mtbf) { return Seconds(std::sqrt(2 * save.value * mtbf.value)); }

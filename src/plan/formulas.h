@@ -89,6 +89,7 @@ double run_mfu(Flops work, Seconds time, double devices, double peak_flops_per_s
 /// D8.
 Seconds device_time(Flops work, double achieved_flops_per_second);
 double dollars(Seconds device_time, double dollars_per_device_hour);
+double kilowatt_hours(Seconds device_time, double watts_of_device);
 
 // ---- F: operations ---------------------------------------------------------------------------------------------------------
 

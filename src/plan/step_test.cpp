@@ -169,6 +169,18 @@ TEST(Step, LaunchesSetThePaceOfSmallLayers) {
   EXPECT_GT(estimate_step(small(), shipped()).layer.launch_ratio(), 1);
 }
 
+// Accounting C6: exposed time is part of the whole, and of what overlaps the bound is the longer.
+TEST(Step, WhatIsExposedIsAtMostAll) {
+  for (const char* layout : {"dp=2,tp=8", "dp=2,tp=8,sp=1"}) {
+    RunShape run = llama();
+    run.framework = "megatron-lm", run.layout = parse(layout), run.devices = 16;
+    const LayerTime layer = estimate_step(run, shipped()).layer;
+    EXPECT_GT(layer.exposed_collectives, 0) << layout;
+    EXPECT_LE(layer.exposed_collectives, layer.collectives * (1 + 1e-12)) << layout;
+    EXPECT_GE(layer.forward + layer.backward, layer.device - layer.collectives) << layout;
+  }
+}
+
 TEST(Step, InterleavingShortensTheBubble) {
   RunShape run = gpt_146b();
   const StepEstimate plain = estimate_step(run, shipped());
