@@ -5,8 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
+#include "files/disk.h"
 #include "machine.h"
+#include "plan/explain.h"
 #include "plan/forecast.h"
+#include "plan/trace.h"
 #include "run_arguments.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -17,12 +20,13 @@ namespace {
 
 /// Options that matter with --cluster alone.
 struct ClusterArguments {
-  std::string cluster, layout, tokens, framework = "megatron-lm", precision = "bf16";
+  std::string cluster, layout, tokens, trace, framework = "megatron-lm", precision = "bf16";
   double price = 0, mtbf_hours = 0, save_seconds = 0;
 
   void add_to(CommandLine& line) {
     line.option("--cluster", cluster, "plan for NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`) instead of this machine");
     line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1");
+    line.option("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing");
     line.option("--tokens", tokens, "with --cluster: of the whole run, 300B or 1.5T (default: the run file's)");
     line.option("--framework", framework, "with --cluster: megatron-lm (default), megatron-deepspeed, nanotron, llm-foundry, torchtitan");
     line.option("--precision", precision, "with --cluster: bf16 (default), fp16, fp8").one_of({"bf16", "fp16", "fp8"});
@@ -66,15 +70,58 @@ plan::JobFacts facts_of(const config::RunConfig& config, const ClusterArguments&
   return facts;
 }
 
-int plan_on_cluster(const config::RunConfig& config, const ClusterArguments& arguments, bool json) {
-  const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
-  const plan::Forecast forecast =
-      plan::forecast(cluster, shape_of(config, arguments, cluster), facts_of(config, arguments), plan::shipped_calibration());
-  if (json)
-    std::cout << plan::to_json(forecast).dump(2) << '\n';
+/// A report as people or programs read it.
+template <class Json, class Text>
+void print(bool as_json, const Json& json, const Text& text) {
+  if (as_json)
+    std::cout << json().dump(2) << '\n';
   else
-    fmt::print("{}", plan::to_text(forecast));
-  return 0;
+    fmt::print("{}", text());
+}
+
+/// `--explain list` or one line of the plan. @param explain gives the explanation of an id
+template <class Plan, class Explain>
+void print_explanation(const Plan& plan, const std::string& id, bool json, const Explain& explain) {
+  if (id == "list") {
+    const auto ids = plan::explainable(plan);
+    return print(
+        json, [&] { return nlohmann::json(ids); }, [&] { return plan::to_text(ids); });
+  }
+  const plan::Explanation explanation = explain(id);
+  print(
+      json, [&] { return plan::to_json(explanation); }, [&] { return plan::to_text(explanation); });
+}
+
+void write_trace(const std::string& path, const plan::Forecast& forecast, const plan::Calibration& calibration) {
+  const plan::Trace trace = plan::trace(forecast, calibration);
+  files::write_file_atomically(files::Disk(), path, trace.json);
+  fmt::print(stderr, "{}: {} events, {}; layers and their work of the first {} of {} micro-batches\n", path,
+             format_count(static_cast<std::int64_t>(trace.events)), format(Bytes(static_cast<std::int64_t>(trace.json.size()))),
+             trace.detailed, forecast.shape.micro_batches());
+}
+
+void plan_on_cluster(const config::RunConfig& config, const ClusterArguments& arguments, const std::string& explain, bool json) {
+  const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
+  const plan::Calibration calibration = plan::shipped_calibration();
+  const plan::Forecast forecast = plan::forecast(cluster, shape_of(config, arguments, cluster), facts_of(config, arguments), calibration);
+  if (!arguments.trace.empty()) write_trace(arguments.trace, forecast, calibration);
+  if (explain.empty())
+    print(
+        json, [&] { return plan::to_json(forecast); }, [&] { return plan::to_text(forecast); });
+  else
+    print_explanation(forecast, explain, json, [&](const std::string& id) { return plan::explain(forecast, calibration, id); });
+}
+
+void plan_on_this_machine(const config::RunConfig& config, const std::string& profile, const std::string& explain, bool json) {
+  const std::optional<std::string> only_countable = model::trainable(config.model);
+  if (only_countable) fmt::print(stderr, "parameters and work only: {}\n", *only_countable);
+  const plan::Account account =
+      only_countable ? plan::count(config) : account_of(config, profile.empty() ? measure(config) : cluster::read_profile(profile));
+  if (explain.empty())
+    print(
+        json, [&] { return plan::to_json(account); }, [&] { return plan::to_text(account, config); });
+  else
+    print_explanation(account, explain, json, [&](const std::string& id) { return plan::explain(account, config, id); });
 }
 
 }  // namespace
@@ -86,26 +133,25 @@ int verb_plan(int argc, char** argv) {
                    "Example: longhaul plan examples/demo.toml\n"
                    "         longhaul plan --model gpt2-124m --set batch.micro_batch=4 --json\n"
                    "         longhaul plan --model llama-3-8b --cluster h100x64 --layout dp=16,tp=4,pp=1,zero=1,sp=1 --tokens 300B \\\n"
-                   "             --set batch.sequence_length=8192 --set batch.global_batch=128 --price 2.5");
+                   "             --set batch.sequence_length=8192 --set batch.global_batch=128 --price 2.5\n"
+                   "         longhaul plan --model llama-3-8b --cluster h100x64 --explain memory.optimizer");
   RunArguments arguments;
   arguments.add_to(line);
-  std::string profile;
+  std::string profile, explain;
   ClusterArguments on_cluster;
   line.option("--profile", profile, "rates of the machine, as `longhaul calibrate --out` wrote them (default: measured now, about 1 s)");
+  line.option("--explain", explain,
+              "one line of the plan instead: its formula, its numbers, its source, what would change it; `list` names all");
   on_cluster.add_to(line);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
-  if (!on_cluster.cluster.empty()) return plan_on_cluster(config, on_cluster, arguments.json);
-  if (!on_cluster.layout.empty()) throw UsageError("--layout needs --cluster: this machine runs one rank");
-  const std::optional<std::string> only_countable = model::trainable(config.model);
-  if (only_countable) fmt::print(stderr, "parameters and work only: {}\n", *only_countable);
-  const plan::Account account =
-      only_countable ? plan::count(config) : account_of(config, profile.empty() ? measure(config) : cluster::read_profile(profile));
-  if (arguments.json)
-    std::cout << plan::to_json(account).dump(2) << '\n';
+  if (on_cluster.cluster.empty() && !on_cluster.layout.empty()) throw UsageError("--layout needs --cluster: this machine runs one rank");
+  if (on_cluster.cluster.empty() && !on_cluster.trace.empty()) throw UsageError("--trace needs --cluster: it draws a forecast");
+  if (on_cluster.cluster.empty())
+    plan_on_this_machine(config, profile, explain, arguments.json);
   else
-    fmt::print("{}", plan::to_text(account, config));
+    plan_on_cluster(config, on_cluster, explain, arguments.json);
   return 0;
 }
 

@@ -87,13 +87,13 @@ std::string_view formula(Convention convention) {
     case Convention::nanotron:
       return "6·N + 12·L·h·s, N with both embeddings when untied";
     case Convention::torchtitan:
-      return "6·(N - untied input embedding) + 12·L·heads·head_dim·s";
+      return "6·(N - N_lookup) + 12·L·heads·head_dim·s, N_lookup the input embedding when untied";
     case Convention::sc21_eq3:
-      return "96·L·h²·(1 + s/6h + V/16Lh), with full recompute";
+      return "96·L·h²·(1 + s/(6·h) + V/(16·L·h)), with full recompute";
     case Convention::korthikanti_eq7:
-      return "72·L·h²·(1 + s/6h + V/12hL)";
+      return "72·L·h²·(1 + s/(6·h) + V/(12·h·L))";
     case Convention::korthikanti_eq8:
-      return "72·L·h²·(1 + s/3h + V/12hL), with selective recompute";
+      return "72·L·h²·(1 + s/(3·h) + V/(12·h·L)), with selective recompute";
   }
   return "";
 }

@@ -36,7 +36,7 @@ enum class Convention : std::uint8_t {
   korthikanti_eq8,  ///< selective recompute, as printed: 72·L·h²·(1 + s/3h + V/12hL)
 };
 std::string_view name(Convention convention);
-/// The formula, in one line.
+/// The formula, in one line; remarks after a comma.
 std::string_view formula(Convention convention);
 std::span<const Convention> all_conventions();
 

@@ -56,8 +56,9 @@ Seconds all_reduce_simple(Bytes payload, int ranks, const Link& link) {
   if (ranks < 2) return Seconds(0);
   return Seconds(link.latency * std::log2(ranks) + bytes_of(payload) / link.bandwidth);
 }
+double ring_bytes(double payload, int ranks) { return (ranks - 1.0) / ranks * payload; }
 Seconds reduce_scatter_ring(Bytes payload, int ranks, const Link& link) {
-  return Seconds((ranks - 1.0) / ranks * bytes_of(payload) / link.bandwidth + (ranks - 1.0) * link.latency);
+  return Seconds(ring_bytes(bytes_of(payload), ranks) / link.bandwidth + (ranks - 1.0) * link.latency);
 }
 Seconds all_gather_ring(Bytes payload, int ranks, const Link& link) { return reduce_scatter_ring(payload, ranks, link); }
 Seconds all_reduce_ring(Bytes payload, int ranks, const Link& link) {
@@ -85,6 +86,8 @@ double run_mfu(Flops work, Seconds time, double devices, double peak_flops_per_s
 }
 Seconds device_time(Flops work, double achieved_flops_per_second) { return Seconds(work.value / achieved_flops_per_second); }
 double dollars(Seconds device_time, double dollars_per_device_hour) { return device_time.value / 3600 * dollars_per_device_hour; }
+
+double kilowatt_hours(Seconds device_time, double watts_of_device) { return device_time.value / 3600 * watts_of_device / 1000; }
 
 double checkpoint_overhead(Seconds step, Seconds save, double every_steps) { return save.value / (every_steps * step.value + save.value); }
 

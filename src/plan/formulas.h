@@ -74,6 +74,9 @@ Seconds all_reduce_simple(Bytes payload, int ranks, const Link& link);
 Seconds all_reduce_ring(Bytes payload, int ranks, const Link& link);
 Seconds reduce_scatter_ring(Bytes payload, int ranks, const Link& link);
 Seconds all_gather_ring(Bytes payload, int ranks, const Link& link);
+/// C9: bytes that a rank sends in half of it, a reduce-scatter or an all-gather of `payload` bytes: (N−1)/N·S. An all-reduce sends twice
+/// that.
+double ring_bytes(double payload, int ranks);
 /// C4, double binary tree (Sanders et al. 2009): 2·S/B + 2·log₂N·α, pipelined.
 Seconds all_reduce_tree(Bytes payload, int ranks, const Link& link);
 /// C4 and C7, two tiers: reduce-scatter inside a node, all-reduce of the pieces across nodes, all-gather inside.
@@ -89,6 +92,7 @@ double run_mfu(Flops work, Seconds time, double devices, double peak_flops_per_s
 /// D8.
 Seconds device_time(Flops work, double achieved_flops_per_second);
 double dollars(Seconds device_time, double dollars_per_device_hour);
+double kilowatt_hours(Seconds device_time, double watts_of_device);
 
 // ---- F: operations ---------------------------------------------------------------------------------------------------------
 

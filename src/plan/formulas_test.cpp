@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -38,13 +39,37 @@ TEST(Memory, KorthikantiTable) {
   // One rank and no parallelism are the same thing.
   EXPECT_DOUBLE_EQ(korthikanti_bytes(ActivationCase::tensor, shape, 1), korthikanti_bytes(ActivationCase::no_parallelism, shape, 1));
 }
+// The same shape in bytes: 140.7, 30.3, 17.6, 13, 4.25 and 2 times sbh = 50,331,648.
+TEST(Memory, KorthikantiBytes) {
+  const LayerShape shape{2048, 4, 6144, 64};
+  EXPECT_NEAR(korthikanti_bytes(ActivationCase::no_parallelism, shape, 1), 7'079'985'152, 1);
+  EXPECT_NEAR(korthikanti_bytes(ActivationCase::tensor, shape, 8), 1'325'400'064, 1);
+  EXPECT_NEAR(korthikanti_bytes(ActivationCase::tensor_sequence, shape, 8), 884'998'144, 1);
+  EXPECT_NEAR(korthikanti_bytes(ActivationCase::tensor_sequence_selective, shape, 8), 213'909'504, 1);
+  EXPECT_NEAR(korthikanti_bytes(ActivationCase::full, shape, 8), 100'663'296, 1);
+}
+// Backward, segment by segment: the boundaries not yet consumed, and the layers of the segment that runs again.
+TEST(Memory, SqrtCheckpointingOnAClock) {
+  constexpr int kLayers = 48, kSegments = 7;
+  double peak = 0;
+  for (int segment = 0; segment < kSegments; ++segment) {
+    const int layers = (segment + 1) * kLayers / kSegments - segment * kLayers / kSegments;
+    peak = std::max(peak, (segment + 1 + layers) * 0.35);
+  }
+  const Checkpointed c = sqrt_checkpointing(kLayers, 0.35);
+  EXPECT_NEAR(peak, c.boundary_bytes + c.segment_bytes, 0.35);  // whole layers and segments
+  EXPECT_GT(peak, 1.8 * c.boundary_bytes) << "the boundary store alone is not the peak";
+}
 TEST(Memory, SqrtCheckpointing) {
   const Checkpointed c = sqrt_checkpointing(48, 0.35);
   EXPECT_NEAR(48 * 0.35, 16.8, 1e-12);
   EXPECT_NEAR(c.boundary_bytes, 2.4249, 5e-5);
   EXPECT_NEAR(c.segment_bytes, c.boundary_bytes, 1e-12);  // "about as much again"
 }
-TEST(Memory, Logits) { EXPECT_EQ(logits_bytes(4 * 1024, 50257, 1).value, 4LL * 1024 * 50257 * 4); }
+TEST(Memory, Logits) {
+  EXPECT_EQ(logits_bytes(4 * 1024, 50257, 1).value, 823'410'688);
+  EXPECT_EQ(logits_bytes(4 * 1024, 50257, 8).value, 4LL * 1024 * 6283 * 4);  // the largest shard
+}
 TEST(Memory, InFlight) {
   EXPECT_EQ(in_flight_1f1b(0, 8, 64), 8);
   EXPECT_EQ(in_flight_1f1b(7, 8, 64), 1);
@@ -57,6 +82,15 @@ TEST(Communication, AllReduceSimpleForm) {
   const std::array<std::pair<double, double>, 4> golden{{{0.5e9, 2.55}, {1e9, 5.05}, {2e9, 10.05}, {4e9, 20.05}}};
   for (const auto& [bytes, ms] : golden)
     EXPECT_NEAR(all_reduce_simple(Bytes(static_cast<std::int64_t>(bytes)), 2, link).value * 1e3, ms, 1e-9);
+}
+// 1 GB among 8 ranks at 100 GB/s and 5 µs: 2·7/8 of it and 14 hops; a tree sends it twice and 2·3 levels; 8 · 4 ranks, the nodes' links at
+// 25 GB/s and 10 µs, 1/8 of it between them: 17.57 ms inside and 7.56 ms across.
+TEST(Communication, AllReduceByAlgorithm) {
+  const Bytes payload(1'000'000'000);
+  const Link inside{5e-6, 100e9}, across{10e-6, 25e9};
+  EXPECT_NEAR(all_reduce_ring(payload, 8, inside).value, 17.57e-3, 1e-9);
+  EXPECT_NEAR(all_reduce_tree(payload, 8, inside).value, 20.03e-3, 1e-9);
+  EXPECT_NEAR(all_reduce_hierarchical(payload, 8, 4, inside, across).value, 17.57e-3 + 7.56e-3, 1e-9);
 }
 TEST(Communication, AllReduceIsReduceScatterAndAllGather) {
   const Link link{3e-6, 100e9};
@@ -93,6 +127,7 @@ TEST(Compute, TimeAndMoney) {
   EXPECT_NEAR(time.value / kHour, 72222, 0.5);
   EXPECT_NEAR(dollars(time, 2), 144e3, 500);
   EXPECT_NEAR(dollars(time, 3), 217e3, 500);
+  EXPECT_NEAR(kilowatt_hours(time, 700), 50'556, 1);
 }
 
 TEST(Operations, CheckpointOverhead) {

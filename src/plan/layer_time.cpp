@@ -96,7 +96,8 @@ void add_sharding(LayerTime& layer, const RunShape& run, const Prices& prices, d
   const double again = run.layout.zero == 3 ? traffic.gather : 0;
   const double forward = beside(layer.forward, traffic.gather * often, slowdown);
   const double backward = beside(layer.backward, (again + traffic.scatter) * often, slowdown);
-  layer.exposed_sharding = forward - layer.forward + backward - layer.backward;
+  layer.sharding_forward = forward - layer.forward;
+  layer.exposed_sharding = layer.sharding_forward + backward - layer.backward;
   layer.forward = forward, layer.backward = backward;
 }
 
@@ -143,6 +144,7 @@ LayerTime layer_time(const RunShape& run, const Prices& prices, const StageParam
   const Again again = recomputed(run, p, out.forward, passes.forward, forward_collectives);
   out.backward = pass_time(passes.backward, kBackwardKernels, launches.backward());
   out.weight_gradient = out.backward * passes.backward.weight_gemm / (passes.backward.work() + passes.backward.collectives);
+  out.recomputed = again.seconds;
   out.backward += again.seconds;
   out.exposed_collectives = exposed + again.collectives;
   if (shards_by_layer(run)) add_sharding(out, run, prices, parameters.layer().total());

@@ -14,11 +14,6 @@ namespace longhaul::plan {
 /// The mean layer of a stage. @param slow_launches launches contend with messages between nodes (plan/stall.h)
 LayerTime layer_time(const RunShape& run, const Prices& prices, const StageParameters& parameters, bool slow_launches);
 
-/// Passes of what stands at an end of the model.
-struct EndTime {
-  double forward = 0, backward = 0, weight_gradient = 0;
-  double exposed_collectives = 0, exposed_sharding = 0;
-};
 EndTime embedding_time(const RunShape& run, const Prices& prices);
 EndTime head_time(const RunShape& run, const Prices& prices, const StageParameters& parameters);
 

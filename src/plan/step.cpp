@@ -35,16 +35,11 @@ double slowest_of(int devices) {
 class Step {
  public:
   Step(const RunShape& run, const Calibration& calibration)
-      : run_(run),
-        prices_(run, calibration),
-        parameters_(run),
-        stall_(stall_of(run, calibration, prices_)),
-        contents_(split_stages(run)),
-        embedding_(embedding_time(run, prices_)),
-        head_(head_time(run, prices_, parameters_)) {
-    if (run.layout.pp > 1) exchange_ = prices_.message(2 * tokens(run) * static_cast<double>(run.model.width)).exchange;
+      : run_(run), prices_(run, calibration), parameters_(run), stall_(stall_of(run, calibration, prices_)), contents_(split_stages(run)) {
+    if (run.layout.pp > 1) out_.exchange = prices_.message(2 * tokens(run) * static_cast<double>(run.model.width)).exchange;
     out_.layer = layer_time(run, prices_, parameters_, stall_.launches);
-    out_.head_seconds = head_.forward + head_.backward;
+    out_.embedding = embedding_time(run, prices_);
+    out_.head = head_time(run, prices_, parameters_);
     out_.calibrated = prices_.parameters().calibrated();
     out_.stalled = stall_.messages || stall_.launches;
   }
@@ -63,9 +58,9 @@ class Step {
   StageCost stage_cost(std::size_t at) const {
     const StageContent& content = contents_[at];
     StageCost cost;
-    cost.forward = content.layers * out_.layer.forward + content.embedding * embedding_.forward + content.head * head_.forward;
-    const double backward = content.layers * out_.layer.backward + content.head * head_.backward;
-    cost.weight_gradient = content.layers * out_.layer.weight_gradient + content.head * head_.weight_gradient;
+    cost.forward = content.layers * out_.layer.forward + content.embedding * out_.embedding.forward + content.head * out_.head.forward;
+    const double backward = content.layers * out_.layer.backward + content.head * out_.head.backward;
+    cost.weight_gradient = content.layers * out_.layer.weight_gradient + content.head * out_.head.weight_gradient;
     cost.input_gradient = backward - cost.weight_gradient;
     if (run_.layout.pp == 1) return cost;
     if (at + 1 < contents_.size()) {
@@ -76,7 +71,7 @@ class Step {
       const Prices::Message previous = message(at - 1);
       cost.send_backward = previous.wire, cost.hold_backward = previous.hold;
     }
-    cost.forward += exchange_, cost.input_gradient += exchange_;
+    cost.forward += out_.exchange, cost.input_gradient += out_.exchange;
     return cost;
   }
   /// Between virtual stage `at` and the next: activations, or logits where the loss has a stage of its own.
@@ -93,12 +88,13 @@ class Step {
     const int m = run_.micro_batches();
     const PipelineTime time = pipeline(layout.schedule, layout.pp, m, layout.chunks, out_.stages);
     const auto busiest = static_cast<int>(std::max_element(time.busy.begin(), time.busy.end()) - time.busy.begin());
+    out_.busiest = busiest, out_.pipeline = time.total;
     double layers = 0, collectives = 0, sharding = 0, exchanged = 0, held = 0;
     for (std::size_t i = busiest; i < contents_.size(); i += layout.pp) {
       layers += contents_[i].layers;
-      collectives += contents_[i].embedding * embedding_.exposed_collectives + contents_[i].head * head_.exposed_collectives;
-      sharding += contents_[i].head * head_.exposed_sharding;
-      exchanged += 2 * exchange_;
+      collectives += contents_[i].embedding * out_.embedding.exposed_collectives + contents_[i].head * out_.head.exposed_collectives;
+      sharding += contents_[i].head * out_.head.exposed_sharding;
+      exchanged += 2 * out_.exchange;
       held += out_.stages[i].hold_forward + out_.stages[i].hold_backward;
       if (i > 0) held += out_.stages[i - 1].hold_forward;
       if (i + 1 < contents_.size()) held += out_.stages[i + 1].hold_backward;
@@ -106,10 +102,10 @@ class Step {
     out_.tensor_parallel = m * (layers * out_.layer.exposed_collectives + collectives);
     out_.data_parallel = m * (layers * out_.layer.exposed_sharding + sharding);
     out_.compute = time.busy[busiest] - m * exchanged - out_.tensor_parallel - out_.data_parallel;
-    const double waiting = time.total - time.busy[busiest], messages = std::min(m * held, waiting);
-    out_.pipeline_transfers = m * exchanged + messages;
-    out_.bubble = waiting - messages;
-    pipeline_ = time.total;
+    const double waiting = time.total - time.busy[busiest];
+    out_.messages = std::min(m * held, waiting);
+    out_.pipeline_transfers = m * exchanged + out_.messages;
+    out_.bubble = waiting - out_.messages;
     slowest_ = time.busy[busiest] / m;
   }
 
@@ -117,8 +113,9 @@ class Step {
     const TimeParameters& p = prices_.parameters();
     double most = 0;
     for (int rank = 0; rank < run_.layout.pp; ++rank) most = std::max(most, parameters_.of(rank_content(run_, contents_, rank)).total());
-    const double waiting = p("straggling") * slowest_of(run_.devices) * pipeline_;
-    out_.data_parallel += data_parallel_seconds(run_, prices_, most, slowest_);
+    const double waiting = p("straggling") * slowest_of(run_.devices) * out_.pipeline;
+    out_.exchange_after = data_parallel_seconds(run_, prices_, most, slowest_);
+    out_.data_parallel += out_.exchange_after;
     out_.optimizer = optimizer_seconds(run_, prices_, most);
     out_.other = waiting + tied_embedding_seconds(run_, prices_, parameters_.head()) + p("loop");
     out_.seconds =
@@ -140,10 +137,8 @@ class Step {
   const StageParameters parameters_;
   const Stall stall_;
   const std::vector<StageContent> contents_;
-  const EndTime embedding_, head_;
   StepEstimate out_;
-  double exchange_ = 0;                ///< seconds that each turn waits for its messages
-  double pipeline_ = 0, slowest_ = 0;  ///< seconds of the pipeline, and of a micro-batch on its busiest rank
+  double slowest_ = 0;  ///< seconds of a micro-batch on the busiest rank
 };
 
 }  // namespace

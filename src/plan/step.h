@@ -24,10 +24,18 @@ struct LayerTime {
   double launch = 0;  ///< the least that the host's launches take
   double forward = 0, backward = 0;
   double weight_gradient = 0;      ///< part of `backward` that no stage waits for
+  double recomputed = 0;           ///< part of `backward` that runs the forward pass again
   double exposed_collectives = 0;  ///< of tensor parallelism, in forward + backward
   double exposed_sharding = 0;     ///< parameters gathered and gradients scattered, in forward + backward
+  double sharding_forward = 0;     ///< part of `exposed_sharding` in the forward pass
   /// Above 1 the device sets the pace, below 1 the host's launches do.
   double launch_ratio() const { return launch > 0 ? device / launch : 1e9; }
+};
+
+/// Passes of what stands at an end of the model: embedding or head.
+struct EndTime {
+  double forward = 0, backward = 0, weight_gradient = 0;
+  double exposed_collectives = 0, exposed_sharding = 0;
 };
 
 struct StepEstimate {
@@ -36,7 +44,12 @@ struct StepEstimate {
   /// of all devices, tied embeddings, the loop itself.
   double compute = 0, tensor_parallel = 0, pipeline_transfers = 0, bubble = 0, data_parallel = 0, optimizer = 0, other = 0;
   LayerTime layer;
-  double head_seconds = 0;
+  EndTime embedding, head;
+  int busiest = 0;                ///< pipeline rank whose parts the above are
+  double pipeline = 0;            ///< from the first turn to the last; after it data parallelism that nothing hides, optimizer and the rest
+  double exchange = 0;            ///< seconds that every turn waits for its paired messages
+  double messages = 0;            ///< part of pipeline_transfers beside the turns: both ends of a message are taken
+  double exchange_after = 0;      ///< part of data_parallel after the pipeline has drained
   bool stalled = false;           ///< the framework is expected to stall on messages between stages, or on launches; `warnings` says why
   bool calibrated = true;         ///< measured rows exist for this accelerator and framework
   std::vector<StageCost> stages;  ///< one for each virtual stage

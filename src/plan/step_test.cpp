@@ -101,7 +101,7 @@ TEST(Step, OfOneStageIsASum) {
   const Prices prices(run, shipped());
   const StageParameters parameters(run);
   const double layers = 28 * (e.layer.forward + e.layer.backward);
-  const double micro_batch = layers + embedding_time(run, prices).forward + e.head_seconds;
+  const double micro_batch = layers + e.embedding.forward + e.head.forward + e.head.backward;
   const double all = parameters.of(split_stages(run).front()).total();
   const double once = data_parallel_seconds(run, prices, all, micro_batch) + optimizer_seconds(run, prices, all);
   const TimeParameters& p = prices.parameters();
@@ -167,6 +167,18 @@ TEST(Step, LaunchesSetThePaceOfSmallLayers) {
   EXPECT_LT(e.layer.launch_ratio(), 1);
   EXPECT_NEAR(e.layer.forward + e.layer.backward, e.layer.launch, 0.02 * e.layer.launch);
   EXPECT_GT(estimate_step(small(), shipped()).layer.launch_ratio(), 1);
+}
+
+// Accounting C6: exposed time is part of the whole, and of what overlaps the bound is the longer.
+TEST(Step, WhatIsExposedIsAtMostAll) {
+  for (const char* layout : {"dp=2,tp=8", "dp=2,tp=8,sp=1"}) {
+    RunShape run = llama();
+    run.framework = "megatron-lm", run.layout = parse(layout), run.devices = 16;
+    const LayerTime layer = estimate_step(run, shipped()).layer;
+    EXPECT_GT(layer.exposed_collectives, 0) << layout;
+    EXPECT_LE(layer.exposed_collectives, layer.collectives * (1 + 1e-12)) << layout;
+    EXPECT_GE(layer.forward + layer.backward, layer.device - layer.collectives) << layout;
+  }
 }
 
 TEST(Step, InterleavingShortensTheBubble) {

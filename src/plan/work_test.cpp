@@ -68,6 +68,20 @@ TEST(LayerWork, HasTheShapesOfOneRank) {
 }
 
 // Accounting D1: 6 · parameters · tokens of matrix products, 12 · s · h a token of attention, all passes together.
+// Accounting C2: a 4,096 × 16,384 matrix over tp = 4 is 4,096 × 4,096 on each rank, split by columns, then by rows.
+TEST(LayerWork, TensorParallelShards) {
+  RunShape run = gpt3();
+  run.model = model::with_usual_values({.layers = 2, .width = 4096, .heads = 32, .vocab = 51200});
+  run.model.mlp = model::MlpKind::gelu;
+  run.layout.tp = 4;
+  const auto items = layer_work(run);
+  for (const char* name : {"up", "down"}) {
+    const WorkItem& shard = find(items, name, WorkKind::gemm, WorkPass::forward);
+    EXPECT_EQ(shard.k, 4096) << name;
+    EXPECT_EQ(shard.n, 4096) << name;
+  }
+}
+
 TEST(LayerWork, AddsUpToTheFlopsOfTheModel) {
   for (const int tp : {1, 2, 8}) {
     RunShape run = gpt3();

@@ -1,0 +1,76 @@
+#include "plan/devices_needed.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "model/flops.h"
+#include "plan/step.h"
+
+namespace longhaul::plan {
+namespace {
+
+using program::Layout;
+using program::Recompute;
+
+constexpr int kMostDevices = 1 << 16;
+
+bool can_run(const RunShape& run) {
+  return run.global_batch % (run.micro_batch * run.layout.dp) == 0 &&
+         program::contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()).empty();
+}
+
+/// Every layout of a number of devices, those that cost least time first.
+template <class Visit>
+bool any_layout(int devices, int devices_per_node, int layers, const Visit& visit) {
+  for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::layer})
+    for (int pp = 1; pp <= std::min(devices, layers); ++pp)
+      for (int tp = 1; devices % (pp * tp) == 0 && tp <= devices_per_node; tp *= 2) {
+        Layout layout;
+        layout.dp = devices / (pp * tp), layout.tp = tp, layout.pp = pp;
+        layout.sequence_parallel = tp > 1, layout.recompute = recompute;
+        for (layout.zero = 0; layout.zero <= (layout.dp > 1 ? 3 : 0); ++layout.zero)
+          if (visit(layout)) return true;
+      }
+  return false;
+}
+
+}  // namespace
+
+std::optional<DevicesNeeded> fits_on(const RunShape& run, const Calibration& calibration, double device_memory, int devices) {
+  RunShape tried = run;
+  tried.devices = devices;
+  DevicesNeeded out;
+  const bool fits = any_layout(devices, run.devices_per_node, static_cast<int>(run.model.layers), [&](const Layout& layout) {
+    tried.layout = layout;
+    if (!can_run(tried)) return false;
+    out = {devices, layout, judge_fit(tried, calibration, device_memory)};
+    return out.fit.fits;
+  });
+  return fits ? std::optional(out) : std::nullopt;
+}
+
+double least_devices(const RunShape& run, const Calibration& calibration, double device_memory) {
+  const ParameterKey key = parameter_key(run);
+  const double gradients = calibration("memory.gradients", key) + (run.fp32_gradients ? calibration("memory.fp32_gradients", key) : 0);
+  const double states = calibration("memory.weights", key) + gradients + calibration("memory.optimizer", key);
+  const double available = calibration("fit.usable_share", key) * device_memory;
+  return std::max(1.0, std::ceil(states * static_cast<double>(model::count_params(run.model).total.value) / available));
+}
+
+std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibration& calibration, double device_memory) {
+  std::optional<DevicesNeeded> found;
+  const double least = least_devices(run, calibration, device_memory);
+  if (least > kMostDevices) return found;
+  int enough = static_cast<int>(std::bit_ceil(static_cast<unsigned>(least)));
+  while (!(found = fits_on(run, calibration, device_memory, enough)) && enough < kMostDevices) enough *= 2;
+  if (!found) return found;
+  const int step = enough <= run.devices_per_node ? 1 : run.devices_per_node;
+  for (int devices = enough / 2 + step; devices < enough; devices += step) {
+    if (devices < least) continue;
+    if (auto fewer = fits_on(run, calibration, device_memory, devices)) return fewer;
+  }
+  return found;
+}
+
+}  // namespace longhaul::plan

@@ -1,0 +1,315 @@
+// Where the time of a step goes (plan/step.h), the pipeline's closed forms beside it, and how well the devices are used.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "plan/exchange.h"
+#include "plan/explain_lines.h"
+#include "plan/layer_time.h"
+#include "plan/prices.h"
+#include "plan/stages.h"
+
+namespace longhaul::plan {
+namespace {
+
+/// The pipeline rank whose parts the step's lines are.
+class Busiest {
+ public:
+  explicit Busiest(const Given& given)
+      : given_(given), prices_(given.run(), given.calibration), stages_(split_stages(given.run())), parameters_(given.run()) {}
+
+  const StepEstimate& step() const { return given_.plan.step; }
+  const RunShape& run() const { return given_.run(); }
+  const program::Layout& layout() const { return run().layout; }
+  const Prices& prices() const { return prices_; }
+  double read(std::string_view name) const { return prices_.parameters()(name); }
+  StageContent content() const { return rank_content(run(), stages_, step().busiest); }
+  double head_parameters() const { return parameters_.head(); }
+  double most_parameters() const {
+    double most = 0;
+    for (int rank = 0; rank < layout().pp; ++rank) most = std::max(most, parameters_.of(rank_content(run(), stages_, rank)).total());
+    return most;
+  }
+  /// Forward and backward turns of one micro-batch on the rank.
+  double turns() const {
+    double seconds = 0;
+    for (std::size_t i = step().busiest; i < stages_.size(); i += layout().pp)
+      seconds += step().stages[i].forward + step().stages[i].backward();
+    return seconds;
+  }
+  /// Seconds of a micro-batch in which messages take the rank, at whichever of their ends it is.
+  double held() const {
+    const std::vector<StageCost>& costs = step().stages;
+    double seconds = 0;
+    for (std::size_t i = step().busiest; i < costs.size(); i += layout().pp) {
+      seconds += costs[i].hold_forward + costs[i].hold_backward;
+      if (i > 0) seconds += costs[i - 1].hold_forward;
+      if (i + 1 < costs.size()) seconds += costs[i + 1].hold_backward;
+    }
+    return seconds;
+  }
+
+ private:
+  const Given& given_;
+  Prices prices_;
+  std::vector<StageContent> stages_;
+  StageParameters parameters_;
+};
+
+Derivation& let_content(const Busiest& rank, Derivation& out) {
+  const StageContent content = rank.content();
+  return out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a data-parallel rank in a step")
+      .let("layers", content.layers, Unit::number, fmt::format("of pipeline rank {}, the busiest", rank.step().busiest))
+      .let("has_embedding", content.embedding ? 1 : 0, Unit::number, "1 where that rank looks tokens up")
+      .let("has_head", content.head ? 1 : 0, Unit::number, "1 where that rank makes logits");
+}
+
+void derive_compute(const Given& given, Derivation& out) {
+  const Busiest rank(given);
+  const LayerTime& layer = rank.step().layer;
+  const EndTime &embedding = rank.step().embedding, &head = rank.step().head;
+  let_content(rank, out)
+      .let("forward", layer.forward, Unit::seconds, "a layer's forward pass: products, attention, element-wise work, launches")
+      .let("backward", layer.backward, Unit::seconds,
+           fmt::format("its backward pass, {} of it run again", format(layer.recomputed, Unit::seconds)))
+      .let("collectives", layer.exposed_collectives, Unit::seconds, "of both, tensor parallelism that nothing hides (step.tensor_parallel)")
+      .let("sharding", layer.exposed_sharding, Unit::seconds, "of both, gathers and scatters that nothing hides (step.data_parallel)")
+      .let("embedding", embedding.forward - embedding.exposed_collectives, Unit::seconds, "the embedding without its collectives")
+      .let("head", head.forward + head.backward - head.exposed_collectives - head.exposed_sharding, Unit::seconds,
+           "the head and the loss, both passes, without collectives")
+      .is("micro_batches · (layers · (forward + backward − collectives − sharding) + has_embedding · embedding + has_head · head)")
+      .note(fmt::format(
+          "were the device never to wait, a layer would be {} of products, {} of attention, {} of element-wise work; the host launches "
+          "it in {}",
+          format(layer.gemm, Unit::seconds), format(layer.attention, Unit::seconds), format(layer.bytes, Unit::seconds),
+          format(layer.launch, Unit::seconds)));
+}
+
+void derive_tensor_parallel(const Given& given, Derivation& out) {
+  const Busiest rank(given);
+  let_content(rank, out)
+      .let("layer", rank.step().layer.exposed_collectives, Unit::seconds, "collectives of a layer that nothing hides")
+      .let("embedding", rank.step().embedding.exposed_collectives, Unit::seconds, "of the embedding")
+      .let("head", rank.step().head.exposed_collectives, Unit::seconds, "of the head")
+      .is("micro_batches · (layers · layer + has_embedding · embedding + has_head · head)")
+      .note(fmt::format("traffic.tensor_parallel has the bytes; tp = {} {} nodes of {} devices", rank.layout().tp,
+                        rank.layout().tp > rank.run().devices_per_node ? "crosses" : "stays inside", rank.run().devices_per_node));
+}
+
+void derive_pipeline_transfers(const Given& given, Derivation& out) {
+  const Busiest rank(given);
+  out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a step")
+      .let("chunks", rank.layout().chunks, Unit::number, "of a rank")
+      .let("exchange", rank.step().exchange, Unit::seconds, "that a turn waits for its paired messages")
+      .let("held", rank.held(), Unit::seconds, "a micro-batch, in which messages take the rank at either end")
+      .let("pipeline", rank.step().pipeline, Unit::seconds, "the schedule played on a clock")
+      .let("turns", rank.turns(), Unit::seconds, "of one micro-batch, forward and backward")
+      .is("micro_batches · 2 · chunks · exchange + min(micro_batches · held, pipeline − micro_batches · turns)");
+}
+
+void derive_bubble(const Given& given, Derivation& out) {
+  const Busiest rank(given);
+  out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a step")
+      .let("pipeline", rank.step().pipeline, Unit::seconds,
+           fmt::format("the {} schedule played on a clock", program::name(rank.layout().schedule)))
+      .let("turns", rank.turns(), Unit::seconds, "of one micro-batch, forward and backward, on the busiest rank")
+      .let("messages", rank.step().messages, Unit::seconds, "of its waiting (step.pipeline_transfers)")
+      .is("pipeline − micro_batches · turns − messages")
+      .note("always from the played schedule; bubble.closed_form has the textbook's, for equal stages without messages");
+}
+
+void derive_data_parallel(const Given& given, Derivation& out) {
+  const Busiest rank(given);
+  const program::Layout& layout = rank.layout();
+  const int ranks = layout.dp * layout.cp, shards = layout.shards(), copies = ranks / shards;
+  let_content(rank, out)
+      .let("layer_sharding", rank.step().layer.exposed_sharding, Unit::seconds, "gathers and scatters of a layer that nothing hides")
+      .let("head_sharding", rank.step().head.exposed_sharding, Unit::seconds, "the same of the head");
+  const std::string during = "micro_batches · (layers · layer_sharding + has_head · head_sharding)";
+  if (ranks == 1) {
+    out.is(during).note("dp·cp = 1: nothing to exchange");
+    return;
+  }
+  out.let("parameters", rank.most_parameters(), Unit::parameters, "of the fullest pipeline rank, on one tensor-parallel rank")
+      .let("ranks", ranks, Unit::number, "dp·cp")
+      .let("reduce_bytes", rank.read("reduce_bytes"), Unit::bytes_per_parameter, "of a gradient as it travels (calibration)")
+      .let("latency", rank.read("dp_latency"), Unit::seconds, "for each doubling of the ranks (calibration)");
+  if (layout.zero == 0) {
+    out.let("bandwidth", rank.prices().exchange_bandwidth(ranks, layout.tp), Unit::bytes_per_second, "of a rank in the ring")
+        .let("overlap", rank.read("dp_overlap"), Unit::share, "of a micro-batch that hides the exchange (calibration)")
+        .let("turns", rank.turns(), Unit::seconds, "of one micro-batch")
+        .define("traffic", "2 · reduce_bytes · (ranks − 1) ÷ ranks · parameters ÷ bandwidth", Unit::seconds,
+                "ring all-reduce (accounting C4)")
+        .define("cover", "overlap · turns", Unit::seconds, "work it runs beside")
+        .define("exposed",
+                rank.read("dp_overlap") > 0 ? "(traffic − cover + sqrt((traffic − cover)^2 + (0.1 · traffic)^2)) ÷ 2" : "traffic",
+                Unit::seconds, "max(0, traffic − cover) with a soft edge");
+    out.is(during + " + exposed + latency · log2(ranks)");
+    return;
+  }
+  out.let("shards", shards, Unit::number, "ranks that share one copy of the states").let("copies", copies, Unit::number, "of them (HSDP)");
+  std::string formula = during + " + latency · log2(ranks)";
+  if (copies > 1) {
+    out.let("across_bandwidth", rank.prices().exchange_bandwidth(copies, shards * layout.tp), Unit::bytes_per_second, "between copies")
+        .define("across", "2 · reduce_bytes · (copies − 1) ÷ copies · (parameters ÷ shards) ÷ across_bandwidth", Unit::seconds,
+                "the copies add up their pieces");
+    formula += " + across";
+  }
+  if (!shards_by_layer(rank.run())) {
+    out.let("shard_latency", rank.read("dp_shard_latency"), Unit::seconds, "of a sharded optimizer's exchange (calibration)");
+    formula += " + shard_latency";
+    if (shards > 1) {
+      out.let("bandwidth", rank.prices().exchange_bandwidth(shards, layout.tp), Unit::bytes_per_second, "of a rank in the ring")
+          .define("sharded", "(reduce_bytes + 2) · (shards − 1) ÷ shards · parameters ÷ bandwidth", Unit::seconds,
+                  "gradients scattered, 16-bit weights gathered");
+      formula += " + sharded";
+    }
+  }
+  out.is(formula);
+}
+
+void derive_optimizer(const Given& given, Derivation& out) {
+  const Busiest rank(given);
+  out.let("parameters", rank.most_parameters(), Unit::parameters, "of the fullest pipeline rank, on one tensor-parallel rank")
+      .let("optimizer_bytes", rank.read("optimizer_bytes"), Unit::bytes_per_parameter, "moved for states that ZeRO divides (calibration)")
+      .let("whole_bytes", rank.read("optimizer_bytes_whole"), Unit::bytes_per_parameter, "moved on every rank (calibration)")
+      .let("shards", rank.layout().zero > 0 ? rank.layout().shards() : 1, Unit::number, "ranks that share the states")
+      .let("bandwidth", rank.prices().device().memory, Unit::bytes_per_second, "memory bandwidth that work gets")
+      .is("parameters · (optimizer_bytes ÷ shards + whole_bytes) ÷ bandwidth");
+}
+
+void derive_other(const Given& given, Derivation& out) {
+  const Busiest rank(given);
+  out.let("straggling", rank.read("straggling"), Unit::share, "spread of the devices' speeds (calibration)")
+      .let("slowest", rank.run().devices > 1 ? expected_normal_maximum(rank.run().devices) : 0, Unit::number,
+           fmt::format("expected maximum of {} standard normals (accounting C8)", rank.run().devices))
+      .let("pipeline", rank.step().pipeline, Unit::seconds, "from the first turn to the last")
+      .let("tied", tied_embedding_seconds(rank.run(), rank.prices(), rank.head_parameters()), Unit::seconds,
+           "first and last stage add up a tied embedding's gradients")
+      .let("loop", rank.read("loop"), Unit::seconds, "the loop itself (calibration)")
+      .is("straggling · slowest · pipeline + tied + loop");
+}
+
+void derive_step(const Given& given, Derivation& out) {
+  const StepEstimate& s = given.plan.step;
+  out.let("compute", s.compute, Unit::seconds, "step.compute")
+      .let("tensor_parallel", s.tensor_parallel, Unit::seconds, "step.tensor_parallel")
+      .let("pipeline_transfers", s.pipeline_transfers, Unit::seconds, "step.pipeline_transfers")
+      .let("bubble", s.bubble, Unit::seconds, "step.bubble")
+      .let("data_parallel", s.data_parallel, Unit::seconds, "step.data_parallel")
+      .let("optimizer", s.optimizer, Unit::seconds, "step.optimizer")
+      .let("other", s.other, Unit::seconds, "step.other")
+      .is("compute + tensor_parallel + pipeline_transfers + bubble + data_parallel + optimizer + other")
+      .note("parts that are exposed: what overlaps counts once (accounting C6)");
+}
+
+double closed_form(const RunShape& run) {
+  const program::Layout& l = run.layout;
+  const int m = run.micro_batches();
+  if (l.schedule == program::ScheduleKind::interleaved) return bubble_interleaved(l.pp, m, l.chunks);
+  if (l.schedule == program::ScheduleKind::zb_h1) return bubble_zb_h1(l.pp, m);
+  return bubble_1f1b(l.pp, m);
+}
+
+void derive_closed_form(const Given& given, Derivation& out) {
+  const program::Layout& layout = given.run().layout;
+  out.let("pp", layout.pp, Unit::number, "pipeline ranks").let("micro_batches", given.run().micro_batches(), Unit::number, "of a step");
+  if (layout.schedule == program::ScheduleKind::interleaved)
+    out.let("chunks", layout.chunks, Unit::number, "of a rank").is("(pp − 1) ÷ (chunks · micro_batches + pp − 1)");
+  else if (layout.schedule == program::ScheduleKind::zb_h1)
+    out.is("(pp − 1) ÷ (3 · micro_batches + pp − 1)").note("for forward = input gradient = weight gradient and micro_batches ≥ pp");
+  else
+    out.is("(pp − 1) ÷ (micro_batches + pp − 1)");
+  const StepEstimate& s = given.plan.step;
+  out.note(fmt::format("as played, with this plan's uneven stages and messages: {:.1f} % of the pipeline's {}", 100 * s.bubble / s.pipeline,
+                       format(s.pipeline, Unit::seconds)));
+}
+
+void derive_rate(const Given& given, Derivation& out) {
+  out.let("tokens", static_cast<double>(given.run().tokens_per_step()), Unit::tokens, "tokens_per_step")
+      .let("seconds", given.plan.step.seconds, Unit::seconds, "step.seconds")
+      .is("tokens ÷ seconds");
+}
+
+void let_use(const Given& given, Derivation& out) {
+  out.let("flops_per_token", given.plan.flops_per_token.value, Unit::flops, "flops.per_token")
+      .let("tokens_per_s", given.plan.tokens_per_second(), Unit::tokens_per_second, "step.tokens_per_s")
+      .let("devices", given.plan.cluster.devices, Unit::number, given.plan.cluster.id)
+      .let("peak", given.plan.peak_flops / given.plan.cluster.devices, Unit::flops_per_second,
+           fmt::format("dense {} peak of one {} as its maker states it", given.run().precision == Precision::fp8 ? "fp8" : "16-bit",
+                       given.plan.cluster.accelerator.name));
+}
+
+void derive_mfu(const Given& given, Derivation& out) {
+  let_use(given, out);
+  out.is("flops_per_token · tokens_per_s ÷ (devices · peak)")
+      .note("of model FLOPs by the convention `standard`: say peak and convention with the figure");
+}
+
+void derive_hfu(const Given& given, Derivation& out) {
+  let_use(given, out);
+  const bool again = given.run().layout.recompute == program::Recompute::layer;
+  out.let("again", again ? model::recompute_flops_per_token(given.run().model, given.run().sequence_length).value : 0, Unit::flops,
+          "a token's forward pass run again in every layer, with recompute=layer")
+      .is("(flops_per_token + again) · tokens_per_s ÷ (devices · peak)");
+}
+
+}  // namespace
+
+std::vector<ForecastLine> step_lines() {
+  using enum LeverKind;
+  const auto line = [](const std::string& name, const std::string& title, const std::string& source, double StepEstimate::*member,
+                       void (*derive)(const Given&, Derivation&), std::vector<LeverKind> levers) {
+    return ForecastLine{"step." + name,
+                        title,
+                        Unit::seconds,
+                        fmt::format("/step/split/{}_seconds", name),
+                        source,
+                        [member](const Given& g) { return g.plan.step.*member; },
+                        derive,
+                        std::move(levers),
+                        ""};
+  };
+  const std::vector<LeverKind> all{tensor, pipeline, schedule, micro_batch, recompute, zero, devices};
+  return {
+      line("compute", "the busiest rank computes", "plan/layer_time.h; accounting D1, F6", &StepEstimate::compute, derive_compute,
+           {recompute, micro_batch, tensor, precision, devices}),
+      line("tensor_parallel", "exposed collectives of tensor parallelism", "Shoeybi et al. 2019 §3; accounting C4, C9",
+           &StepEstimate::tensor_parallel, derive_tensor_parallel, {tensor, sequence_parallel, micro_batch}),
+      line("pipeline_transfers", "messages between stages", "Narayanan et al. 2021 §4.1; accounting C9", &StepEstimate::pipeline_transfers,
+           derive_pipeline_transfers, {pipeline, schedule, micro_batch}),
+      line("bubble", "the busiest rank waits for other stages", "Narayanan et al. 2021 §2.2; accounting C3", &StepEstimate::bubble,
+           derive_bubble, {schedule, pipeline, micro_batch, global_batch}),
+      line("data_parallel", "exposed exchange of gradients and parameters", "Rajbhandari et al. 2020 §7; accounting C4, C9",
+           &StepEstimate::data_parallel, derive_data_parallel, {zero, tensor, pipeline, micro_batch, global_batch, devices}),
+      line("optimizer", "the update", "plan/exchange.h: bytes of states ÷ memory bandwidth", &StepEstimate::optimizer, derive_optimizer,
+           {zero, tensor, pipeline, devices}),
+      line("other", "stragglers, tied embeddings, the loop", "accounting C8", &StepEstimate::other, derive_other, {devices}),
+      {"step.seconds", "one optimizer step", Unit::seconds, "/step/seconds", "accounting F6: the parts add up",
+       [](const Given& g) { return g.plan.step.seconds; }, derive_step, all, ""},
+      {"step.tokens_per_s", "tokens a second of the whole job", Unit::tokens_per_second, "/step/tokens_per_s", "accounting G",
+       [](const Given& g) { return g.plan.tokens_per_second(); }, derive_rate, all, ""},
+      {"bubble.closed_form",
+       "share of the pipeline that equal stages idle, by the closed form",
+       Unit::share,
+       "",
+       "Narayanan et al. 2021 §2.2; Qi et al. 2023 §2.3; accounting C3",
+       [](const Given& g) { return closed_form(g.run()); },
+       derive_closed_form,
+       {schedule, pipeline, micro_batch, global_batch},
+       ""},
+      {"mfu", "model FLOPs utilisation", Unit::share, "/step/mfu", "Chowdhery et al. 2022 (PaLM), appendix B; accounting D2",
+       [](const Given& g) { return g.plan.mfu(); }, derive_mfu, all, ""},
+      {"hfu",
+       "hardware FLOPs utilisation: recomputed work counts",
+       Unit::share,
+       "/step/hfu",
+       "Korthikanti et al. 2022 §6; accounting D2",
+       [](const Given& g) { return g.plan.hfu(); },
+       derive_hfu,
+       {recompute, tensor, pipeline, micro_batch},
+       ""},
+  };
+}
+
+}  // namespace longhaul::plan

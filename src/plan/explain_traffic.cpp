@@ -1,0 +1,164 @@
+// Bytes that one rank sends in a step (plan/traffic.h).
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "plan/explain_lines.h"
+#include "plan/framework.h"
+#include "plan/layer_time.h"
+#include "plan/stages.h"
+#include "plan/traffic.h"
+#include "plan/work.h"
+
+namespace longhaul::plan {
+namespace {
+
+/// Halves of all-reduces among the items of a group; an all-reduce counts two, an all-to-all one.
+double halves(const std::vector<WorkItem>& items, Group group) {
+  double count = 0;
+  for (const WorkItem& item : items)
+    if (item.kind == WorkKind::collective && item.group == group) count += item.collective == CollectiveKind::all_reduce ? 2 : 1;
+  return count;
+}
+double bytes_of(const std::vector<WorkItem>& items, Group group) {
+  const auto at = std::find_if(items.begin(), items.end(),
+                               [&](const WorkItem& item) { return item.kind == WorkKind::collective && item.group == group; });
+  return at == items.end() ? 0 : at->bytes;
+}
+
+/// What each pipeline rank holds.
+std::vector<StageContent> contents(const RunShape& run) {
+  const std::vector<StageContent> stages = split_stages(run);
+  std::vector<StageContent> out;
+  for (int rank = 0; rank < run.layout.pp; ++rank) out.push_back(rank_content(run, stages, rank));
+  return out;
+}
+int most_layers(const RunShape& run) {
+  int most = 0;
+  for (const StageContent& content : contents(run)) most = std::max(most, content.layers);
+  return most;
+}
+
+void derive_tensor(const Given& given, Derivation& out) {
+  const RunShape& run = given.run();
+  const double of_layer = halves(layer_work(run), Group::tensor);
+  StageContent most;
+  double ends = 0, highest = -1;
+  for (const StageContent& content : contents(run)) {
+    const double more =
+        (content.embedding ? halves(embedding_work(run), Group::tensor) : 0) + (content.head ? halves(head_work(run), Group::tensor) : 0);
+    if (content.layers * of_layer + more > highest) most = content, ends = more, highest = content.layers * of_layer + more;
+  }
+  out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
+      .let("layers", most.layers, Unit::number, "of the rank that sends most")
+      .let("of_layer", of_layer, Unit::number, "gathers and scatters of a layer, both passes; an all-reduce is two")
+      .let("of_ends", ends, Unit::number, "of embedding and head on that rank")
+      .let("tp", run.layout.tp, Unit::number, "ranks of the ring")
+      .let("tokens", tokens(run), Unit::tokens, "of a micro-batch on one context-parallel rank")
+      .let("width", static_cast<double>(run.model.width), Unit::number, "hidden size")
+      .define("boundary", "2 · tokens · width", Unit::bytes, "activations between two layers, 16 bits")
+      .is("micro_batches · (layers · of_layer + of_ends) · (tp − 1) ÷ tp · boundary")
+      .note(
+          "sequence parallelism cuts each all-reduce in its two halves: the bytes stay, but weight gradients gather their input once more");
+}
+
+void derive_context(const Given& given, Derivation& out) {
+  const RunShape& run = given.run();
+  const std::vector<WorkItem> layer = layer_work(run);
+  out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
+      .let("layers", most_layers(run), Unit::number, "of the rank that has most")
+      .let("rounds", halves(layer, Group::context), Unit::number, "keys and values forward; they and their gradients backward")
+      .let("cp", run.layout.cp, Unit::number, "context-parallel ranks")
+      .let("keys_values", bytes_of(layer, Group::context), Unit::bytes, "of a micro-batch's whole sequence, 16 bits")
+      .is("micro_batches · layers · rounds · (cp − 1) ÷ cp · keys_values");
+}
+
+void derive_expert(const Given& given, Derivation& out) {
+  const RunShape& run = given.run();
+  const model::Experts& experts = run.model.experts;
+  const std::vector<WorkItem> layer = layer_work(run, experts.count > 0);
+  const double dense = static_cast<double>(std::min(experts.dense_layers, run.model.layers)) / static_cast<double>(run.model.layers);
+  out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
+      .let("layers", most_layers(run), Unit::number, "of the rank that has most")
+      .let("sparse", 1 - dense, Unit::number, "of the layers that have experts")
+      .let("exchanges", halves(layer, Group::expert), Unit::number, "dispatch and combine, both passes")
+      .let("ep", run.layout.ep, Unit::number, "expert-parallel ranks")
+      .let("sent", bytes_of(layer, Group::expert), Unit::bytes, "a micro-batch's tokens, once for each of top_k experts, 16 bits")
+      .is("micro_batches · layers · sparse · exchanges · (ep − 1) ÷ ep · sent");
+}
+
+void derive_pipeline(const Given& given, Derivation& out) {
+  const RunShape& run = given.run();
+  const program::Layout& layout = run.layout;
+  int neighbours = 0;
+  for (int rank = 0; rank < layout.pp && layout.pp > 1; ++rank) {
+    int count = 0;
+    for (int stage = rank; stage < layout.virtual_stages(); stage += layout.pp)
+      count += (stage > 0) + (stage + 1 < layout.virtual_stages());
+    neighbours = std::max(neighbours, count);
+  }
+  const bool split = framework(run.framework).splits_messages || layout.sequence_parallel;
+  out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
+      .let("sends", neighbours, Unit::number, "to the stages before and after, over all chunks of a rank")
+      .let("tokens", tokens(run), Unit::tokens, "of a micro-batch on one context-parallel rank")
+      .let("width", static_cast<double>(run.model.width), Unit::number, "hidden size")
+      .let("split", split ? layout.tp : 1, Unit::number, "tensor-parallel ranks that send a part each")
+      .is("micro_batches · sends · 2 · tokens · width ÷ split");
+}
+
+void derive_data(const Given& given, Derivation& out) {
+  const RunShape& run = given.run();
+  const program::Layout& layout = run.layout;
+  const int ranks = layout.dp * layout.cp, shards = layout.shards();
+  const StageParameters parameters(run);
+  double most = 0;
+  for (const StageContent& content : contents(run)) most = std::max(most, parameters.of(content).total());
+  out.let("parameters", most, Unit::parameters, "of the fullest pipeline rank, on one tensor-parallel rank")
+      .let("gradient", run.fp32_gradients ? 4 : 2, Unit::bytes_per_parameter, "of a gradient");
+  if (layout.zero == 0) {
+    out.let("ranks", ranks, Unit::number, "dp·cp")
+        .is("2 · (ranks − 1) ÷ ranks · gradient · parameters")
+        .note("a ring all-reduce: reduce-scatter and all-gather, each (N − 1)/N of the gradients (accounting C5)");
+    return;
+  }
+  const bool by_layer = shards_by_layer(run);
+  out.let("shards", shards, Unit::number, "ranks that share one copy of the states")
+      .let("copies", ranks / shards, Unit::number, "of them (HSDP), which add up their pieces")
+      .let("gathers", by_layer && layout.zero == 3 ? 2 : 1, Unit::number,
+           "of the 16-bit weights; sharded ones once more for the backward pass")
+      .let("often", by_layer && layout.pp == 1 ? run.micro_batches() : 1, Unit::number, "a step; layer by layer, for each micro-batch")
+      .is("often · (shards − 1) ÷ shards · (gathers · 2 + gradient) · parameters + 2 · (copies − 1) ÷ copies · gradient · parameters ÷ "
+          "shards");
+}
+
+}  // namespace
+
+std::vector<ForecastLine> traffic_lines() {
+  using enum LeverKind;
+  const auto line = [](const std::string& name, const std::string& title, const std::string& source, double StepTraffic::*member,
+                       void (*derive)(const Given&, Derivation&), std::vector<LeverKind> levers) {
+    return ForecastLine{"traffic." + name,
+                        title + ", bytes that one rank sends in a step",
+                        Unit::bytes,
+                        "",
+                        source,
+                        [member](const Given& g) { return step_traffic(g.run()).*member; },
+                        derive,
+                        std::move(levers),
+                        ""};
+  };
+  return {
+      line("tensor_parallel", "tensor parallelism", "Shoeybi et al. 2019 §3; Korthikanti et al. 2022 §4; accounting C9",
+           &StepTraffic::tensor, derive_tensor, {tensor, sequence_parallel, pipeline}),
+      line("context_parallel", "context parallelism", "Liu et al. 2023 (ring attention); accounting C9", &StepTraffic::context,
+           derive_context, {tensor, pipeline}),
+      line("expert_parallel", "expert parallelism", "Lepikhin et al. 2021 (GShard); accounting C9", &StepTraffic::expert, derive_expert,
+           {pipeline}),
+      line("pipeline", "messages between stages", "Narayanan et al. 2021 §4.1; accounting C9", &StepTraffic::pipeline, derive_pipeline,
+           {tensor, schedule, sequence_parallel}),
+      line("data_parallel", "gradients and parameters among data-parallel ranks", "Rajbhandari et al. 2020 §7; accounting C4, C5, C9",
+           &StepTraffic::data, derive_data, {zero, tensor, pipeline, micro_batch}),
+  };
+}
+
+}  // namespace longhaul::plan
