@@ -1,8 +1,5 @@
-// Dependencies, lifetimes and arena offsets of a program, and the validator that checks them independently.
-#include <fmt/format.h>
-
+// Dependencies, lifetimes and arena offsets of a program.
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <tuple>
 
@@ -104,47 +101,6 @@ void find_live_peak(Program& program) {
   }
 }
 
-void check_buffers(const Program& program, std::vector<std::string>& complaints) {
-  std::vector<const Buffer*> by_offset;
-  for (const Buffer& buffer : program.buffers) {
-    if (buffer.offset % kAlignment != 0 || buffer.offset + buffer.size().value > program.arena.value)
-      complaints.push_back(fmt::format("buffer {} does not lie in the arena", buffer.name));
-    if (buffer.persistent || buffer.first_op >= 0) by_offset.push_back(&buffer);
-  }
-  std::sort(by_offset.begin(), by_offset.end(), [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; });
-  for (std::size_t i = 0; i < by_offset.size(); ++i)
-    for (std::size_t j = i + 1; j < by_offset.size(); ++j) {
-      const Buffer &a = *by_offset[i], &b = *by_offset[j];
-      if (b.offset >= a.offset + a.size().value) break;
-      if (live_together(a, b)) complaints.push_back(fmt::format("buffers {} and {} live at once and overlap", a.name, b.name));
-    }
-}
-
-void check_operations(const Program& program, std::vector<std::string>& complaints) {
-  std::vector<bool> written(program.buffers.size());
-  for (std::size_t i = 0; i < program.buffers.size(); ++i) written[i] = program.buffers[i].persistent;
-  std::map<std::tuple<OpKind, int, int, bool>, int> last_micro_batch;
-  for (std::size_t i = 0; i < program.operations.size(); ++i) {
-    const Operation& op = program.operations[i];
-    for (int dependency : op.depends_on)
-      if (dependency < 0 || dependency >= static_cast<int>(i)) complaints.push_back(fmt::format("{} depends on a later operation", id(op)));
-    for (const BufferUse& use : op.uses) {
-      const Buffer& buffer = program.buffers[use.buffer];
-      if (use.access != Access::write && !written[use.buffer])
-        complaints.push_back(fmt::format("{} reads {} before anything wrote it", id(op), buffer.name));
-      if (!buffer.persistent && (static_cast<int>(i) < buffer.first_op || static_cast<int>(i) > buffer.last_op))
-        complaints.push_back(fmt::format("{} uses {} outside its lifetime", id(op), buffer.name));
-    }
-    for (const BufferUse& use : op.uses) written[use.buffer] = written[use.buffer] || use.access != Access::read;
-    if (op.pass == Pass::backward && op.micro_batch >= 0) {
-      auto [entry, fresh] = last_micro_batch.try_emplace({op.kind, op.stage, op.layer, op.second}, op.micro_batch);
-      if (!fresh && op.micro_batch <= entry->second)
-        complaints.push_back(fmt::format("{} comes after micro-batch {}: weight gradients must rise", id(op), entry->second));
-      entry->second = op.micro_batch;
-    }
-  }
-}
-
 }  // namespace
 
 void finish(Program& program) {
@@ -152,13 +108,6 @@ void finish(Program& program) {
   derive_lifetimes(program);
   pack_offsets(program);
   find_live_peak(program);
-}
-
-std::vector<std::string> validate(const Program& program) {
-  std::vector<std::string> complaints;
-  check_buffers(program, complaints);
-  check_operations(program, complaints);
-  return complaints;
 }
 
 }  // namespace longhaul::program
