@@ -1,5 +1,6 @@
 // Dependencies, lifetimes and arena offsets of a program.
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <tuple>
 
@@ -47,35 +48,43 @@ void derive_lifetimes(Program& program) {
     }
 }
 
-bool live_together(const Buffer& a, const Buffer& b) {
-  return a.persistent || b.persistent || (a.first_op <= b.last_op && b.first_op <= a.last_op);
-}
+/// First and last operation at which a buffer is live.
+struct Lifetime {
+  int first, last;
+  bool meets(const Lifetime& other) const { return first <= other.last && other.first <= last; }
+};
 
 /// Greedy packing by decreasing size: each buffer takes the lowest gap among the placed buffers that live with it. Within a few
 /// percent of live_peak on transformer steps, whose lifetimes nest.
 void pack_offsets(Program& program) {
-  std::vector<int> order(program.buffers.size());
+  const std::vector<Buffer>& buffers = program.buffers;
+  std::vector<int> order(buffers.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    const Buffer &x = program.buffers[a], &y = program.buffers[b];
+    const Buffer &x = buffers[a], &y = buffers[b];
     return std::make_tuple(!x.persistent, -x.size().value) < std::make_tuple(!y.persistent, -y.size().value);
   });
-  std::int64_t end_of_arena = 0;
+  // Apart from the buffers, so that the search below stays in the cache: it is most of the time of building a long program.
+  std::vector<Lifetime> lifetimes;
+  for (const Buffer& buffer : buffers)
+    lifetimes.push_back(buffer.persistent ? Lifetime{-1, std::numeric_limits<int>::max()} : Lifetime{buffer.first_op, buffer.last_op});
   std::vector<int> placed;  // in rising offset order
+  placed.reserve(buffers.size());
+  std::int64_t end_of_arena = 0;
   for (int index : order) {
-    Buffer& buffer = program.buffers[index];
+    const std::int64_t size = aligned(buffers[index].size().value);
+    const Lifetime lifetime = lifetimes[index];
     std::int64_t offset = 0;
     for (int other : placed) {
-      const Buffer& neighbour = program.buffers[other];
-      if (!live_together(buffer, neighbour)) continue;
-      if (neighbour.offset >= offset + aligned(buffer.size().value)) break;  // the gap before this neighbour is large enough
+      if (!lifetime.meets(lifetimes[other])) continue;
+      const Buffer& neighbour = buffers[other];
+      if (neighbour.offset >= offset + size) break;  // the gap before this neighbour is large enough
       offset = std::max(offset, neighbour.offset + aligned(neighbour.size().value));
     }
-    buffer.offset = offset;
-    end_of_arena = std::max(end_of_arena, offset + aligned(buffer.size().value));
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), index,
-                                   [&](int a, int b) { return program.buffers[a].offset < program.buffers[b].offset; }),
-                  index);
+    program.buffers[index].offset = offset;
+    end_of_arena = std::max(end_of_arena, offset + size);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), index, [&](int a, int b) { return buffers[a].offset < buffers[b].offset; }), index);
   }
   program.arena = Bytes(end_of_arena);
 }

@@ -50,7 +50,7 @@ struct Layout {
   bool operator==(const Layout&) const = default;
 };
 
-/// Ranks that exchange something. All but `pipeline`, `embedding` and `world` lie within one pipeline rank.
+/// Ranks that exchange something.
 enum class Group : std::uint8_t {
   pipeline,     ///< ranks that differ in pp alone: messages
   tensor,       ///< tensor-parallel ranks
@@ -67,6 +67,8 @@ enum class Group : std::uint8_t {
   world,
 };
 std::string_view name(Group group);
+/// Whether a collective of the group has members on different pipeline ranks.
+constexpr bool spans_pipeline(Group group) { return group == Group::embedding || group == Group::world; }
 /// Ranks of a group. With experts divided (ep > 1), expert parallelism folds over tp first, and an expert is whole on its rank.
 int ranks_of(Group group, const Layout& layout, std::int64_t kv_heads);
 

@@ -103,9 +103,6 @@ void check_operations(const Program& program, Complaints& complaints) {
   }
 }
 
-/// Groups whose members are different pipeline ranks.
-bool spans_pipeline(Group group) { return group == Group::embedding || group == Group::world; }
-
 /// Plays the programs of all pipeline ranks without time. Sends are buffered; receives and collectives wait.
 class Job {
  public:
