@@ -1,432 +1,367 @@
+// The walk: a rank's turns in the order of its schedule, messages between stages, embedding, head.
 #include "program/build.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <cassert>
-#include <initializer_list>
+#include <bit>
+
+#include "program/builder.h"
+#include "units/error.h"
 
 namespace longhaul::program {
-namespace {
 
 using model::ModelSpec;
 using model::ParamTable;
 
-/// What a layer's forward pass leaves for its backward pass.
-struct LayerActivations {
-  BufferId input = -1;  // residual stream at the layer's input
-  BufferId attn_norm = -1, attn_norm_statistics = -1;
-  BufferId qkv = -1, head_statistics = -1;  // kept with qk-norm only
-  BufferId q = -1, k = -1, v = -1, o = -1, row_max = -1, row_sum = -1;
-  BufferId middle = -1;  // residual stream after attention
-  BufferId mlp_norm = -1, mlp_norm_statistics = -1;
-  BufferId gate = -1, up = -1, activation = -1;
-  BufferId output = -1;
-};
-
-class Builder {
- public:
-  Builder(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options)
-      : spec_(spec), options_(options), n_(options.batch.tokens_per_micro_batch()), width_(spec.width), operand_(options.operand) {
-    declare_persistent(table);
+RankShape::RankShape(const ModelSpec& spec, const BuildOptions& options) : width(spec.width) {
+  const Layout& layout = options.layout;
+  const std::int64_t tp = layout.tp, kv_parts = std::min(tp, spec.kv_heads);
+  n = options.batch.tokens_per_micro_batch() / layout.cp;
+  s = layout.sequence_parallel ? n / tp : n;
+  heads = spec.heads / tp;
+  kv_heads = spec.kv_heads / kv_parts;
+  ffn = spec.ffn_width / tp;
+  vocab = (spec.vocab + tp - 1) / tp;
+  const double rows = static_cast<double>(n);
+  const auto product = [&](std::int64_t in, std::int64_t out) { return 2 * rows * static_cast<double>(in) * static_cast<double>(out); };
+  if (spec.has_latent_attention()) {
+    const model::LatentAttention& l = spec.latent;
+    latent = l.q_rank + l.kv_rank + l.rope_dim;
+    q = k = heads * (l.qk_dim + l.rope_dim);
+    v = heads_out = heads * l.value_dim;
+    const std::int64_t kv = heads * (l.qk_dim + l.value_dim);
+    qkv = q + kv;
+    qkv_flops = product(l.q_rank, q) + product(l.kv_rank, kv);
+  } else {
+    q = heads_out = spec.q_width() / tp;
+    k = v = spec.kv_width() / kv_parts;
+    qkv = q + k + v;
+    qkv_flops = product(width, qkv);
   }
-
-  Program step();
-  Program evaluation();
-  Program forward();
-
- private:
-  BufferId buffer(std::string name, MemoryLine line, ElementType type, std::int64_t elements, bool persistent = false) {
-    program_.buffers.push_back({std::move(name), line, type, elements, persistent});
-    return static_cast<BufferId>(program_.buffers.size()) - 1;
-  }
-  BufferId activation(const std::string& what, ElementType type, std::int64_t elements) {
-    return buffer(prefix() + what, MemoryLine::activations, type, elements);
-  }
-  BufferId gradient_of(const std::string& what, ElementType type, std::int64_t elements) {
-    return buffer(prefix() + "d_" + what, MemoryLine::activation_gradients, type, elements);
-  }
-  BufferId workspace(const std::string& what, Bytes bytes, MemoryLine line = MemoryLine::workspace) {
-    return buffer(prefix() + what + ".workspace", line, ElementType::bytes, bytes.value);
-  }
-  std::string prefix() const {
-    std::string out = micro_batch_ >= 0 ? fmt::format("mb{}.", micro_batch_) : "";
-    if (layer_ >= 0) out += fmt::format("L{}.", layer_);
-    if (pass_ == Pass::recompute) out += "rec.";
-    return out;
-  }
-  Operation& emit(OpKind kind, std::initializer_list<BufferUse> uses, double flops = 0) {
-    Operation op;
-    op.kind = kind;
-    op.phase = phase_;
-    op.pass = pass_;
-    op.micro_batch = micro_batch_;
-    op.layer = layer_;
-    op.uses = uses;
-    op.flops = Flops(flops);
-    program_.operations.push_back(std::move(op));
-    return program_.operations.back();
-  }
-  static void add(Operation& op, Slot slot, BufferId id, Access access) { op.uses.push_back({slot, id, access}); }
-  /// Weights as GEMM operands: the bf16 copies, or the weights themselves.
-  BufferUse matmul_weights() const { return {Slot::operand_weights, operand_weights_ >= 0 ? operand_weights_ : weights_, Access::read}; }
-  BufferUse master_weights() const { return {Slot::weights, weights_, Access::read}; }
-  BufferUse accumulate() const { return {Slot::gradients, leaf_, Access::update}; }
-
-  void declare_persistent(const ParamTable& table);
-  BufferId norm(BufferId x, const std::string& name, bool second, BufferId& statistics);
-  void norm_gradient(BufferId d_y, BufferId x, BufferId statistics, BufferId d_residual, bool second, bool first_gradient);
-  LayerActivations layer_forward(BufferId input, bool stop_before_down);
-  void layer_backward(const LayerActivations& kept, BufferId d_residual);
-  void attention_gradient(const LayerActivations& kept, BufferId d_residual);
-  void mlp_gradient(const LayerActivations& kept, BufferId d_residual);
-  BufferId embed();
-  BufferId forward_layers(BufferId x, std::vector<LayerActivations>* kept);
-  void micro_batch();
-  void combine(BufferId left, BufferId right);
-  void reduce_and_update();
-
-  double matmul_flops(std::int64_t in, std::int64_t out) const {
-    return 2.0 * static_cast<double>(n_) * static_cast<double>(in) * static_cast<double>(out);
-  }
-  std::int64_t q_width() const { return spec_.heads * spec_.head_dim; }
-  std::int64_t kv_width() const { return spec_.kv_heads * spec_.head_dim; }
-  std::int64_t qkv_width() const { return q_width() + 2 * kv_width(); }
-  double attention_flops() const {  // scores and weighted sum, not halved for causality (accounting D1)
-    return 4.0 * static_cast<double>(n_) * static_cast<double>(options_.batch.sequence_length) * static_cast<double>(q_width());
-  }
-  bool keep_qkv() const { return spec_.qk_norm; }
-
-  const ModelSpec& spec_;
-  const BuildOptions& options_;
-  const std::int64_t n_, width_;
-  const ElementType operand_;
-  Program program_;
-  Phase phase_ = Phase::gradients;
-  Pass pass_ = Pass::forward;
-  int micro_batch_ = -1, layer_ = -1;
-  std::int64_t gradient_elements_ = 0;
-  BufferId weights_ = -1, operand_weights_ = -1, moment1_ = -1, moment2_ = -1, average_ = -1, leaf_ = -1;
-};
-
-void Builder::declare_persistent(const ParamTable& table) {
-  const std::int64_t elements = table.padded_count();
-  gradient_elements_ = gradient_elements(table);
-  weights_ = buffer("weights", MemoryLine::weights, ElementType::f32, elements, true);
-  if (options_.training) {
-    moment1_ = buffer("moment1", MemoryLine::moments, ElementType::f32, elements, true);
-    moment2_ = buffer("moment2", MemoryLine::moments, ElementType::f32, elements, true);
-  }
-  if (options_.training && options_.average) average_ = buffer("average", MemoryLine::average, ElementType::f32, elements, true);
-  if (const OperandLayout layout = operand_layout(table, operand_); layout.elements > 0)
-    operand_weights_ = buffer("operand_weights", MemoryLine::operand_copies, operand_, layout.elements, true);
+  // Scores and weighted sum, not halved for causality (accounting D1); every query of this rank meets the keys of the whole sequence.
+  attention_flops = 2 * rows * static_cast<double>(options.batch.sequence_length) * static_cast<double>(q + heads_out);
+  const model::Experts& e = spec.experts;
+  if (e.count == 0) return;
+  const bool divided = layout.ep > 1;
+  shared_ffn = e.shared * e.width / tp;
+  experts = e.count / layout.ep;
+  expert_ffn = divided ? e.width : (e.width + tp - 1) / tp;
+  expert_rows = (divided ? s : n) * e.top_k;
 }
 
+Builder::Builder(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options)
+    : spec_(spec),
+      options_(options),
+      layout_(options.layout),
+      holdings_(spec, table, options.layout, options.pipeline_rank),
+      shape_(spec, options),
+      operand_(options.operand),
+      alone_(options.layout.alone()),
+      split_(options.layout.schedule == ScheduleKind::zb_h1 || options.layout.schedule == ScheduleKind::zb_h2),
+      zero_(options.layout.shards() > 1 ? options.layout.zero : 0),
+      all_parameters_(table.total().value),
+      accumulators_(holdings_.buckets.size()) {
+  program_.pipeline_rank = options.pipeline_rank;
+  declare_persistent();
+}
+
+// ---- buffers and operations -----------------------------------------------------------------------------------------------------
+
+BufferId Builder::buffer(std::string name, MemoryLine line, ElementType type, std::int64_t elements, bool persistent) {
+  program_.buffers.push_back({std::move(name), line, type, elements, persistent});
+  return static_cast<BufferId>(program_.buffers.size()) - 1;
+}
+BufferId Builder::activation(const std::string& what, ElementType type, std::int64_t elements) {
+  return buffer(prefix() + what, MemoryLine::activations, type, elements);
+}
+BufferId Builder::gradient_of(const std::string& what, ElementType type, std::int64_t elements) {
+  return buffer(prefix() + "d_" + what, MemoryLine::activation_gradients, type, elements);
+}
+BufferId Builder::in_transit(const std::string& what, ElementType type, std::int64_t elements) {
+  return buffer(prefix() + what, MemoryLine::communication, type, elements);
+}
+BufferId Builder::workspace(const std::string& what, Bytes bytes, MemoryLine line) {
+  return buffer(prefix() + what + ".workspace", line, ElementType::bytes, bytes.value);
+}
+BufferId Builder::rounded_gradient(const std::string& what, std::int64_t elements) {
+  return operand_ != ElementType::f32 || split_ ? gradient_of(what, operand_, elements) : -1;
+}
+
+std::string Builder::prefix() const {
+  std::string out = at_.micro_batch >= 0 ? fmt::format("mb{}.", at_.micro_batch) : "";
+  if (at_.layer >= 0) out += fmt::format("L{}.", at_.layer);
+  if (at_.pass == Pass::recompute) out += "rec.";
+  return out;
+}
+
+Operation& Builder::emit(OpKind kind, std::vector<BufferUse> uses, double flops) {
+  Operation op;
+  op.kind = kind;
+  op.phase = at_.phase;
+  op.pass = at_.pass;
+  op.micro_batch = at_.micro_batch;
+  op.stage = at_.stage;
+  op.layer = at_.layer;
+  op.uses = std::move(uses);
+  op.flops = Flops(flops);
+  program_.operations.push_back(std::move(op));
+  return program_.operations.back();
+}
+
+/// Nothing for a group of one.
+void Builder::collective(OpKind kind, std::string_view what, Group group, Bytes bytes, std::vector<BufferUse> uses) {
+  if (ranks(group) > 1) emit(kind, std::move(uses)).transfer = {what, group, ranks(group), -1, bytes};
+}
+
+// ---- messages -------------------------------------------------------------------------------------------------------------------
+
+BufferId Builder::receive(std::string_view what, MemoryLine line, int from_stage) {
+  if (layout_.pp == 1) return handed_over_.extract({at_.stage, at_.micro_batch}).mapped();
+  const BufferId rows = buffer(fmt::format("{}s{}.{}", prefix(), at_.stage, what), line, ElementType::f32, shape_.s * shape_.width);
+  emit(OpKind::receive, {{Slot::y, rows, Access::write}}).transfer = message(what, rows, from_stage);
+  return rows;
+}
+
+void Builder::send(BufferId rows, std::string_view what, int to_stage) {
+  if (layout_.pp == 1)
+    handed_over_[{to_stage, at_.micro_batch}] = rows;
+  else
+    emit(OpKind::send, {{Slot::x, rows, Access::read}}).transfer = message(what, rows, to_stage);
+}
+
+Transfer Builder::message(std::string_view what, BufferId rows, int stage) const {
+  return {what, Group::pipeline, 2, stage % layout_.pp, program_.buffers[rows].size()};
+}
+
+// ---- embedding and head ---------------------------------------------------------------------------------------------------------
+
+/// A lookup moves rows, it adds nothing: under ZeRO the owner of a row sends it, and so does the tensor-parallel rank that has its token.
 BufferId Builder::embed() {
-  const BufferId x = activation("embed.x", ElementType::f32, n_ * width_);
-  emit(OpKind::embed_forward, {master_weights(), {Slot::y, x, Access::write}});
-  return x;
-}
-
-BufferId Builder::norm(BufferId x, const std::string& name, bool second, BufferId& statistics) {
-  const BufferId y = activation(name + ".y", operand_, n_ * width_);
-  statistics = activation(name + ".statistics", ElementType::f32, 2 * n_);
-  emit(OpKind::norm_forward,
-       {master_weights(), {Slot::x, x, Access::read}, {Slot::y, y, Access::write}, {Slot::statistics, statistics, Access::write}})
-      .second = second;
+  const bool from_owners = shards_masters() && ranks(Group::shard) > 1, divided = layout_.tp > 1;
+  const std::int64_t width = shape_.width, own = shape_.n / layout_.tp * width, all = shape_.s * width;
+  const auto rows = [&](const std::string& name, bool arrived, std::int64_t elements) {
+    return arrived ? activation("embed.x", ElementType::f32, elements) : in_transit(name, ElementType::f32, elements);
+  };
+  BufferId x = rows("embed.rows", !from_owners && !divided, own);
+  emit(OpKind::embed_forward, {{Slot::weights, weights_, Access::read}, {Slot::y, x, Access::write}});
+  const auto exchange = [&](OpKind kind, Group group, BufferId y, std::int64_t elements) {
+    collective(kind, "rows", group, Bytes(elements * element_size(ElementType::f32)),
+               {{Slot::x, x, Access::read}, {Slot::y, y, Access::write}});
+    x = y;
+  };
+  if (from_owners) exchange(OpKind::all_to_all, Group::shard, rows("embed.own_rows", !divided, own), own);
+  if (divided) exchange(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, Group::tensor, rows("", true, all), all);
+  if (!spec_.embedding_norm) return x;
+  gather_weights(holdings_.embed);
+  flight_->embedding = x;
+  flight_->embedding_statistics = activation("embed_norm.statistics", ElementType::f32, 2 * shape_.s);
+  const BufferId y = activation("embed_norm.y", ElementType::f32, all);
+  emit(OpKind::norm_forward, {vector_weights(),
+                              {Slot::x, x, Access::read},
+                              {Slot::y, y, Access::write},
+                              {Slot::statistics, flight_->embedding_statistics, Access::write}})
+      .second = true;
   return y;
 }
 
-LayerActivations Builder::layer_forward(BufferId input, bool stop_before_down) {
-  LayerActivations a;
-  a.input = input;
-  a.attn_norm = norm(input, "attn_norm", false, a.attn_norm_statistics);
-
-  a.qkv = activation("qkv", ElementType::f32, n_ * qkv_width());
-  a.q = activation("q", operand_, n_ * q_width());
-  a.k = activation("k", operand_, n_ * kv_width());
-  a.v = activation("v", operand_, n_ * kv_width());
-  Operation& qkv = emit(OpKind::qkv_forward,
-                        {master_weights(),
-                         matmul_weights(),
-                         {Slot::x, a.attn_norm, Access::read},
-                         {Slot::qkv, a.qkv, Access::write},
-                         {Slot::q, a.q, Access::write},
-                         {Slot::k, a.k, Access::write},
-                         {Slot::v, a.v, Access::write}},
-                        matmul_flops(width_, qkv_width()));
-  if (keep_qkv()) {
-    a.head_statistics = activation("head_statistics", ElementType::f32, n_ * (spec_.heads + spec_.kv_heads));
-    add(qkv, Slot::head_statistics, a.head_statistics, Access::write);
+void Builder::embed_gradient() {
+  BufferId d_y = flight_->d_residual;
+  if (spec_.embedding_norm) {
+    gather_weights(holdings_.embed);
+    const BufferId d_x = gradient_of("embed", ElementType::f32, shape_.s * shape_.width);
+    norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, true, true, holdings_.embed);
+    d_y = d_x;
   }
-
-  a.o = activation("o", operand_, n_ * q_width());
-  a.row_max = activation("row_max", ElementType::f32, n_ * spec_.heads);
-  a.row_sum = activation("row_sum", ElementType::f32, n_ * spec_.heads);
-  emit(OpKind::attention_forward,
-       {{Slot::q, a.q, Access::read},
-        {Slot::k, a.k, Access::read},
-        {Slot::v, a.v, Access::read},
-        {Slot::y, a.o, Access::write},
-        {Slot::row_max, a.row_max, Access::write},
-        {Slot::row_sum, a.row_sum, Access::write},
-        {Slot::workspace, workspace("attn", options_.workspace.attention_forward), Access::write}},
-       attention_flops());
-
-  a.middle = activation("middle", ElementType::f32, n_ * width_);
-  emit(OpKind::attention_out_forward,
-       {master_weights(),
-        matmul_weights(),
-        {Slot::x, a.o, Access::read},
-        {Slot::residual, input, Access::read},
-        {Slot::y, a.middle, Access::write}},
-       matmul_flops(q_width(), width_));
-
-  a.mlp_norm = norm(a.middle, "mlp_norm", true, a.mlp_norm_statistics);
-  a.up = activation("up", ElementType::f32, n_ * spec_.ffn_width);
-  a.activation = activation("activation", operand_, n_ * spec_.ffn_width);
-  Operation& up = emit(OpKind::mlp_up_forward,
-                       {master_weights(),
-                        matmul_weights(),
-                        {Slot::x, a.mlp_norm, Access::read},
-                        {Slot::up, a.up, Access::write},
-                        {Slot::y, a.activation, Access::write}},
-                       matmul_flops(width_, spec_.ffn_width) * (model::gated(spec_.mlp) ? 2 : 1));
-  if (model::gated(spec_.mlp)) {
-    a.gate = activation("gate", ElementType::f32, n_ * spec_.ffn_width);
-    add(up, Slot::gate, a.gate, Access::write);
+  if (gathers_sequence()) {  // to the ranks that have the rows' tokens
+    const BufferId rows = in_transit("d_embed.rows", ElementType::f32, shape_.s * shape_.width);
+    collective(OpKind::all_to_all, "d_rows", Group::tensor, program_.buffers[rows].size(),
+               {{Slot::x, d_y, Access::read}, {Slot::y, rows, Access::write}});
+    d_y = rows;
   }
-  if (stop_before_down) return a;
-
-  a.output = activation("output", ElementType::f32, n_ * width_);
-  emit(OpKind::mlp_down_forward,
-       {master_weights(),
-        matmul_weights(),
-        {Slot::x, a.activation, Access::read},
-        {Slot::residual, a.middle, Access::read},
-        {Slot::y, a.output, Access::write}},
-       matmul_flops(spec_.ffn_width, width_));
-  return a;
+  const BufferUse gradients = accumulate(holdings_.embed);
+  emit(OpKind::embed_backward, {{Slot::d_y, d_y, Access::read}, gradients});
+  close(holdings_.embed);
 }
 
-void Builder::norm_gradient(BufferId d_y, BufferId x, BufferId statistics, BufferId d_residual, bool second, bool first_gradient) {
-  Operation& op = emit(OpKind::norm_backward, {master_weights(),
-                                               {Slot::d_y, d_y, Access::read},
-                                               {Slot::x, x, Access::read},
-                                               {Slot::statistics, statistics, Access::read},
-                                               {Slot::d_residual, d_residual, first_gradient ? Access::write : Access::update},
-                                               accumulate()});
-  op.second = second;
+/// Head, loss and their gradients. Its weight gradient is not put off by a split backward: logits are never kept.
+/// @return the gradient of the final norm's output
+BufferId Builder::head_and_loss() {
+  gather_weights(holdings_.head);
+  const BufferId x = gathered_rows(flight_->final_norm, "final_norm", operand_, shape_.width);
+  const BufferId d_y = gradient_of("final_norm", ElementType::f32, shape_.n * shape_.width);
+  const BufferId token_loss = activation("token_loss", ElementType::f32, shape_.n);
+  const BufferUse gradients = accumulate(holdings_.head);
+  Operation& op = emit(OpKind::head_loss,
+                       {product_weights(),
+                        {Slot::x, x, Access::read},
+                        {Slot::d_x, d_y, Access::write},
+                        {Slot::token_loss, token_loss, Access::write},
+                        gradients,
+                        {Slot::workspace, workspace("loss", options_.workspace.loss, MemoryLine::logits), Access::write}},
+                       3 * matmul_flops(shape_.n, shape_.width, shape_.vocab));
+  // Of each row: the maximum, the sum of exponentials, the target's logit.
+  if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * element_size(ElementType::f32))};
+  close(holdings_.head);
+  return summed_rows(d_y, "final_norm", shape_.width);
 }
 
-void Builder::mlp_gradient(const LayerActivations& a, BufferId d_residual) {
-  const double flops = matmul_flops(width_, spec_.ffn_width);
-  const BufferId d_up = gradient_of("up", ElementType::f32, n_ * spec_.ffn_width);
-  Operation& down = emit(OpKind::mlp_down_backward,
-                         {matmul_weights(),
-                          {Slot::d_y, d_residual, Access::read},
-                          {Slot::x, a.activation, Access::read},
-                          {Slot::d_x, d_up, Access::write},
-                          accumulate()},
-                         2 * flops);
-  if (operand_ != ElementType::f32) add(down, Slot::operand, gradient_of("output.operand", operand_, n_ * width_), Access::write);
+// ---- turns ----------------------------------------------------------------------------------------------------------------------
 
-  const BufferId d_norm = gradient_of("mlp_norm", ElementType::f32, n_ * width_);
-  const bool gated = model::gated(spec_.mlp);
-  Operation& up = emit(OpKind::mlp_up_backward,
-                       {matmul_weights(),
-                        {Slot::x, a.mlp_norm, Access::read},
-                        {Slot::up, a.up, Access::read},
-                        {Slot::d_y, d_up, gated ? Access::read : Access::update},
-                        {Slot::d_x, d_norm, Access::write},
-                        accumulate()},
-                       (gated ? 4 : 2) * flops);
-  if (gated || operand_ != ElementType::f32)
-    add(up, Slot::operand, gradient_of("up.operand", operand_, n_ * spec_.ffn_width), Access::write);
-  if (gated) {
-    add(up, Slot::gate, a.gate, Access::read);
-    add(up, Slot::operand_gate, gradient_of("gate.operand", operand_, n_ * spec_.ffn_width), Access::write);
+void Builder::gather_layer() {
+  gather_weights(layer_bucket());
+  if (expert_bucket() != layer_bucket()) gather_weights(expert_bucket());
+}
+void Builder::close_layer() {
+  close(layer_bucket());
+  if (expert_bucket() != layer_bucket()) close(expert_bucket());
+}
+
+void Builder::forward_turn() {
+  Flight& flight = *flight_;
+  BufferId x = first_stage() ? embed() : receive("input", MemoryLine::activations, at_.stage - 1);
+  for (at_.layer = holdings_.first_layer[at_.stage]; at_.layer < holdings_.first_layer[at_.stage + 1]; ++at_.layer) {
+    gather_layer();
+    flight.layers.push_back(layer_forward(x, false));
+    x = flight.layers.back().output;
   }
-  norm_gradient(d_norm, a.middle, a.mlp_norm_statistics, d_residual, true, false);
+  at_.layer = -1;
+  flight.output = x;
+  if (!last_stage()) return send(x, "input", at_.stage + 1);
+  gather_weights(holdings_.final_norm);
+  flight.final_norm = norm(x, "final_norm", false, flight.final_statistics);
 }
 
-void Builder::attention_gradient(const LayerActivations& a, BufferId d_residual) {
-  const BufferId d_o = gradient_of("o", ElementType::f32, n_ * q_width());
-  Operation& out = emit(OpKind::attention_out_backward,
-                        {matmul_weights(),
-                         {Slot::d_y, d_residual, Access::read},
-                         {Slot::x, a.o, Access::read},
-                         {Slot::d_x, d_o, Access::write},
-                         accumulate()},
-                        2 * matmul_flops(q_width(), width_));
-  if (operand_ != ElementType::f32) add(out, Slot::operand, gradient_of("middle.operand", operand_, n_ * width_), Access::write);
-
-  const BufferId d_q = gradient_of("q", ElementType::f32, n_ * q_width());
-  const BufferId d_k = gradient_of("k", ElementType::f32, n_ * kv_width());
-  const BufferId d_v = gradient_of("v", ElementType::f32, n_ * kv_width());
-  emit(OpKind::attention_backward,
-       {{Slot::q, a.q, Access::read},
-        {Slot::k, a.k, Access::read},
-        {Slot::v, a.v, Access::read},
-        {Slot::x, a.o, Access::read},
-        {Slot::d_y, d_o, Access::read},
-        {Slot::row_max, a.row_max, Access::read},
-        {Slot::row_sum, a.row_sum, Access::read},
-        {Slot::d_q, d_q, Access::write},
-        {Slot::d_k, d_k, Access::write},
-        {Slot::d_v, d_v, Access::write},
-        {Slot::workspace, workspace("attn.bwd", options_.workspace.attention_backward), Access::write}},
-       2 * attention_flops());
-
-  const BufferId d_norm = gradient_of("attn_norm", ElementType::f32, n_ * width_);
-  Operation& qkv = emit(OpKind::qkv_backward,
-                        {master_weights(),
-                         matmul_weights(),
-                         {Slot::x, a.attn_norm, Access::read},
-                         {Slot::d_q, d_q, Access::read},
-                         {Slot::d_k, d_k, Access::read},
-                         {Slot::d_v, d_v, Access::read},
-                         {Slot::scratch, gradient_of("qkv", ElementType::f32, n_ * qkv_width()), Access::write},
-                         {Slot::d_x, d_norm, Access::write},
-                         accumulate()},
-                        2 * matmul_flops(width_, qkv_width()));
-  if (operand_ != ElementType::f32) add(qkv, Slot::operand, gradient_of("qkv.operand", operand_, n_ * qkv_width()), Access::write);
-  if (keep_qkv()) {
-    add(qkv, Slot::qkv, a.qkv, Access::read);
-    add(qkv, Slot::head_statistics, a.head_statistics, Access::read);
+/// The whole backward pass, or, of a split one, the input gradients.
+void Builder::backward_turn() {
+  Flight& flight = *flight_;
+  const Pass pass = at_.pass;
+  if (last_stage()) {
+    const BufferId d_y = head_and_loss();
+    gather_weights(holdings_.final_norm);
+    flight.d_residual = gradient_of("residual", ElementType::f32, shape_.s * shape_.width);
+    norm_gradient(d_y, flight.output, flight.final_statistics, flight.d_residual, false, true, holdings_.final_norm);
+    close(holdings_.final_norm);
+  } else {
+    flight.d_residual = receive("d_output", MemoryLine::activation_gradients, at_.stage + 1);
   }
-  norm_gradient(d_norm, a.input, a.attn_norm_statistics, d_residual, false, false);
-}
-
-void Builder::layer_backward(const LayerActivations& kept, BufferId d_residual) {
-  mlp_gradient(kept, d_residual);
-  attention_gradient(kept, d_residual);
-}
-
-BufferId Builder::forward_layers(BufferId x, std::vector<LayerActivations>* kept) {
-  for (layer_ = 0; layer_ < spec_.layers; ++layer_) {
-    const LayerActivations a = layer_forward(x, false);
-    if (kept) kept->push_back(a);
-    x = a.output;
-  }
-  layer_ = -1;
-  return x;
-}
-
-void Builder::micro_batch() {
-  pass_ = Pass::forward;
-  std::vector<LayerActivations> kept;
-  const BufferId x = forward_layers(embed(), &kept);
-  BufferId final_statistics = -1;
-  const BufferId y = norm(x, "final_norm", false, final_statistics);
-
-  const BufferId d_y = gradient_of("final_norm", ElementType::f32, n_ * width_);
-  const BufferId token_loss = activation("token_loss", ElementType::f32, n_);
-  pass_ = Pass::backward;
-  emit(OpKind::head_loss,
-       {matmul_weights(),
-        {Slot::x, y, Access::read},
-        {Slot::d_x, d_y, Access::write},
-        {Slot::token_loss, token_loss, Access::write},
-        accumulate(),
-        {Slot::workspace, workspace("loss", options_.workspace.loss, MemoryLine::logits), Access::write}},
-       3 * matmul_flops(width_, spec_.vocab));
-
-  const BufferId d_residual = gradient_of("residual", ElementType::f32, n_ * width_);
-  norm_gradient(d_y, x, final_statistics, d_residual, false, true);
-  for (layer_ = static_cast<int>(spec_.layers) - 1; layer_ >= 0; --layer_) {
-    LayerActivations a = kept[static_cast<std::size_t>(layer_)];
-    if (options_.recompute == Recompute::layer) {
-      pass_ = Pass::recompute;
+  const int first = holdings_.first_layer[at_.stage];
+  for (at_.layer = holdings_.first_layer[at_.stage + 1] - 1; at_.layer >= first; --at_.layer) {
+    LayerActivations a = flight.layers[static_cast<std::size_t>(at_.layer - first)];
+    gather_layer();
+    if (layout_.recompute == Recompute::layer) {
+      at_.pass = Pass::recompute;
       a = layer_forward(a.input, true);
-      pass_ = Pass::backward;
+      at_.pass = pass;
     }
-    layer_backward(a, d_residual);
+    layer_backward(a, flight.d_residual);
+    if (!split_) close_layer();
   }
-  emit(OpKind::embed_backward, {{Slot::d_y, d_residual, Access::read}, accumulate()});
+  at_.layer = -1;
+  if (!first_stage()) send(flight.d_residual, "d_output", at_.stage - 1);
+  if (!split_) end_of_chains();
 }
 
-void Builder::combine(BufferId left, BufferId right) {
-  emit(OpKind::leaf_combine, {{Slot::gradients, left, Access::update}, {Slot::other_gradients, right, Access::read}});
+void Builder::weight_gradient_turn() {
+  const std::vector<Deferred>& deferred = flight_->deferred;
+  for (std::size_t i = 0; i < deferred.size(); ++i) {
+    at_.layer = deferred[i].layer;
+    weight_gradient(deferred[i].linear);
+    if (i + 1 == deferred.size() || deferred[i + 1].layer != at_.layer) close_layer();
+  }
+  at_.layer = -1;
+  end_of_chains();
 }
 
-void Builder::reduce_and_update() {
-  pass_ = Pass::step;
-  micro_batch_ = -1;
-  if (spec_.tied_embeddings) emit(OpKind::tied_combine, {accumulate()});
-  phase_ = Phase::norm;
-  emit(OpKind::gradient_norm, {{Slot::gradients, leaf_, Access::read}});
-  phase_ = Phase::update;
-  Operation& op = emit(OpKind::update, {{Slot::gradients, leaf_, Access::read},
-                                        {Slot::weights, weights_, Access::update},
-                                        {Slot::moment1, moment1_, Access::update},
-                                        {Slot::moment2, moment2_, Access::update}});
-  if (operand_weights_ >= 0) add(op, Slot::operand_weights, operand_weights_, Access::update);
-  if (average_ >= 0) add(op, Slot::average, average_, Access::update);
+/// What is left of a micro-batch's weight gradients after the layers'.
+void Builder::end_of_chains() {
+  if (first_stage()) embed_gradient();
+  if (alone_) end_chains(0);
 }
 
-/// The tree over leaves splits at the largest power of two below n, left part first: complete subtrees are merged as they appear,
-/// like the carries of a binary counter, and what remains is folded from the right. So popcount(v)+1 accumulators live at once.
+void Builder::take(const Turn& turn) {
+  const int stage = turn.chunk * layout_.pp + options_.pipeline_rank;
+  const auto flight = flights_.try_emplace({stage, turn.micro_batch}).first;
+  flight_ = &flight->second;
+  at_ = {Phase::gradients, Pass::forward, turn.micro_batch, stage, -1};
+  switch (turn.kind) {
+    case TurnKind::forward:
+      return forward_turn();
+    case TurnKind::backward:
+      at_.pass = Pass::backward;
+      backward_turn();
+      break;
+    case TurnKind::input_gradient:
+      at_.pass = Pass::input_gradient;
+      return backward_turn();
+    case TurnKind::weight_gradient:
+      at_.pass = Pass::weight_gradient;
+      weight_gradient_turn();
+      break;
+  }
+  flights_.erase(flight);
+}
+
 Program Builder::step() {
-  struct Subtree {
-    BufferId gradients;
-    int leaves;
-  };
-  std::vector<Subtree> stack;
-  const BatchPlan& batch = options_.batch;
-  assert(batch.virtual_ranks > 0 && batch.micro_batches % batch.virtual_ranks == 0);
-  const int per_leaf = batch.micro_batches / batch.virtual_ranks;
-  for (int leaf = 0; leaf < batch.virtual_ranks; ++leaf) {
-    micro_batch_ = -1;
-    pass_ = Pass::step;
-    leaf_ = buffer(fmt::format("gradients.leaf{}", leaf), MemoryLine::gradients, ElementType::f32, gradient_elements_);
-    emit(OpKind::leaf_begin, {{Slot::gradients, leaf_, Access::write}});
-    for (int i = 0; i < per_leaf; ++i) {
-      micro_batch_ = leaf * per_leaf + i;
-      micro_batch();
-    }
-    micro_batch_ = -1;
-    pass_ = Pass::step;
-    stack.push_back({leaf_, 1});
-    while (stack.size() > 1 && stack[stack.size() - 2].leaves == stack.back().leaves) {
-      const Subtree right = stack.back();
-      stack.pop_back();
-      combine(stack.back().gradients, right.gradients);
-      stack.back().leaves += right.leaves;
-    }
-  }
-  while (stack.size() > 1) {
-    const Subtree right = stack.back();
-    stack.pop_back();
-    combine(stack.back().gradients, right.gradients);
-    stack.back().leaves += right.leaves;
-  }
-  leaf_ = stack.back().gradients;
+  const Schedule schedule = make_schedule(layout_.schedule, layout_.pp, options_.batch.micro_batches, layout_.chunks);
+  if (alone_) accumulators_[0].open.emplace(0, begin_leaf(0, 0));
+  for (const Turn& turn : schedule.ranks[static_cast<std::size_t>(options_.pipeline_rank)]) take(turn);
   reduce_and_update();
   finish(program_);
   return std::move(program_);
 }
 
+/// @return the final norm's output on the last stage's rank, -1 on others
+BufferId Builder::forward_pass() {
+  BufferId y = -1;
+  for (int chunk = 0; chunk < layout_.chunks; ++chunk) {
+    take({TurnKind::forward, 0, chunk});
+    y = flight_->final_norm;
+  }
+  return y;
+}
+
 Program Builder::evaluation() {
-  micro_batch_ = 0;
-  BufferId statistics = -1;
-  const BufferId y = norm(forward_layers(embed(), nullptr), "final_norm", false, statistics);
-  const BufferId token_loss = activation("token_loss", ElementType::f32, n_);
-  emit(OpKind::head_loss_evaluate,
-       {matmul_weights(),
-        {Slot::x, y, Access::read},
-        {Slot::token_loss, token_loss, Access::write},
-        {Slot::workspace, workspace("loss", options_.workspace.loss_evaluate, MemoryLine::logits), Access::write}},
-       matmul_flops(width_, spec_.vocab));
+  if (const BufferId y = forward_pass(); y >= 0) {
+    gather_weights(holdings_.head);
+    const BufferId x = gathered_rows(y, "final_norm", operand_, shape_.width);
+    const BufferId token_loss = activation("token_loss", ElementType::f32, shape_.n);
+    Operation& op = emit(OpKind::head_loss_evaluate,
+                         {product_weights(),
+                          {Slot::x, x, Access::read},
+                          {Slot::token_loss, token_loss, Access::write},
+                          {Slot::workspace, workspace("loss", options_.workspace.loss_evaluate, MemoryLine::logits), Access::write}},
+                         matmul_flops(shape_.n, shape_.width, shape_.vocab));
+    if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * element_size(ElementType::f32))};
+  }
   finish(program_);
   return std::move(program_);
 }
 
 Program Builder::forward() {
-  micro_batch_ = 0;
-  BufferId statistics = -1;
-  norm(forward_layers(embed(), nullptr), "final_norm", false, statistics);
+  forward_pass();
   finish(program_);
   return std::move(program_);
+}
+
+// ---- the public functions -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Throws UsageError with all that is wrong with the options.
+void check(const ModelSpec& spec, const BuildOptions& options) {
+  const BatchPlan& batch = options.batch;
+  std::vector<std::string> wrong = contradictions(spec, options.layout, batch.sequence_length, batch.micro_batches);
+  const auto virtual_ranks = [&](const std::string& why) {
+    wrong.push_back(fmt::format("batch.virtual_ranks is {} on each data-parallel rank, {}", batch.virtual_ranks, why));
+  };
+  if (batch.virtual_ranks < 1 || batch.micro_batches % batch.virtual_ranks != 0)
+    virtual_ranks(fmt::format("which does not divide its {} micro-batches", batch.micro_batches));
+  else if (options.layout.dp > 1 && !std::has_single_bit(static_cast<unsigned>(batch.virtual_ranks)))
+    virtual_ranks("which is no power of two: with dp > 1 its leaves are not one subtree; use 1, 2, 4 …");
+  else if (options.layout.cp > 1 && batch.virtual_ranks > 1)
+    virtual_ranks("but with cp > 1 the tree over sequence shards comes first: use dp of them in all");
+  if (!wrong.empty()) throw UsageError(fmt::format("layout {}: {}", to_text(options.layout), fmt::join(wrong, "; ")));
 }
 
 }  // namespace
@@ -434,18 +369,16 @@ Program Builder::forward() {
 OperandLayout operand_layout(const ParamTable& table, ElementType operand) {
   OperandLayout layout;
   const bool tied = table.find(model::Role::head_weight) == nullptr;
-  std::int64_t end_in_table = -1;  // where the last copied tensor ends: tensors that act as one stay without a gap
+  Packing packing(kOperandAlignment);
   for (const model::ParamTensor& tensor : table.tensors()) {
     const bool head = tied && tensor.role == model::Role::token_embedding;
     if (operand == ElementType::f32 || !(tensor.multiplies || head)) {
       layout.offsets.push_back(-1);
       continue;
     }
-    if (tensor.offset != end_in_table) layout.elements = (layout.elements + 31) / 32 * 32;  // 64-byte starts
-    layout.offsets.push_back(layout.elements);
-    layout.elements += tensor.count;
-    end_in_table = tensor.offset + tensor.count;
+    layout.offsets.push_back(packing.place(tensor, tensor.count));
   }
+  layout.elements = packing.end();
   return layout;
 }
 
@@ -460,12 +393,22 @@ std::int64_t head_gradient_offset(const ParamTable& table) {
 }
 
 Program build_step(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
+  check(spec, options);
   return Builder(spec, table, options).step();
 }
+std::vector<Program> build_pipeline(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
+  std::vector<Program> programs;
+  BuildOptions of_rank = options;
+  for (of_rank.pipeline_rank = 0; of_rank.pipeline_rank < options.layout.pp; ++of_rank.pipeline_rank)
+    programs.push_back(build_step(spec, table, of_rank));
+  return programs;
+}
 Program build_evaluation(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
+  check(spec, options);
   return Builder(spec, table, options).evaluation();
 }
 Program build_forward(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
+  check(spec, options);
   return Builder(spec, table, options).forward();
 }
 

@@ -1,4 +1,8 @@
-// program/build.h — builds one rank's program from (ModelSpec, batch plan, recompute choice).
+// program/build.h — builds one rank's program from (ModelSpec, batch plan, layout).
+//
+// One pipeline rank stands for all ranks that share its place in the pipeline: ranks that differ in tp, cp, ep or dp run the same list on
+// shards of the same size (the largest, where one is short), so none of these places is asked for. A layout of one rank gives the program
+// that the trainer runs today.
 //
 // Everything a program needs to know of the kernels are the sizes of their workspaces, passed in by the caller: this room knows
 // neither kernels nor trainer, so the planner can build programs for hardware that it only describes.
@@ -13,13 +17,20 @@
 
 namespace longhaul::program {
 
-/// How the sequences of a global batch become micro-batches and gradient leaves (numerics contract: V divides the micro-batches).
+/// How the sequences of a data-parallel rank become micro-batches and gradient leaves (numerics contract: V divides the micro-batches).
+/// Of dp ranks each has as many: the batch has dp · micro_batches, V is dp · virtual_ranks.
 struct BatchPlan {
   std::int64_t sequences_per_micro_batch = 1;
   std::int64_t sequence_length = 1;
   int micro_batches = 1;
   int virtual_ranks = 1;
   std::int64_t tokens_per_micro_batch() const { return sequences_per_micro_batch * sequence_length; }
+};
+
+/// When ZeRO 2 and 3 hand gradients to their owners.
+enum class GradientScatter : std::uint8_t {
+  once,               ///< after a rank's last micro-batch: the order of the numerics contract, whole accumulators until then
+  every_micro_batch,  ///< as DeepSpeed and FSDP do: no more than pieces and a bucket, traffic times micro-batches
 };
 
 /// Bytes that kernels ask for beside their operands, on this rank.
@@ -29,7 +40,9 @@ struct WorkspaceSizes {
 
 struct BuildOptions {
   BatchPlan batch;
-  Recompute recompute = Recompute::none;
+  Layout layout;
+  int pipeline_rank = 0;
+  GradientScatter scatter = GradientScatter::once;
   ElementType operand = ElementType::bf16;  ///< type of GEMM operands: f32 or bf16
   bool average = false;                     ///< an EMA of the weights is kept
   bool training = true;                     ///< false: no moments and no average (evaluation, generation)
@@ -49,8 +62,11 @@ std::int64_t gradient_elements(const model::ParamTable& table);
 /// Offset of the head's accumulator: its own parameter's, or the end of the table where it is tied.
 std::int64_t head_gradient_offset(const model::ParamTable& table);
 
-/// One optimizer step: forward and backward of every micro-batch, the tree over leaves, norm, update.
+/// One optimizer step: forward and backward of every micro-batch in the order of the schedule, messages and collectives, the tree over
+/// leaves, norm, update. Any countable model; throws UsageError for a layout that contradicts model or batch, with every contradiction.
 Program build_step(const model::ModelSpec& spec, const model::ParamTable& table, const BuildOptions& options);
+/// The same for every pipeline rank of the layout, in order; options.pipeline_rank is ignored.
+std::vector<Program> build_pipeline(const model::ModelSpec& spec, const model::ParamTable& table, const BuildOptions& options);
 /// Forward pass and token losses of one micro-batch. Its persistent buffers lie where build_step() puts them.
 Program build_evaluation(const model::ModelSpec& spec, const model::ParamTable& table, const BuildOptions& options);
 /// Forward pass of one micro-batch up to the final norm's output, buffer "final_norm.y" (generation reads its last rows).

@@ -1,8 +1,6 @@
-// Dependencies, lifetimes and arena offsets of a program, and the validator that checks them independently.
-#include <fmt/format.h>
-
+// Dependencies, lifetimes and arena offsets of a program.
 #include <algorithm>
-#include <map>
+#include <limits>
 #include <numeric>
 #include <tuple>
 
@@ -50,35 +48,43 @@ void derive_lifetimes(Program& program) {
     }
 }
 
-bool live_together(const Buffer& a, const Buffer& b) {
-  return a.persistent || b.persistent || (a.first_op <= b.last_op && b.first_op <= a.last_op);
-}
+/// First and last operation at which a buffer is live.
+struct Lifetime {
+  int first, last;
+  bool meets(const Lifetime& other) const { return first <= other.last && other.first <= last; }
+};
 
 /// Greedy packing by decreasing size: each buffer takes the lowest gap among the placed buffers that live with it. Within a few
 /// percent of live_peak on transformer steps, whose lifetimes nest.
 void pack_offsets(Program& program) {
-  std::vector<int> order(program.buffers.size());
+  const std::vector<Buffer>& buffers = program.buffers;
+  std::vector<int> order(buffers.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    const Buffer &x = program.buffers[a], &y = program.buffers[b];
+    const Buffer &x = buffers[a], &y = buffers[b];
     return std::make_tuple(!x.persistent, -x.size().value) < std::make_tuple(!y.persistent, -y.size().value);
   });
-  std::int64_t end_of_arena = 0;
+  // Apart from the buffers, so that the search below stays in the cache: it is most of the time of building a long program.
+  std::vector<Lifetime> lifetimes;
+  for (const Buffer& buffer : buffers)
+    lifetimes.push_back(buffer.persistent ? Lifetime{-1, std::numeric_limits<int>::max()} : Lifetime{buffer.first_op, buffer.last_op});
   std::vector<int> placed;  // in rising offset order
+  placed.reserve(buffers.size());
+  std::int64_t end_of_arena = 0;
   for (int index : order) {
-    Buffer& buffer = program.buffers[index];
+    const std::int64_t size = aligned(buffers[index].size().value);
+    const Lifetime lifetime = lifetimes[index];
     std::int64_t offset = 0;
     for (int other : placed) {
-      const Buffer& neighbour = program.buffers[other];
-      if (!live_together(buffer, neighbour)) continue;
-      if (neighbour.offset >= offset + aligned(buffer.size().value)) break;  // the gap before this neighbour is large enough
+      if (!lifetime.meets(lifetimes[other])) continue;
+      const Buffer& neighbour = buffers[other];
+      if (neighbour.offset >= offset + size) break;  // the gap before this neighbour is large enough
       offset = std::max(offset, neighbour.offset + aligned(neighbour.size().value));
     }
-    buffer.offset = offset;
-    end_of_arena = std::max(end_of_arena, offset + aligned(buffer.size().value));
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), index,
-                                   [&](int a, int b) { return program.buffers[a].offset < program.buffers[b].offset; }),
-                  index);
+    program.buffers[index].offset = offset;
+    end_of_arena = std::max(end_of_arena, offset + size);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), index, [&](int a, int b) { return buffers[a].offset < buffers[b].offset; }), index);
   }
   program.arena = Bytes(end_of_arena);
 }
@@ -104,47 +110,6 @@ void find_live_peak(Program& program) {
   }
 }
 
-void check_buffers(const Program& program, std::vector<std::string>& complaints) {
-  std::vector<const Buffer*> by_offset;
-  for (const Buffer& buffer : program.buffers) {
-    if (buffer.offset % kAlignment != 0 || buffer.offset + buffer.size().value > program.arena.value)
-      complaints.push_back(fmt::format("buffer {} does not lie in the arena", buffer.name));
-    if (buffer.persistent || buffer.first_op >= 0) by_offset.push_back(&buffer);
-  }
-  std::sort(by_offset.begin(), by_offset.end(), [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; });
-  for (std::size_t i = 0; i < by_offset.size(); ++i)
-    for (std::size_t j = i + 1; j < by_offset.size(); ++j) {
-      const Buffer &a = *by_offset[i], &b = *by_offset[j];
-      if (b.offset >= a.offset + a.size().value) break;
-      if (live_together(a, b)) complaints.push_back(fmt::format("buffers {} and {} live at once and overlap", a.name, b.name));
-    }
-}
-
-void check_operations(const Program& program, std::vector<std::string>& complaints) {
-  std::vector<bool> written(program.buffers.size());
-  for (std::size_t i = 0; i < program.buffers.size(); ++i) written[i] = program.buffers[i].persistent;
-  std::map<std::tuple<OpKind, int, int, bool>, int> last_micro_batch;
-  for (std::size_t i = 0; i < program.operations.size(); ++i) {
-    const Operation& op = program.operations[i];
-    for (int dependency : op.depends_on)
-      if (dependency < 0 || dependency >= static_cast<int>(i)) complaints.push_back(fmt::format("{} depends on a later operation", id(op)));
-    for (const BufferUse& use : op.uses) {
-      const Buffer& buffer = program.buffers[use.buffer];
-      if (use.access != Access::write && !written[use.buffer])
-        complaints.push_back(fmt::format("{} reads {} before anything wrote it", id(op), buffer.name));
-      if (!buffer.persistent && (static_cast<int>(i) < buffer.first_op || static_cast<int>(i) > buffer.last_op))
-        complaints.push_back(fmt::format("{} uses {} outside its lifetime", id(op), buffer.name));
-    }
-    for (const BufferUse& use : op.uses) written[use.buffer] = written[use.buffer] || use.access != Access::read;
-    if (op.pass == Pass::backward && op.micro_batch >= 0) {
-      auto [entry, fresh] = last_micro_batch.try_emplace({op.kind, op.stage, op.layer, op.second}, op.micro_batch);
-      if (!fresh && op.micro_batch <= entry->second)
-        complaints.push_back(fmt::format("{} comes after micro-batch {}: weight gradients must rise", id(op), entry->second));
-      entry->second = op.micro_batch;
-    }
-  }
-}
-
 }  // namespace
 
 void finish(Program& program) {
@@ -152,13 +117,6 @@ void finish(Program& program) {
   derive_lifetimes(program);
   pack_offsets(program);
   find_live_peak(program);
-}
-
-std::vector<std::string> validate(const Program& program) {
-  std::vector<std::string> complaints;
-  check_buffers(program, complaints);
-  check_operations(program, complaints);
-  return complaints;
 }
 
 }  // namespace longhaul::program

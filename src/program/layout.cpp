@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kRecomputes{"none", "selective", "layer"};
 constexpr std::array<std::string_view, 5> kSchedules{"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"};
+constexpr std::array<std::string_view, 13> kGroups{"pipeline",       "tensor",    "heads",  "context",     "data",
+                                                   "shard",          "replica",   "expert", "expert_data", "expert_shard",
+                                                   "expert_replica", "embedding", "world"};
 /// More devices than anyone has, few enough that no product of sizes overflows.
 constexpr std::int64_t kLargest = 1 << 20;
 
@@ -107,6 +110,42 @@ std::string not_dividing(std::string_view field, std::int64_t part, std::string_
 
 std::string_view name(Recompute recompute) { return kRecomputes[static_cast<std::size_t>(recompute)]; }
 std::string_view name(ScheduleKind kind) { return kSchedules[static_cast<std::size_t>(kind)]; }
+std::string_view name(Group group) { return kGroups[static_cast<std::size_t>(group)]; }
+
+int ranks_of(Group group, const Layout& l, std::int64_t kv_heads) {
+  const int data = l.dp * l.cp, expert_data = l.ep > 1 ? data * l.tp / l.ep : data;
+  // Of a divided expert's copies, those inside one group of shards, so that its pieces stay as near as the others.
+  const int inside = l.shards() * l.tp % l.ep == 0 ? l.shards() * l.tp / l.ep : 1, expert_shards = l.ep > 1 ? inside : l.shards();
+  switch (group) {
+    case Group::pipeline:
+      return l.pp;
+    case Group::tensor:
+      return l.tp;
+    case Group::heads:
+      return l.tp > kv_heads ? static_cast<int>(l.tp / kv_heads) : 1;
+    case Group::context:
+      return l.cp;
+    case Group::data:
+      return data;
+    case Group::shard:
+      return l.shards();
+    case Group::replica:
+      return data / l.shards();
+    case Group::expert:
+      return l.ep;
+    case Group::expert_data:
+      return expert_data;
+    case Group::expert_shard:
+      return expert_shards;
+    case Group::expert_replica:
+      return expert_data / expert_shards;
+    case Group::embedding:
+      return 2;
+    case Group::world:
+      return l.world();
+  }
+  return 1;
+}
 
 std::string to_text(const Layout& l) {
   std::string out = fmt::format("dp={},tp={},pp={}", l.dp, l.tp, l.pp);
@@ -180,6 +219,7 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
     else
       divides("ep", l.ep, "experts", spec.experts.count);
     divides("ep", l.ep, "dp·cp·tp", static_cast<std::int64_t>(l.dp) * l.cp * l.tp);
+    if (l.tp > 1 && !l.sequence_parallel) out.push_back("ep > 1 with tp > 1 sends every token to its experts tp times; use sp=1");
   }
   return out;
 }

@@ -44,10 +44,34 @@ struct Layout {
 
   int world() const { return dp * tp * pp * cp; }
   int virtual_stages() const { return pp * chunks; }
+  /// One rank with one stage: nothing to exchange.
+  bool alone() const { return world() == 1 && chunks == 1; }
   /// Ranks over which ZeRO divides: shard_ranks or dp · cp.
   int shards() const { return shard_ranks > 0 ? shard_ranks : dp * cp; }
   bool operator==(const Layout&) const = default;
 };
+
+/// Ranks that exchange something.
+enum class Group : std::uint8_t {
+  pipeline,     ///< ranks that differ in pp alone: messages
+  tensor,       ///< tensor-parallel ranks
+  heads,        ///< of those, the ones that share a key/value head (tp > kv_heads)
+  context,      ///< context-parallel ranks
+  data,         ///< ranks with the same parameters: dp · cp
+  shard,        ///< of those, the ones among which ZeRO divides one copy of the states
+  replica,      ///< ranks that hold the same piece (HSDP)
+  expert,       ///< ranks among which experts are divided
+  expert_data,  ///< ranks with the same experts: dp · cp · tp ÷ ep; its divisions as above
+  expert_shard,
+  expert_replica,
+  embedding,  ///< the first and the last pipeline rank, when they share the embedding
+  world,
+};
+std::string_view name(Group group);
+/// Whether a collective of the group has members on different pipeline ranks.
+constexpr bool spans_pipeline(Group group) { return group == Group::embedding || group == Group::world; }
+/// Ranks of a group. With experts divided (ep > 1), expert parallelism folds over tp first, and an expert is whole on its rank.
+int ranks_of(Group group, const Layout& layout, std::int64_t kv_heads);
 
 /// "dp=8,tp=4,pp=2,zero=1": what differs from one rank, in the words of the run file's [parallel] table.
 std::string to_text(const Layout& layout);

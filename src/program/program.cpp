@@ -41,6 +41,10 @@ std::string_view name(MemoryLine line) {
       return "logits";
     case MemoryLine::workspace:
       return "workspace";
+    case MemoryLine::gathered_weights:
+      return "gathered_weights";
+    case MemoryLine::communication:
+      return "communication";
   }
   return "";
 }
@@ -54,7 +58,8 @@ std::string_view base_name(const Operation& op) {
       return "embed";
     case OpKind::norm_forward:
     case OpKind::norm_backward:
-      return op.layer < 0 ? "final_norm" : op.second ? "mlp_norm" : "attn_norm";
+      if (op.layer < 0) return op.second ? "embed_norm" : "final_norm";
+      return op.second ? "mlp_norm" : "attn_norm";
     case OpKind::qkv_forward:
     case OpKind::qkv_backward:
       return "qkv";
@@ -83,6 +88,36 @@ std::string_view base_name(const Operation& op) {
       return "gradient_norm";
     case OpKind::update:
       return "update";
+    case OpKind::latent_forward:
+    case OpKind::latent_backward:
+      return "latent";
+    case OpKind::router_forward:
+    case OpKind::router_backward:
+      return "router";
+    case OpKind::dispatch_forward:
+    case OpKind::dispatch_backward:
+      return "dispatch";
+    case OpKind::expert_up_forward:
+    case OpKind::expert_up_backward:
+      return "expert_up";
+    case OpKind::expert_down_forward:
+    case OpKind::expert_down_backward:
+      return "expert_down";
+    case OpKind::combine_forward:
+    case OpKind::combine_backward:
+      return "combine";
+    case OpKind::send:
+      return "send";
+    case OpKind::receive:
+      return "receive";
+    case OpKind::all_reduce:
+      return "all_reduce";
+    case OpKind::all_gather:
+      return "all_gather";
+    case OpKind::reduce_scatter:
+      return "reduce_scatter";
+    case OpKind::all_to_all:
+      return "all_to_all";
   }
   return "";
 }
@@ -97,11 +132,20 @@ std::string_view suffix(Pass pass) {
       return ".bwd";
     case Pass::step:
       return "";
+    case Pass::input_gradient:
+      return ".dgrad";
+    case Pass::weight_gradient:
+      return ".wgrad";
   }
   return "";
 }
 
 }  // namespace
+
+bool is_collective(OpKind kind) {
+  return kind == OpKind::all_reduce || kind == OpKind::all_gather || kind == OpKind::reduce_scatter || kind == OpKind::all_to_all;
+}
+bool is_transfer(OpKind kind) { return is_collective(kind) || kind == OpKind::send || kind == OpKind::receive; }
 
 bool Operation::has(Slot slot) const {
   return std::any_of(uses.begin(), uses.end(), [&](const BufferUse& use) { return use.slot == slot; });
@@ -119,7 +163,16 @@ std::string id(const Operation& op) {
   if (op.micro_batch >= 0) out += fmt::format("mb{}/", op.micro_batch);
   out += fmt::format("s{}/", op.stage);
   if (op.layer >= 0) out += fmt::format("L{}/", op.layer);
+  if (is_collective(op.kind)) out += fmt::format("{}.", op.transfer.what);
   return out + std::string(base_name(op)) + std::string(suffix(op.pass));
+}
+
+double bytes_sent(const Operation& op) {
+  const double bytes = static_cast<double>(op.transfer.bytes.value), share = (op.transfer.ranks - 1.0) / op.transfer.ranks;
+  if (op.kind == OpKind::receive) return 0;
+  if (op.kind == OpKind::send) return bytes;
+  // head_loss exchanges by all-reduce; whatever exchanges nothing has no bytes.
+  return (op.kind == OpKind::all_reduce || op.kind == OpKind::head_loss ? 2 : 1) * share * bytes;
 }
 
 BufferId Program::find(std::string_view buffer_name) const {

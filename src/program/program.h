@@ -8,10 +8,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "program/layout.h"
 #include "units/units.h"
 
 namespace longhaul::program {
@@ -34,17 +36,38 @@ enum class OpKind : std::uint8_t {
   attention_backward,
   qkv_backward,
   embed_backward,
-  leaf_begin,     ///< zero the accumulators of a gradient leaf (every chain starts at +0)
-  leaf_combine,   ///< one node of the tree over leaves: x += y
-  tied_combine,   ///< head gradient added once to the embedding gradient
-  gradient_norm,  ///< global norm of the reduced gradient
-  update,         ///< clip, AdamW, EMA, operand copies
+  leaf_begin,      ///< zero the accumulators of a gradient leaf (every chain starts at +0)
+  leaf_combine,    ///< one node of the tree over leaves: x += y
+  tied_combine,    ///< head gradient added once to the embedding gradient
+  gradient_norm,   ///< global norm of the reduced gradient
+  update,          ///< clip, AdamW, EMA, operand copies
+  latent_forward,  ///< down projections to latents and their norms (latent attention)
+  latent_backward,
+  router_forward,    ///< scores of all experts, the choice of top_k
+  dispatch_forward,  ///< rows in the order of their experts
+  expert_up_forward,
+  expert_down_forward,
+  combine_forward,  ///< a token's rows, back in its place, added up; residual
+  combine_backward,
+  expert_down_backward,
+  expert_up_backward,
+  dispatch_backward,
+  router_backward,
+  send,  ///< to pipeline rank transfer.peer
+  receive,
+  all_reduce,
+  all_gather,
+  reduce_scatter,  ///< pieces to their owners, who add them by the tree: communication moves, arithmetic is ours
+  all_to_all,
 };
+bool is_collective(OpKind kind);
+/// A message between pipeline ranks or a collective.
+bool is_transfer(OpKind kind);
 
 /// Which part of the step an operation belongs to; the loop decides between parts (accounting A2, F5).
 enum class Phase : std::uint8_t { gradients, norm, update };
-/// The name's suffix: .fwd, .rec (recompute), .bwd, or none.
-enum class Pass : std::uint8_t { forward, recompute, backward, step };
+/// The name's suffix: .fwd, .rec (recompute), .bwd, none; of a split backward .dgrad and .wgrad.
+enum class Pass : std::uint8_t { forward, recompute, backward, step, input_gradient, weight_gradient };
 
 enum class ElementType : std::uint8_t { f32, bf16, f64, bytes };
 std::int64_t element_size(ElementType type);
@@ -59,9 +82,11 @@ enum class MemoryLine : std::uint8_t {
   activations,
   activation_gradients,
   logits,
-  workspace
+  workspace,
+  gathered_weights,  ///< of ZeRO 3, while a layer runs
+  communication,     ///< rows gathered for a product, partial sums on their way
 };
-inline constexpr int kMemoryLines = 9;
+inline constexpr int kMemoryLines = 11;
 std::string_view name(MemoryLine line);
 
 /// Roles of an operation's buffers.
@@ -97,6 +122,9 @@ enum class Slot : std::uint8_t {
   moment2,
   average,
   workspace,
+  scores,         ///< of a token's experts
+  vectors,        ///< norms and biases in fp32, where the master weights are divided
+  expert_scores,  ///< the score that goes with each row of an expert
 };
 enum class Access : std::uint8_t { read, write, update };
 
@@ -120,15 +148,31 @@ struct BufferUse {
   Access access;
 };
 
+/// What an operation exchanges with other ranks. Only transfers have one, and head_loss of a divided vocabulary, which exchanges each
+/// block's maxima and sums while it runs.
+struct Transfer {
+  /// What is moved, in the id: "gradients" in s0/L3/gradients.reduce_scatter. A literal.
+  std::string_view what;
+  Group group{};
+  int ranks = 1;  ///< of the group; of a message 2
+  int peer = -1;  ///< of a message: the pipeline rank at its other end
+  /// The whole tensor. all_gather: what every rank has afterwards; reduce_scatter: what every rank has before; all_reduce: both;
+  /// all_to_all: what one rank has before, its own part included; a message: the message.
+  Bytes bytes;
+};
+
 struct Operation {
   OpKind kind{};
   Phase phase{};
   Pass pass{};
-  int micro_batch = -1, stage = 0, layer = -1;
+  int micro_batch = -1;
+  int stage = 0;  ///< virtual stage, in the order of the model; of operations of the whole step the first one of the rank
+  int layer = -1;
   bool second = false;  ///< of the layer's two norms, the one before the MLP; layer −1: the final norm
   std::vector<BufferUse> uses;
   std::vector<int> depends_on;  ///< indices of earlier operations
   Flops flops{};                ///< multiply-adds of its matrix products, counted two each, masks ignored
+  Transfer transfer;
 
   bool has(Slot slot) const;
   BufferId at(Slot slot) const;  ///< the buffer in a slot; asserts that there is one
@@ -136,10 +180,13 @@ struct Operation {
 
 /// `mb3/s0/L11/attn.fwd`
 std::string id(const Operation& op);
+/// Bytes that a rank sends: of a message, all; of a collective by a ring or in pieces, (N−1)/N of the tensor, an all-reduce twice that.
+double bytes_sent(const Operation& op);
 
 struct Program {
   std::vector<Operation> operations;
   std::vector<Buffer> buffers;
+  int pipeline_rank = 0;
   Bytes arena;             ///< size of the one allocation: offsets are packed into it
   Bytes live_peak;         ///< largest sum of live buffers at any operation (the arena's lower bound)
   int peak_operation = 0;  ///< where live_peak is reached
@@ -154,8 +201,16 @@ struct Program {
 void finish(Program& program);
 
 /// Checks what every program must satisfy: dependencies point back, buffers are written before they are read, no two buffers that
-/// live at once overlap, all lie inside the arena, weight gradients of a layer come in rising micro-batch order.
+/// live at once overlap, all lie inside the arena, weight gradients of a layer come in rising micro-batch order, a collective has more
+/// than one rank and a message a peer.
 /// @return sentences naming operation and buffer; empty when the program is valid
 std::vector<std::string> validate(const Program& program);
+
+/// Checks a job: one program for each pipeline rank, in order, each standing for the ranks that differ from it in tp, cp or dp alone (their
+/// programs are the same, so their collectives agree). Beside the above: every message has its other end, with equal bytes, and the two
+/// ranks come to their messages in the same order; groups across pipeline ranks (embedding, world) have all their members, who come to the
+/// same collectives in the same order with equal bytes; a group has one size; and played from top to bottom by all ranks at once the
+/// programs end. Sends are buffered: a send never waits for its receive. Nothing else is.
+std::vector<std::string> validate(std::span<const Program> pipeline_ranks);
 
 }  // namespace longhaul::program

@@ -22,7 +22,7 @@ model::ModelSpec small_llama() {
 BuildOptions options(int micro_batches, int virtual_ranks, Recompute recompute = Recompute::none) {
   BuildOptions o;
   o.batch = {2, 16, micro_batches, virtual_ranks};
-  o.recompute = recompute;
+  o.layout.recompute = recompute;
   o.workspace = {Bytes(64), Bytes(640), Bytes(4096), Bytes(2048)};
   return o;
 }

@@ -23,7 +23,7 @@ program::BuildOptions options_for(const config::RunConfig& config, const program
                                 kernels::loss_block_tokens(spec.vocab, batch.sequence_length)};
   program::BuildOptions options;
   options.batch = batch;
-  options.recompute = config.parallel.recompute == config::Recompute::layer ? program::Recompute::layer : program::Recompute::none;
+  options.layout.recompute = config.parallel.recompute == config::Recompute::layer ? program::Recompute::layer : program::Recompute::none;
   options.operand = kernels::operand_type(order) == kernels::DType::bf16 ? program::ElementType::bf16 : program::ElementType::f32;
   options.average = config.optimizer.ema_beta > 0;
   const auto bytes = [](std::size_t size) { return Bytes(static_cast<std::int64_t>(size)); };

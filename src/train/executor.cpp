@@ -1,5 +1,7 @@
 #include "train/executor.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <chrono>
 
@@ -56,6 +58,25 @@ Handler handler_of(OpKind kind) {
       return Handlers::gradient_norm;
     case OpKind::update:
       return Handlers::update;
+    case OpKind::latent_forward:
+    case OpKind::latent_backward:
+    case OpKind::router_forward:
+    case OpKind::router_backward:
+    case OpKind::dispatch_forward:
+    case OpKind::dispatch_backward:
+    case OpKind::expert_up_forward:
+    case OpKind::expert_up_backward:
+    case OpKind::expert_down_forward:
+    case OpKind::expert_down_backward:
+    case OpKind::combine_forward:
+    case OpKind::combine_backward:
+    case OpKind::send:
+    case OpKind::receive:
+    case OpKind::all_reduce:
+    case OpKind::all_gather:
+    case OpKind::reduce_scatter:
+    case OpKind::all_to_all:
+      return nullptr;  // planned, not trained
   }
   return nullptr;
 }
@@ -70,7 +91,11 @@ double tree_sum(const double* values, std::size_t count) {
 }
 
 Executor::Executor(const program::Program& program, const program::BatchPlan& plan, const Machine& machine)
-    : program_(program), plan_(plan), machine_(machine), seconds_(program.operations.size(), 0.0) {}
+    : program_(program), plan_(plan), machine_(machine), seconds_(program.operations.size(), 0.0) {
+  for (const program::Operation& op : program.operations)
+    if (!handler_of(op.kind) || op.transfer.ranks > 1 || op.pass == program::Pass::weight_gradient)
+      throw Error(fmt::format("the trainer cannot execute {}: it runs one rank, with whole backward passes", program::id(op)));
+}
 
 std::byte* Executor::address(program::BufferId buffer) const { return machine_.arena->data() + program_.buffers[buffer].offset; }
 

@@ -10,6 +10,8 @@ const char* phase_of(program::Pass pass) {
     case program::Pass::recompute:
       return "recompute";
     case program::Pass::backward:
+    case program::Pass::input_gradient:
+    case program::Pass::weight_gradient:
       return "backward";
     case program::Pass::step:
       return "reduce";  // leaves zeroed, combined
