@@ -30,6 +30,9 @@ std::string_view lever_of(MemoryLine line) {
       return "one block of tokens at a time: the vocabulary, not the batch, sets it (accounting B5)";
     case MemoryLine::workspace:
       return "run.threads and batch.sequence_length";
+    case MemoryLine::gathered_weights:
+    case MemoryLine::communication:
+      return "one rank has none";
     case MemoryLine::weights:
     case MemoryLine::moments:
       return "parameters alone: the model's width and layers";

@@ -92,7 +92,8 @@ void define_layer(const Rank& rank, Derivation& out) {
       .let("ffn_bytes", kept.ffn, Unit::bytes_per_token, "gate, up and their product")
       .let("ffn_share", rank.read("ffn"), Unit::number, "of them the framework keeps (calibration memory.ffn)")
       .let("score_bytes", kept.scores, Unit::bytes_per_token, "5·heads·s ÷ tp of scores; none with flash attention")
-      .define("layer_bytes", "tokens · (hidden_share · hidden_bytes + ffn_share · ffn_bytes + score_bytes)", Unit::bytes,
+      .let("score_share", rank.read("scores"), Unit::number, "of them the framework keeps (calibration memory.scores)")
+      .define("layer_bytes", "tokens · (hidden_share · hidden_bytes + ffn_share · ffn_bytes + score_share · score_bytes)", Unit::bytes,
               "one whole layer");
 }
 
@@ -107,7 +108,7 @@ void derive_activations(const Given& given, Derivation& out) {
   if (layout.recompute == Recompute::none) out.define("stored", "layer_bytes", Unit::bytes, "of a layer and micro-batch in flight");
   if (layout.recompute == Recompute::selective)
     out.let("kept", rank.read("selective"), Unit::number, "of the rest when attention runs again")
-        .define("stored", "kept · (layer_bytes − tokens · score_bytes)", Unit::bytes, "of a layer and micro-batch in flight");
+        .define("stored", "kept · (layer_bytes − tokens · score_share · score_bytes)", Unit::bytes, "of a layer and micro-batch in flight");
   if (layout.recompute == Recompute::layer)
     out.let("width", static_cast<double>(rank.run().model.width), Unit::number, "hidden size")
         .let("sp_ranks", layout.sequence_parallel ? layout.tp : 1, Unit::number, "ranks that share the sequence")

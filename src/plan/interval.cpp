@@ -34,7 +34,8 @@ Calibration::Residuals summarize(const std::string& kind, std::vector<double> er
   std::size_t best = 0;
   for (std::size_t i = 1; i + inside <= errors.size(); ++i)
     if (errors[i + inside - 1] - errors[i] < errors[best + inside - 1] - errors[best]) best = i;
-  Calibration::Residuals out{kind, 0, errors[best], errors[best + inside - 1], errors.size()};
+  // An interval holds its own prediction, also where all runs of a kind were off to one side.
+  Calibration::Residuals out{kind, 0, std::min(errors[best], 0.0), std::max(errors[best + inside - 1], 0.0), errors.size()};
   for (double& error : errors) error = std::abs(error);
   out.median_abs = quantile(std::move(errors), 0.5);
   return out;
@@ -47,8 +48,11 @@ std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& ste
   const std::string hardware = fmt::format("{} {} {}", software(run), run.accelerator, parameter_key(run).link);
   const std::string state =
       fmt::format("{}{}", step.stalled ? ", stalled" : "", run.layout.tp < run.devices_per_node ? ", tp inside a node" : "");
-  return {fmt::format("{}{}, pace {:+d}{}", hardware, state, pace(step.layer), run.layout.pp > 1 ? ", pipeline" : ""), hardware + state,
-          hardware, software(run), "calibrated"};
+  std::vector<std::string> kinds{
+      fmt::format("{}{}, pace {:+d}{}", hardware, state, pace(step.layer), run.layout.pp > 1 ? ", pipeline" : ""), hardware + state};
+  if (!state.empty()) kinds.push_back(hardware);
+  kinds.insert(kinds.end(), {software(run), "calibrated"});
+  return kinds;
 }
 
 std::vector<std::string> memory_kinds(const RunShape& run, const Calibration& calibration) {

@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kGiB = 1073741824.0;
 
-/// The parameters of the form, each explained in examples/calibration/memory.toml.
+/// The parameters of the form, each explained in examples/calibration.
 struct Terms {
   double weights, gradients, fp32_gradients, optimizer, shard_copy;
   double layer_copy, stage_copy, gathered_layer, gathered_ends;

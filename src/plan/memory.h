@@ -2,7 +2,7 @@
 //
 // One form for all frameworks (accounting B): model states by ZeRO stage; activations of the micro-batches in flight, counted from the
 // layer's shapes; logits; copies that the framework makes; what the runtime takes. How much of each a framework really keeps is a handful
-// of parameters of the calibration ("memory.…", examples/calibration/memory.toml), with physical values for frameworks never measured.
+// of parameters of the calibration ("memory.…", examples/calibration), with physical values for frameworks never measured.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // plan/prices.h — what a piece of work costs on a device under a framework: seconds from counts, rates and the calibration's parameters.
 //
-// Rates are the maker's peaks (cluster catalogue) times an efficiency of the calibration ("time.…", examples/calibration/time.toml). For a
+// Rates are the maker's peaks (cluster catalogue) times an efficiency of the calibration ("time.…", examples/calibration). For a
 // device that no run was measured on, the efficiency of matrix products is that of its best published matmul; everything else falls to the
 // parameters whose key is "*".
 #pragma once

@@ -175,7 +175,7 @@ std::string to_text(const std::vector<FamilyScore>& families, const Score& all) 
     out += to_lines("unseen", family.unseen) + to_lines("seen", family.seen);
     for (const auto& [reason, rows] : family.skipped) out += fmt::format("  skipped {:>12} rows  {}\n", rows, reason);
   }
-  if (families.size() > 1) out += "all families\n" + to_lines("unseen", all);
+  if (families.size() > 1 && all.time.rows + all.memory.rows > 0) out += "all families\n" + to_lines("unseen", all);
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "plan/exchange.h"
 #include "plan/framework.h"
 #include "plan/layer_time.h"
+#include "plan/memory.h"
 #include "plan/stall.h"
 
 namespace longhaul::plan {
@@ -179,6 +180,22 @@ TEST(Step, WhatIsExposedIsAtMostAll) {
     EXPECT_LE(layer.exposed_collectives, layer.collectives * (1 + 1e-12)) << layout;
     EXPECT_GE(layer.forward + layer.backward, layer.device - layer.collectives) << layout;
   }
+}
+
+// HSDP: parameters are gathered inside a node instead of from all nodes; the copies of each piece add up their gradients across.
+TEST(Step, ShardingInsideANodeTradesGathersForOneAllReduce) {
+  const RunShape whole = llama();
+  RunShape inside = llama();
+  inside.layout.shard_ranks = 8;
+  const Calibration& c = shipped();
+  EXPECT_LT(estimate_step(inside, c).layer.exposed_sharding, estimate_step(whole, c).layer.exposed_sharding);
+  const Prices prices(inside, c);
+  const double parameters = 8e9, copies = 16;
+  const double across = 2 * prices.parameters()("reduce_bytes") * (copies - 1) / copies * parameters / 8 / prices.exchange_bandwidth(16, 8);
+  EXPECT_NEAR(data_parallel_seconds(inside, prices, parameters, 1) - data_parallel_seconds(whole, Prices(whole, c), parameters, 1), across,
+              1e-9 * across);
+  const auto weights = [&](const RunShape& run) { return estimate_memory(run, c, Pace{}).stages[0].weights; };
+  EXPECT_NEAR(weights(inside) / weights(whole), 16, 1e-9);
 }
 
 TEST(Step, InterleavingShortensTheBubble) {

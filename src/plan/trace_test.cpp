@@ -150,7 +150,7 @@ TEST(Trace, WorkStandsInTheOrderItIsDone) {
 }
 
 TEST(Trace, LayersOfAMixtureDrawTheirOwnWork) {
-  const std::string json = trace(forecast_of("h100x32", "dp=16,tp=2,ep=8", "megatron-lm", true), shipped()).json;
+  const std::string json = trace(forecast_of("h100x32", "dp=16,tp=2,ep=8,sp=1", "megatron-lm", true), shipped()).json;
   EXPECT_NE(json.find("mb0/s0/L1/up.fwd"), std::string::npos);
   EXPECT_NE(json.find("mb0/s0/L2/expert.up.fwd"), std::string::npos);
   EXPECT_EQ(json.find("mb0/s0/L1/expert.up.fwd"), std::string::npos);
