@@ -265,17 +265,15 @@ std::vector<ScoredRun> cross_validate(const Calibration& start, std::span<const 
   return all;
 }
 
-Calibration with_intervals(Calibration fitted, const Calibration& start, std::span<const MeasuredRun> rows, int folds,
-                           const FitOptions& options) {
-  std::vector<ScoredRun> scored = cross_validate(start, rows, folds, options);
+Calibration with_intervals(Calibration fitted, std::span<const MeasuredRun> rows, std::vector<ScoredRun> unseen) {
   // What is left where no run of the hardware or software was measured: the same runs by the parameters that hold for all.
-  Calibration for_all = start;
+  Calibration for_all = at_priors(fitted);
   std::erase_if(for_all.parameters,
                 [](const auto& entry) { return entry.first.second.accelerator != "*" || entry.first.second.framework != "*"; });
   Predictor predict(for_all);
-  for (const MeasuredRun& row : rows) scored.push_back(predict(row));
+  for (const MeasuredRun& row : rows) unseen.push_back(predict(row));
   const auto any = [](const ScoredRun&) { return true; };
-  fitted.time = errors_of(scored, Target::time, any), fitted.memory = errors_of(scored, Target::memory, any);
+  fitted.time = errors_of(unseen, Target::time, any), fitted.memory = errors_of(unseen, Target::memory, any);
   return fitted;
 }
 

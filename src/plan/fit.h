@@ -38,10 +38,9 @@ int fold_of(const std::string& id, int folds);
 std::vector<ScoredRun> cross_validate(const Calibration& start, std::span<const MeasuredRun> rows, int folds,
                                       const FitOptions& options = {});
 
-/// A calibration with the errors (plan/interval.h) that its intervals rest on: those of cross_validate(), and those of rows predicted as if
-/// nothing of their hardware and software had been measured.
-Calibration with_intervals(Calibration fitted, const Calibration& start, std::span<const MeasuredRun> rows, int folds,
-                           const FitOptions& options = {});
+/// A calibration with the errors (plan/interval.h) that its intervals rest on: those of `unseen` (cross_validate()), and those of the rows
+/// predicted as if nothing of their hardware and software had been measured.
+Calibration with_intervals(Calibration fitted, std::span<const MeasuredRun> rows, std::vector<ScoredRun> unseen);
 
 /// Predictions of the rows that `left_out` names by a calibration fitted to all others: unseen groups.
 std::vector<ScoredRun> leave_out(const Calibration& start, std::span<const MeasuredRun> rows,
