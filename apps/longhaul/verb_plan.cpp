@@ -18,21 +18,35 @@
 namespace longhaul::app {
 namespace {
 
+/// Far above any run, and few enough that every product stays finite.
+constexpr std::int64_t kMostTokens = 10'000'000'000'000'000;
+
 /// Options that matter with --cluster alone.
 struct ClusterArguments {
   std::string cluster, layout, tokens, trace, framework = "megatron-lm", precision = "bf16";
   double price = 0, mtbf_hours = 0, save_seconds = 0;
 
   void add_to(CommandLine& line) {
-    line.option("--cluster", cluster, "plan for NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`) instead of this machine");
-    line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1");
-    line.option("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing");
-    line.option("--tokens", tokens, "with --cluster: of the whole run, 300B or 1.5T (default: the run file's)");
-    line.option("--framework", framework, "with --cluster: megatron-lm (default), megatron-deepspeed, nanotron, llm-foundry, torchtitan");
-    line.option("--precision", precision, "with --cluster: bf16 (default), fp16, fp8").one_of({"bf16", "fp16", "fp8"});
-    line.option("--price", price, "with --cluster: dollars a device-hour").positive();
-    line.option("--mtbf-hours", mtbf_hours, "with --cluster: mean hours between failures of the whole job").positive();
-    line.option("--save-seconds", save_seconds, "with --cluster: seconds a checkpoint stops the run").positive();
+    const Option of =
+        line.option(
+                "--cluster", cluster,
+                "plan for NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`), or of a file like its, instead of this machine")
+            .not_empty();
+    const auto text = [&](const char* name, std::string& value, const char* help) {
+      return line.option(name, value, help).not_empty().needs(of);
+    };
+    const auto number = [&](const char* name, double& value, const char* help, double least, double most) {
+      line.option(name, value, help).between(least, most).needs(of);
+    };
+    text("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1");
+    text("--tokens", tokens, "with --cluster: of the whole run, 300B or 1.5T (default: the run file's)");
+    text("--framework", framework,
+         "with --cluster: megatron-lm (default), megatron-deepspeed, nanotron, llm-foundry, torchtitan, or one of your calibration");
+    text("--precision", precision, "with --cluster: bf16 (default), fp16, fp8").one_of({"bf16", "fp16", "fp8"});
+    number("--price", price, "with --cluster: dollars a device-hour", 1e-6, 1e6);
+    number("--mtbf-hours", mtbf_hours, "with --cluster: mean hours between failures of the whole job", 0.01, 1e7);
+    number("--save-seconds", save_seconds, "with --cluster: seconds a checkpoint stops the run", 1e-3, 1e6);
+    text("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing");
   }
 };
 
@@ -60,13 +74,18 @@ plan::JobFacts facts_of(const config::RunConfig& config, const ClusterArguments&
   facts.tokens = Tokens(config.tokens_per_step() * config.run.steps);
   if (!arguments.tokens.empty()) {
     const auto tokens = parse_count(arguments.tokens);
-    if (!tokens || *tokens < 1)
-      throw UsageError(fmt::format("--tokens '{}': write a number of tokens like 300B or 1.5T", arguments.tokens));
+    if (!tokens || *tokens < 1 || *tokens > kMostTokens)
+      throw UsageError(fmt::format("--tokens '{}': write a number of tokens like 300B or 1.5T, at most 10,000T", arguments.tokens));
     facts.tokens = Tokens(*tokens);
   }
   if (arguments.price > 0) facts.device_hours_price = arguments.price;
   if (arguments.mtbf_hours > 0) facts.mtbf = Seconds(arguments.mtbf_hours * 3600);
   if (arguments.save_seconds > 0) facts.save = Seconds(arguments.save_seconds);
+  if (facts.mtbf && facts.save && facts.save->value >= facts.mtbf->value)
+    throw UsageError(
+        fmt::format("--save-seconds = {} is not below --mtbf-hours = {}: most saves would meet a failure; save faster, or give the "
+                    "hours between failures of the whole job",
+                    arguments.save_seconds, arguments.mtbf_hours));
   return facts;
 }
 
@@ -141,13 +160,12 @@ int verb_plan(int argc, char** argv) {
   ClusterArguments on_cluster;
   line.option("--profile", profile, "rates of the machine, as `longhaul calibrate --out` wrote them (default: measured now, about 1 s)");
   line.option("--explain", explain,
-              "one line of the plan instead: its formula, its numbers, its source, what would change it; `list` names all");
+              "one line of the plan instead: its formula, its numbers, its source, what would change it; `list` names all")
+      .not_empty();
   on_cluster.add_to(line);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
-  if (on_cluster.cluster.empty() && !on_cluster.layout.empty()) throw UsageError("--layout needs --cluster: this machine runs one rank");
-  if (on_cluster.cluster.empty() && !on_cluster.trace.empty()) throw UsageError("--trace needs --cluster: it draws a forecast");
   if (on_cluster.cluster.empty())
     plan_on_this_machine(config, profile, explain, arguments.json);
   else

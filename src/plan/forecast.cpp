@@ -1,24 +1,42 @@
 #include "plan/forecast.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
+#include "plan/framework.h"
 #include "units/error.h"
 #include "units/format.h"
+#include "units/nearest.h"
 
 namespace longhaul::plan {
 namespace {
 
 using program::Recompute;
 
+/// Software is known by the table of frameworks or by a calibration's rows.
+void check_framework(const std::string& name, const Calibration& calibration) {
+  std::set<std::string, std::less<>> known;
+  for (const std::string_view each : framework_names()) known.emplace(each);
+  for (const auto& [key, parameter] : calibration.parameters)
+    if (key.second.framework != "*" && key.second.framework != "megatron") known.insert(key.second.framework);
+  if (known.contains(name) || known.contains(name.substr(0, name.find('+')))) return;
+  throw UsageError(fmt::format("framework '{}' is unknown; known: {}; nearest: {}", name, fmt::join(known, ", "), nearest(name, known)));
+}
+
 /// Everything that makes the run impossible, in one error: each sentence names its field and a fix.
-void check(const cluster::Cluster& cluster, const RunShape& run) {
+void check(const cluster::Cluster& cluster, const RunShape& run, const Calibration& calibration) {
+  check_framework(run.framework, calibration);
   std::vector<std::string> wrong;
-  if (run.layout.world() != cluster.devices)
-    wrong.push_back(fmt::format("dp·tp·pp·cp = {}·{}·{}·{} = {} ranks, cluster {} has {} devices", run.layout.dp, run.layout.tp,
-                                run.layout.pp, run.layout.cp, run.layout.world(), cluster.id, cluster.devices));
+  const int world = run.layout.world(), others = world / run.layout.dp;
+  if (world != cluster.devices)
+    wrong.push_back(fmt::format("dp·tp·pp·cp = {}·{}·{}·{} = {} ranks, cluster {} has {} devices; {}", run.layout.dp, run.layout.tp,
+                                run.layout.pp, run.layout.cp, world, cluster.id, cluster.devices,
+                                cluster.devices % others == 0 ? fmt::format("dp={} uses them all", cluster.devices / others)
+                                                              : fmt::format("plan for {} devices", world)));
   const std::int64_t at_once = run.micro_batch * run.layout.dp;
   if (run.global_batch % at_once != 0)
     wrong.push_back(fmt::format("batch.global_batch = {} is not a multiple of micro_batch·dp = {}·{}; nearest: {}", run.global_batch,
@@ -35,10 +53,6 @@ void check(const cluster::Cluster& cluster, const RunShape& run) {
 
 std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
   std::vector<std::string> said = out.step.warnings;
-  if (!out.step.calibrated)
-    said.push_back(
-        fmt::format("uncalibrated: no measured rows of {} on {}; the time is from the catalogue's figures and usual efficiencies",
-                    run.framework, run.accelerator));
   if (run.layout.tp > run.devices_per_node)
     said.push_back(
         fmt::format("tp = {} crosses nodes of {} devices: every layer waits for the network", run.layout.tp, run.devices_per_node));
@@ -62,9 +76,10 @@ double Forecast::hfu() const {
 
 Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration) {
   shape.accelerator = cluster.accelerator.id;
+  shape.hardware = std::make_shared<const cluster::Cluster>(cluster);
   shape.devices = cluster.devices;
   shape.devices_per_node = cluster.devices_per_node;
-  check(cluster, shape);
+  check(cluster, shape, calibration);
   Forecast out;
   out.cluster = cluster;
   out.facts = facts;
@@ -196,7 +211,7 @@ std::string run_text(const Forecast& f) {
                                         format(*f.save_every), 100 * f.goodput->useful, 100 * f.goodput->saving, 100 * f.goodput->lost,
                                         100 * f.goodput->restarting));
   else
-    out += line("failures", "not given (--mtbf and --save)");
+    out += line("failures", "not given (--mtbf-hours and --save-seconds)");
   const double share = f.goodput ? f.goodput->useful : 1;
   return out + line("money", f.facts.device_hours_price ? fmt::format("${:.0f}{}", f.device_hours() / share * *f.facts.device_hours_price,
                                                                       f.goodput ? ", failures included" : "")

@@ -100,7 +100,8 @@ Goodput expected_goodput(Seconds interval, Seconds save, Seconds restart, Second
   const double m = mtbf.value, period = interval.value + save.value;
   const double failures = std::expm1(period / m);  // expected failures before a period completes
   const double wall = m * std::exp(restart.value / m) * failures;
-  Goodput share{interval.value / wall, save.value / wall, 0, failures * restart.value / wall};
+  // failures ÷ wall in a form that stays finite when hardly any period completes.
+  Goodput share{interval.value / wall, save.value / wall, 0, restart.value / (m * std::exp(restart.value / m))};
   share.lost = std::max(0.0, 1 - share.useful - share.saving - share.restarting);
   return share;
 }

@@ -148,6 +148,10 @@ TEST(Operations, GoodputAddsUpAndDalysIntervalIsItsBest) {
   EXPECT_NEAR(g.useful + g.saving + g.lost + g.restarting, 1, 1e-9);
   for (const double factor : {0.7, 1.4}) EXPECT_GT(g.useful, expected_goodput(Seconds(best.value * factor), save, restart, mtbf).useful);
   EXPECT_GT(g.useful, .85);
+  // Failures faster than anything can be saved: all is lost, and still adds up.
+  const Goodput none = expected_goodput(Seconds(1), save, restart, Seconds(1e-3));
+  EXPECT_EQ(none.useful, 0);
+  EXPECT_EQ(none.useful + none.saving + none.lost + none.restarting, 1);
 }
 
 }  // namespace

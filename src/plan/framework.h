@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 namespace longhaul::plan {
 
@@ -19,6 +20,9 @@ struct Framework {
   /// Messages between stages block their ranks and carry their shapes in a message of their own (nanotron's P2P class); see plan/stall.h.
   bool blocking_messages = false;
 };
+
+/// Names in the table.
+std::vector<std::string_view> framework_names();
 
 /// By the name in a run, up to its first '+' ("torchtitan+compile"). Unknown software is taken for a plain one: no trait but splitting.
 const Framework& framework(std::string_view name);

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "units/error.h"
+
 namespace longhaul::plan {
 namespace {
 
@@ -160,6 +162,7 @@ std::string_view name(Precision precision) {
 std::vector<MeasuredRun> read_runs(const Csv& csv) {
   csv.require(
       {"id", "family", "layers", "hidden", "heads", "ffn", "vocab", "seq_len", "micro_batch", "dp", "tp", "pp", "framework", "gpu"});
+  if (csv.rows() == 0) throw UsageError(csv.label() + ": no rows below the header; one for each measured run");
   std::vector<MeasuredRun> runs;
   runs.reserve(csv.rows());
   for (std::size_t row = 0; row < csv.rows(); ++row) runs.push_back(Row(csv, row).read());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <numeric>
 
 #include "units/error.h"
@@ -83,7 +84,7 @@ void set(Layout& layout, const Setting& setting) {
   kKeys[static_cast<std::size_t>(choice(setting.layout, "key", setting.key, names))].set(layout, setting);
 }
 
-/// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side.
+/// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side; of a part above the whole, the whole.
 std::string not_dividing(std::string_view field, std::int64_t part, std::string_view of, std::int64_t whole) {
   std::int64_t below = 1, above = whole;
   for (std::int64_t d = 1; d <= std::min(whole, kLargest); ++d)
@@ -94,7 +95,8 @@ std::string not_dividing(std::string_view field, std::int64_t part, std::string_
         break;
       }
     }
-  return fmt::format("{} = {} does not divide {} = {}; {} and {} do", field, part, of, whole, below, above);
+  const std::string which = part > whole ? fmt::format("{} does", whole) : fmt::format("{} and {} do", below, above);
+  return fmt::format("{} = {} does not divide {} = {}; {}", field, part, of, whole, which);
 }
 
 }  // namespace
@@ -145,6 +147,7 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
   const auto divides = [&](std::string_view field, std::int64_t part, std::string_view of, std::int64_t whole) {
     if (whole % part != 0) out.push_back(not_dividing(field, part, of, whole));
   };
+  if (spec.head_dim == 0 && !spec.has_latent_attention()) out.push_back(not_dividing("heads", spec.heads, "width", spec.width));
   divides("tp", l.tp, "heads", spec.heads);
   if (l.tp > spec.kv_heads && l.tp % spec.kv_heads != 0) out.push_back(not_dividing("tp", l.tp, "kv_heads", spec.kv_heads));
   if (l.tp <= spec.kv_heads) divides("tp", l.tp, "kv_heads", spec.kv_heads);
@@ -156,9 +159,12 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
                               spec.layers));
   if (!l.stage_layers.empty()) {
     if (static_cast<int>(l.stage_layers.size()) != l.virtual_stages())
-      out.push_back(fmt::format("stages lists {} numbers for pp·virtual = {} stages", l.stage_layers.size(), l.virtual_stages()));
+      out.push_back(
+          fmt::format("stages lists {} numbers for pp·virtual = {} stages; give one for each", l.stage_layers.size(), l.virtual_stages()));
     const std::int64_t sum = std::accumulate(l.stage_layers.begin(), l.stage_layers.end(), std::int64_t{0});
-    if (sum != spec.layers) out.push_back(fmt::format("stages add up to {} layers, the model has {}", sum, spec.layers));
+    if (sum != spec.layers)
+      out.push_back(fmt::format("stages add up to {} layers, the model has {}; {} {}", sum, spec.layers,
+                                sum < spec.layers ? "add" : "take away", std::abs(spec.layers - sum)));
   }
   if (l.shard_ranks > 0) {
     if (l.zero == 0) out.push_back("shard is given but zero = 0 shards nothing; use zero=1, 2 or 3");
@@ -171,7 +177,7 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
   if (interleaved && micro_batches % l.pp != 0) divides("pp (interleaved)", l.pp, "micro-batches of a step", micro_batches);
   if (l.ep > 1) {
     if (spec.experts.count == 0)
-      out.push_back(fmt::format("ep = {} but the model has no experts", l.ep));
+      out.push_back(fmt::format("ep = {} but the model has no experts; use ep=1", l.ep));
     else
       divides("ep", l.ep, "experts", spec.experts.count);
     divides("ep", l.ep, "dp·cp·tp", static_cast<std::int64_t>(l.dp) * l.cp * l.tp);

@@ -49,12 +49,13 @@ TEST(Layout, ContradictionsAreSentences) {
   EXPECT_EQ(said("tp=16"), "");  // a key/value head shared by two ranks
   EXPECT_EQ(said("tp=3"), "tp = 3 does not divide heads = 64; 2 and 4 do");
   EXPECT_EQ(said("cp=3"), "cp = 3 does not divide sequence_length = 4096; 2 and 4 do");
+  EXPECT_EQ(said("tp=128"), "tp = 128 does not divide heads = 64; 64 does");
   EXPECT_NE(said("pp=81").find("leaves stages empty"), std::string::npos);
-  EXPECT_EQ(said("pp=2,stages=40+39"), "stages add up to 79 layers, the model has 80");
+  EXPECT_EQ(said("pp=2,stages=40+39"), "stages add up to 79 layers, the model has 80; add 1");
   EXPECT_EQ(said("pp=4,virtual=2", 6), "pp (interleaved) = 4 does not divide micro-batches of a step = 6; 3 and 6 do");
   EXPECT_EQ(said("dp=8,shard=4"), "shard is given but zero = 0 shards nothing; use zero=1, 2 or 3");
   EXPECT_EQ(said("dp=8,zero=3,shard=3"), "shard = 3 does not divide dp·cp = 8; 2 and 4 do");
-  EXPECT_EQ(said("dp=8,ep=2"), "ep = 2 but the model has no experts");
+  EXPECT_EQ(said("dp=8,ep=2"), "ep = 2 but the model has no experts; use ep=1");
 }
 
 }  // namespace
