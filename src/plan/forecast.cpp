@@ -62,11 +62,20 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
   if (run.model.layers % run.layout.virtual_stages() != 0)
     said.push_back(
         fmt::format("{} layers over {} stages are uneven: the longest sets the pace", run.model.layers, run.layout.virtual_stages()));
+  if (out.facts.unique_tokens)
+    if (auto epochs = warn_of_epochs(out.facts.tokens, *out.facts.unique_tokens)) said.push_back(std::move(*epochs));
   if (run.model.experts.count > 0) said.push_back("experts: parameters and work are counted; the time is uncalibrated (no measured rows)");
   return said;
 }
 
 }  // namespace
+
+std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique) {
+  const double times = epochs(tokens, unique);
+  if (times <= kManyEpochs) return std::nullopt;
+  return fmt::format("{:.1f} epochs over {}: beyond {:.0f} a repeated token teaches ever less; use more data or fewer tokens", times,
+                     format(unique), kManyEpochs);
+}
 
 double Forecast::hfu() const {
   if (shape.layout.recompute != Recompute::layer) return mfu();
@@ -165,6 +174,7 @@ nlohmann::json to_json(const Forecast& f) {
       {"checkpoint", {{"bytes", f.checkpoint.value}}},
       {"warnings", f.warnings}};
   out["run"]["dollars"] = f.facts.device_hours_price ? nlohmann::json(f.device_hours() * *f.facts.device_hours_price) : nlohmann::json();
+  out["run"]["epochs"] = f.facts.unique_tokens ? nlohmann::json(epochs(f.facts.tokens, *f.facts.unique_tokens)) : nlohmann::json();
   out["checkpoint"]["save_every_seconds"] = f.save_every ? nlohmann::json(f.save_every->value) : nlohmann::json();
   out["goodput"] = nullptr;
   if (f.goodput)

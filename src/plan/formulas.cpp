@@ -86,6 +86,8 @@ double dollars(Seconds device_time, double dollars_per_device_hour) { return dev
 
 double kilowatt_hours(Seconds device_time, double watts_of_device) { return device_time.value / 3600 * watts_of_device / 1000; }
 
+double epochs(Tokens budget, Tokens unique) { return budget / unique; }
+
 double checkpoint_overhead(Seconds step, Seconds save, double every_steps) { return save.value / (every_steps * step.value + save.value); }
 
 Seconds young_interval(Seconds save, Seconds mtbf) { return Seconds(std::sqrt(2 * save.value * mtbf.value)); }

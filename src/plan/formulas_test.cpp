@@ -130,6 +130,11 @@ TEST(Compute, TimeAndMoney) {
   EXPECT_NEAR(kilowatt_hours(time, 700), 50'556, 1);
 }
 
+TEST(Data, Epochs) {
+  EXPECT_DOUBLE_EQ(epochs(Tokens(300'000'000'000), Tokens(75'000'000'000)), kManyEpochs);
+  EXPECT_DOUBLE_EQ(epochs(Tokens(1000), Tokens(4000)), 0.25);
+}
+
 TEST(Operations, CheckpointOverhead) {
   const std::array<std::pair<double, double>, 4> golden{{{100, 47.37}, {500, 15.25}, {1000, 8.257}, {5000, 1.768}}};
   for (const auto& [every, percent] : golden)

@@ -138,7 +138,7 @@ class ClusterFile(unittest.TestCase):
         for number in ("0", "2.5", "-1", "1e9"):
             self.refused(self.GOOD + f"[node]\ndevices = {number}\n", "mine.toml:8", "node.devices")
         self.refused(self.GOOD + "memry_gb = 80\n", "mine.toml:7", "memry_gb", "nearest: memory_gb")
-        self.refused(self.GOOD + "[node]\nnetwork = 3\n", "node.network", "nearest: network_gb_per_s")
+        self.refused(self.GOOD + "[node]\nnetwork_gb = 3\n", "node.network_gb", "nearest: network_gb_per_s")
         self.refused("= = ", "mine.toml:1")
         self.refused('accelerator = "h1000"\nsource = "s"\n', "h1000", "nearest: h100")
         self.refused('accelerator = "h100"\n', "source")
@@ -254,7 +254,8 @@ class CalibrationFile(unittest.TestCase):
 
 
 class Explanations(unittest.TestCase):
-    ARGUMENTS = [*ON_CLUSTER, *LAYOUT, "--price", "2.5", "--mtbf-hours", "48", "--save-seconds", "60", "--tokens", "300B"]
+    ARGUMENTS = [*ON_CLUSTER, *LAYOUT, "--price", "2.5", "--mtbf-hours", "48", "--save-seconds", "60", "--tokens", "300B",
+                 "--unique-tokens", "100B"]
 
     def test_every_line_gives_the_figure_of_the_plan(self):
         plan = json_of(self, *self.ARGUMENTS)
