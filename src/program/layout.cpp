@@ -113,7 +113,8 @@ std::string to_text(const Layout& l) {
   if (l.chunks > 1) out += fmt::format(",virtual={}", l.chunks);
   if (l.sequence_parallel) out += ",sp=1";
   if (l.recompute != Recompute::none) out += fmt::format(",recompute={}", name(l.recompute));
-  if (l.schedule != ScheduleKind::one_f_one_b) out += fmt::format(",schedule={}", name(l.schedule));
+  // Several chunks imply the interleaved schedule (parse_layout): then every schedule is said.
+  if (l.schedule != ScheduleKind::one_f_one_b || l.chunks > 1) out += fmt::format(",schedule={}", name(l.schedule));
   if (!l.stage_layers.empty()) out += fmt::format(",stages={}", fmt::join(l.stage_layers, "+"));
   return out;
 }
@@ -133,6 +134,8 @@ Layout parse_layout(std::string_view text) {
   if (layout.chunks > 1 && std::find(seen.begin(), seen.end(), "schedule") == seen.end()) layout.schedule = ScheduleKind::interleaved;
   if (static_cast<double>(layout.dp) * layout.tp * layout.pp * layout.cp > static_cast<double>(kLargest))
     fail(text, fmt::format("dp·tp·pp·cp is more than {} ranks", kLargest));
+  if (static_cast<double>(layout.pp) * layout.chunks > static_cast<double>(kLargest))
+    fail(text, fmt::format("pp·virtual is more than {} stages", kLargest));
   return layout;
 }
 

@@ -19,7 +19,8 @@ std::string error_of(std::string_view text) {
 
 TEST(Layout, ComesBackAsItWasWritten) {
   for (const std::string text : {"dp=8,tp=4,pp=2", "dp=2,tp=1,pp=4,cp=2,zero=1,virtual=3,sp=1,recompute=selective,schedule=interleaved",
-                                 "dp=64,tp=1,pp=1,zero=3,shard=8", "dp=1,tp=1,pp=3,recompute=layer,schedule=zb-h1,stages=27+27+26"})
+                                 "dp=64,tp=1,pp=1,zero=3,shard=8", "dp=1,tp=1,pp=3,recompute=layer,schedule=zb-h1,stages=27+27+26",
+                                 "dp=1,tp=1,pp=2,virtual=2,schedule=1f1b"})
     EXPECT_EQ(to_text(parse_layout(text)), text);
   EXPECT_EQ(parse_layout("dp=8,tp=4,pp=2").world(), 64);  // accounting C1
 }
@@ -30,7 +31,7 @@ TEST(Layout, ErrorsNameTheKeyAndAFix) {
             "recompute, schedule, stages; nearest: tp");
   EXPECT_NE(error_of("schedule=interleved").find("nearest: interleaved"), std::string::npos);
   for (const std::string text : {"", "dp", "=3", "dp=", "dp=0", "dp=-1", "dp=1.5", "zero=4", "dp=2,dp=2", "sp=2", "stages=1+x",
-                                 "dp=99999999999999999999", "dp=1000000,tp=1000"})
+                                 "dp=99999999999999999999", "dp=1000000,tp=1000", "pp=1000,virtual=10000"})
     EXPECT_NE(error_of(text), "") << text;
 }
 

@@ -208,7 +208,7 @@ class RunsFile(unittest.TestCase):
 
     def test_cells(self):
         for column, value in (("layers", "-3"), ("hidden", "nan"), ("heads", "1e400"), ("dp", "0"), ("tp", "2.5"), ("seq_len", "two"),
-                              ("step_time_s", "-1"), ("step_time_s", "inf"), ("peak_memory_gib", "0"), ("micro_batch", "1e99")):
+                              ("step_time_s", "-1"), ("step_time_s", "inf"), ("peak_memory_gib", "0"), ("micro_batch", "1e99"), ("vocab", "1e12"), ("dp", "1e7"), ("pp", "2000000")):
             self.refused(self.table(f"cell-{column}.csv", {**self.row, column: value}), ":2", column, value)
 
     def test_a_row_that_cannot_be_predicted_says_why(self):
