@@ -1,5 +1,7 @@
 #include "command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdint>
@@ -12,7 +14,8 @@ namespace longhaul::app {
 namespace {
 
 /// CLI11's own checks print the largest double in 309 digits.
-CLI::Validator number_that(const std::string& allowed, bool (*good)(double)) {
+template <class Good>
+CLI::Validator number_that(const std::string& allowed, const Good& good) {
   return CLI::Validator(
       [allowed, good](std::string& text) {
         double value = 0;
@@ -31,7 +34,14 @@ Option Option::non_negative() const {
 Option Option::positive() const {
   return Option(option_->check(number_that("> 0", [](double v) { return v > 0; })));
 }
-Option Option::between(double low, double high) const { return Option(option_->check(CLI::Range(low, high))); }
+Option Option::between(double low, double high) const {
+  return Option(option_->check(number_that(fmt::format("{} to {}", low, high), [=](double v) { return v >= low && v <= high; })));
+}
+Option Option::not_empty() const {
+  return Option(
+      option_->check(CLI::Validator([](std::string& text) { return text.empty() ? std::string("is empty") : std::string(); }, "")));
+}
+Option Option::needs(Option other) const { return Option(option_->needs(other.option_)); }
 Option Option::one_of(const std::vector<std::string>& values) const { return Option(option_->check(CLI::IsMember(values))); }
 Option Option::excludes(Option other) const { return Option(option_->excludes(other.option_)); }
 Option Option::one_value_each_time() const { return Option(option_->allow_extra_args(false)); }

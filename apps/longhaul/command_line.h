@@ -32,7 +32,9 @@ class Option {
   Option positive() const;
   Option between(double low, double high) const;  ///< both ends included
   Option one_of(const std::vector<std::string>& values) const;
+  Option not_empty() const;
   Option excludes(Option other) const;  ///< giving both is a mistake
+  Option needs(Option other) const;     ///< giving this one without the other is a mistake
   Option one_value_each_time() const;   ///< of a vector: `--set a=1 RUN.toml` leaves RUN.toml to the positional argument
   Option show_default() const;          ///< the variable's value at this moment is part of the help
 

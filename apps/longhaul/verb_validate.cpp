@@ -86,7 +86,7 @@ int verb_validate(int argc, char** argv) {
   std::vector<std::string> left_out;
   int folds = 0;
   line.option("--folds", folds, "refit without each fold (by SHA-256 of the id) and score that fold's rows: nothing scored was seen")
-      .positive();
+      .between(2, 100);
   line.option("--leave-out", left_out, "COLUMN=VALUE or COLUMN>=NUMBER: refit without these rows and score them alone; may be repeated")
       .one_value_each_time();
   line.flag("--rows", rows, "each row too, in the JSON");
@@ -99,6 +99,7 @@ int verb_validate(int argc, char** argv) {
   const std::vector<plan::MeasuredRun> runs = plan::read_runs(csv);
   if (folds > 0 || !left_out.empty()) {
     scored = unseen(calibration, runs, csv, left_out, folds);
+    if (scored.empty()) throw UsageError(fmt::format("--leave-out: no row of {} matches", runs_file.string()));
   } else {
     plan::Predictor predict(calibration);
     for (const plan::MeasuredRun& run : runs) scored.push_back(predict(run));

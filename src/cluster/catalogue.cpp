@@ -1,7 +1,9 @@
 #include "cluster/catalogue.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "files/examples.h"
@@ -9,6 +11,7 @@
 #include "files/toml.h"
 #include "units/error.h"
 #include "units/format.h"
+#include "units/nearest.h"
 
 namespace longhaul::cluster {
 namespace {
@@ -46,6 +49,12 @@ class Reader {
     return out;
   }
   const toml::table& table() const { return table_; }
+  void no_others(const toml::table& table, const std::string& where, const std::vector<std::string_view>& known) const {
+    for (const auto& [key, node] : table)
+      if (std::find(known.begin(), known.end(), key.str()) == known.end())
+        throw UsageError(fmt::format("{}:{}: {}{} is unknown here; known: {}; nearest: {}", path_.string(), node.source().begin.line, where,
+                                     key.str(), fmt::join(known, ", "), nearest(key.str(), known)));
+  }
   std::string stem() const { return path_.stem().string(); }
   [[noreturn]] void fail(const std::string& key, const std::string& allowed, const toml::node* node = nullptr) const {
     const std::size_t line = node ? node->source().begin.line : table_.source().begin.line;
@@ -74,6 +83,9 @@ Accelerator read_accelerator(const Reader& file) {
 
 Cluster read_cluster(const std::filesystem::path& path) {
   const Reader file(path);
+  file.no_others(
+      file.table(), "",
+      {"name", "source", "note", "accelerator", "peak_tflops", "matmul_tflops", "memory_gb", "memory_tb_per_s", "link_gb_per_s", "node"});
   Cluster out;
   const std::string base = file.text("accelerator", false);
   if (base.empty()) {
@@ -86,6 +98,8 @@ Cluster read_cluster(const std::filesystem::path& path) {
   }
   out.id = file.stem();
   const auto node = file.table()["node"];
+  if (node && !node.is_table()) file.fail("node", "a table", node.node());
+  if (node) file.no_others(*node.as_table(), "node.", {"devices", "network_gb_per_s"});
   if (const auto devices = file.positive(node["devices"], "node.devices", 1)) {
     if (*devices != std::floor(*devices) || *devices > kMostDevices) file.fail("node.devices", "a whole number", node["devices"].node());
     out.devices_per_node = static_cast<int>(*devices);

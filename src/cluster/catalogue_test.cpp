@@ -51,6 +51,11 @@ TEST(Catalogue, ABadFileNamesLineAndField) {
   const auto path = std::filesystem::temp_directory_path() / "longhaul-bad-cluster.toml";
   std::ofstream(path) << "name = \"x\"\nsource = \"y\"\npeak_tflops = {bf16 = -1}\n";
   EXPECT_NE(error_of(path.string()).find(":3: peak_tflops.bf16 must be a number above 0"), std::string::npos) << error_of(path.string());
+  std::ofstream(path) << "name = \"x\"\nsource = \"y\"\npeak_tflops = {bf16 = 1}\nmemry_gb = 80\n";
+  EXPECT_NE(error_of(path.string()).find(":4: memry_gb is unknown here; known: name"), std::string::npos) << error_of(path.string());
+  EXPECT_NE(error_of(path.string()).find("nearest: memory_gb"), std::string::npos) << error_of(path.string());
+  std::ofstream(path) << "name = \"x\"\nsource = \"y\"\npeak_tflops = {bf16 = 1}\n[node]\ndevice = 8\n";
+  EXPECT_NE(error_of(path.string()).find(":5: node.device is unknown here"), std::string::npos) << error_of(path.string());
   std::filesystem::remove(path);
 }
 

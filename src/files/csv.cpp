@@ -45,6 +45,16 @@ std::vector<std::string> record(std::string_view text, std::size_t& at, std::siz
   return cells;
 }
 
+void check_header(const std::vector<std::string>& columns, const std::string& label) {
+  if (columns.size() == 1 && columns.front().empty()) throw UsageError(label + ":1: the first line is empty; it must name the columns");
+  for (auto column = columns.begin(); column != columns.end(); ++column) {
+    if (std::any_of(column->begin(), column->end(), [](unsigned char c) { return c < ' ' || c == 0x7F || c >= 0xFE; }))
+      throw UsageError(label + ":1: the header holds bytes that are no text; write comma-separated values in UTF-8");
+    if (std::find(columns.begin(), column, *column) != column)
+      throw UsageError(fmt::format("{}:1: column '{}' twice; leave one of them out", label, *column));
+  }
+}
+
 }  // namespace
 
 Csv Csv::parse(std::string_view text, std::string label) {
@@ -54,6 +64,7 @@ Csv Csv::parse(std::string_view text, std::string label) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark, as spreadsheets write it
   std::size_t at = 0, line = 1;
   csv.columns_ = record(text, at, line, csv.label_);
+  check_header(csv.columns_, csv.label_);
   while (at < text.size()) {
     const std::size_t begins = line;
     std::vector<std::string> cells = record(text, at, line, csv.label_);

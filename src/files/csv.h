@@ -12,9 +12,11 @@ namespace longhaul::files {
 
 class Csv {
  public:
-  /// @param label stands before errors, usually the path. Throws UsageError "label:line: …" for text that is no CSV with equal rows.
+  /// @param label stands before errors, usually the path. Throws UsageError "label:line: …" for text that is no CSV with equal rows or
+  /// names a column twice.
   static Csv parse(std::string_view text, std::string label);
 
+  const std::string& label() const { return label_; }
   std::size_t rows() const { return lines_.size(); }
   const std::vector<std::string>& columns() const { return columns_; }
   bool has(std::string_view column) const { return find(column).has_value(); }

@@ -29,6 +29,9 @@ TEST(Csv, ErrorsNameLineAndColumn) {
   EXPECT_EQ(usage_error([&] { (void)csv.count(2, "a"); }), "f.csv:5: a '-1' is not a whole number of at least 0");
   EXPECT_EQ(usage_error([&] { (void)csv.number(2, "b"); }), "f.csv:5: b 'nan' is not a finite number");
   EXPECT_EQ(usage_error([&] { csv.require({"a", "tp", "pp"}); }), "f.csv:1: no column tp, pp; the header has a, b");
+  EXPECT_EQ(usage_error([] { (void)Csv::parse("", "f"); }), "f:1: the first line is empty; it must name the columns");
+  EXPECT_EQ(usage_error([] { (void)Csv::parse("a,b,a\n", "f"); }), "f:1: column 'a' twice; leave one of them out");
+  EXPECT_NE(usage_error([] { (void)Csv::parse("\xFF\xFE,a\n", "f"); }).find("no text"), std::string::npos);
   EXPECT_EQ(usage_error([] { (void)Csv::parse("a,b\n1\n", "f"); }), "f:2: 1 cells, the header has 2 columns");
   EXPECT_EQ(usage_error([] { (void)Csv::parse("a,b\n1,\"2\n", "f"); }), "f:2: a quoted cell has no end");
 }

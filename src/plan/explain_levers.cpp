@@ -95,13 +95,16 @@ class Changes {
 
   void schedules() {
     if (layout().pp == 1) return;
-    for (const auto& [schedule, chunks] : {std::pair{ScheduleKind::gpipe, 1}, std::pair{ScheduleKind::one_f_one_b, 1},
-                                           std::pair{ScheduleKind::interleaved, 2}, std::pair{ScheduleKind::zb_h1, 1}})
-      if (schedule != layout().schedule)
-        add(chunks > 1 ? fmt::format("virtual={}", chunks) : fmt::format("schedule={}", program::name(schedule)), [&](Inputs& i) {
-          i.shape.layout.schedule = schedule, i.shape.layout.chunks = chunks;
-          i.shape.layout.stage_layers.clear();
-        });
+    const auto change = [&](ScheduleKind schedule, int chunks, const std::string& name) {
+      if (schedule == layout().schedule) return;
+      add(name, [&](Inputs& i) {
+        i.shape.layout.schedule = schedule, i.shape.layout.chunks = chunks;
+        i.shape.layout.stage_layers.clear();
+      });
+    };
+    for (const ScheduleKind schedule : {ScheduleKind::gpipe, ScheduleKind::one_f_one_b, ScheduleKind::zb_h1})
+      change(schedule, 1, fmt::format("schedule={}", program::name(schedule)));
+    change(ScheduleKind::interleaved, 2, "virtual=2");
   }
 
   /// Numbers halved and doubled.

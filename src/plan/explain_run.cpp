@@ -79,6 +79,13 @@ void derive_tokens_per_parameter(const Given& given, Derivation& out) {
           "times too few: never plan by it (accounting D6)");
 }
 
+void derive_epochs(const Given& given, Derivation& out) {
+  out.let("tokens", real(given.plan.facts.tokens.value), Unit::tokens, "of the run")
+      .let("unique", real(given.plan.facts.unique_tokens->value), Unit::tokens, "of the data")
+      .is("tokens ÷ unique")
+      .note(fmt::format("up to {:.0f} a repeated token teaches nearly as much as a new one", kManyEpochs));
+}
+
 void derive_checkpoint(const Given& given, Derivation& out) {
   out.let("parameters", real(given.plan.parameters.total.value), Unit::parameters, "parameters.total")
       .is("(2 + 4 + 8) · parameters")
@@ -185,6 +192,18 @@ std::vector<ForecastLine> run_lines() {
        derive_tokens_per_parameter,
        {tokens},
        ""},
+      {"run.epochs",
+       "times that the run reads its data",
+       Unit::number,
+       "/run/epochs",
+       "Muennighoff et al. 2023; accounting E1",
+       [](const Given& g) {
+         const JobFacts& facts = g.plan.facts;
+         return facts.unique_tokens ? std::optional(epochs(facts.tokens, *facts.unique_tokens)) : std::nullopt;
+       },
+       derive_epochs,
+       {tokens},
+       "give --unique-tokens, or a run file with a prepared dataset"},
       {"run.time", "time of the run", Unit::seconds, "/run/seconds", "accounting D8", [](const Given& g) { return g.plan.run().value; },
        derive_time, speed, ""},
       {"run.device_hours", "device-hours of the run", Unit::number, "/run/device_hours", "accounting D8",

@@ -71,7 +71,11 @@ Forecast forecast_of(const Case& of) {
   shape.sequence_length = 2048, shape.global_batch = 768, shape.micro_batch = 1;
   shape.framework = of.framework, shape.precision = of.precision, shape.flash_attention = of.flash;
   if (shape.layout.dp % 3 != 0) shape.global_batch = 512;
-  JobFacts facts{.tokens = Tokens(300'000'000'000), .device_hours_price = 2.5, .mtbf = Seconds(48 * 3600), .save = Seconds(60)};
+  JobFacts facts{.tokens = Tokens(300'000'000'000),
+                 .unique_tokens = Tokens(100'000'000'000),
+                 .device_hours_price = 2.5,
+                 .mtbf = Seconds(48 * 3600),
+                 .save = Seconds(60)};
   return forecast(cluster::find_cluster(of.cluster), shape, facts, shipped());
 }
 

@@ -109,7 +109,7 @@ void derive_pipeline(const Given& given, Derivation& out) {
 void derive_data(const Given& given, Derivation& out) {
   const RunShape& run = given.run();
   const program::Layout& layout = run.layout;
-  const int ranks = layout.dp * layout.cp, shards = layout.shards();
+  const int ranks = layout.dp * layout.cp, shards = layout.shards(), copies = ranks / shards;
   const StageParameters parameters(run);
   double most = 0;
   for (const StageContent& content : contents(run)) most = std::max(most, parameters.of(content).total());
@@ -123,7 +123,7 @@ void derive_data(const Given& given, Derivation& out) {
   }
   const bool by_layer = shards_by_layer(run);
   out.let("shards", shards, Unit::number, "ranks that share one copy of the states")
-      .let("copies", ranks / shards, Unit::number, "of them (HSDP), which add up their pieces")
+      .let("copies", copies, Unit::number, "of them (HSDP), which add up their pieces")
       .let("gathers", by_layer && layout.zero == 3 ? 2 : 1, Unit::number,
            "of the 16-bit weights; sharded ones once more for the backward pass")
       .let("often", by_layer && layout.pp == 1 ? run.micro_batches() : 1, Unit::number, "a step; layer by layer, for each micro-batch")

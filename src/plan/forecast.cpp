@@ -1,24 +1,42 @@
 #include "plan/forecast.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <set>
 
+#include "plan/framework.h"
 #include "units/error.h"
 #include "units/format.h"
+#include "units/nearest.h"
 
 namespace longhaul::plan {
 namespace {
 
 using program::Recompute;
 
+/// Software is known by the table of frameworks or by a calibration's rows.
+void check_framework(const std::string& name, const Calibration& calibration) {
+  std::set<std::string, std::less<>> known;
+  for (const std::string_view each : framework_names()) known.emplace(each);
+  for (const auto& [key, parameter] : calibration.parameters)
+    if (key.second.framework != "*" && key.second.framework != "megatron") known.insert(key.second.framework);
+  if (known.contains(name) || known.contains(name.substr(0, name.find('+')))) return;
+  throw UsageError(fmt::format("framework '{}' is unknown; known: {}; nearest: {}", name, fmt::join(known, ", "), nearest(name, known)));
+}
+
 /// Everything that makes the run impossible, in one error: each sentence names its field and a fix.
-void check(const cluster::Cluster& cluster, const RunShape& run) {
+void check(const cluster::Cluster& cluster, const RunShape& run, const Calibration& calibration) {
+  check_framework(run.framework, calibration);
   std::vector<std::string> wrong;
-  if (run.layout.world() != cluster.devices)
-    wrong.push_back(fmt::format("dp·tp·pp·cp = {}·{}·{}·{} = {} ranks, cluster {} has {} devices", run.layout.dp, run.layout.tp,
-                                run.layout.pp, run.layout.cp, run.layout.world(), cluster.id, cluster.devices));
+  const int world = run.layout.world(), others = world / run.layout.dp;
+  if (world != cluster.devices)
+    wrong.push_back(fmt::format("dp·tp·pp·cp = {}·{}·{}·{} = {} ranks, cluster {} has {} devices; {}", run.layout.dp, run.layout.tp,
+                                run.layout.pp, run.layout.cp, world, cluster.id, cluster.devices,
+                                cluster.devices % others == 0 ? fmt::format("dp={} uses them all", cluster.devices / others)
+                                                              : fmt::format("plan for {} devices", world)));
   const std::int64_t at_once = run.micro_batch * run.layout.dp;
   if (run.global_batch % at_once != 0)
     wrong.push_back(fmt::format("batch.global_batch = {} is not a multiple of micro_batch·dp = {}·{}; nearest: {}", run.global_batch,
@@ -35,10 +53,6 @@ void check(const cluster::Cluster& cluster, const RunShape& run) {
 
 std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
   std::vector<std::string> said = out.step.warnings;
-  if (!out.step.calibrated)
-    said.push_back(
-        fmt::format("uncalibrated: no measured rows of {} on {}; the time is from the catalogue's figures and usual efficiencies",
-                    run.framework, run.accelerator));
   if (run.layout.tp > run.devices_per_node)
     said.push_back(
         fmt::format("tp = {} crosses nodes of {} devices: every layer waits for the network", run.layout.tp, run.devices_per_node));
@@ -48,11 +62,20 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
   if (run.model.layers % run.layout.virtual_stages() != 0)
     said.push_back(
         fmt::format("{} layers over {} stages are uneven: the longest sets the pace", run.model.layers, run.layout.virtual_stages()));
+  if (out.facts.unique_tokens)
+    if (auto epochs = warn_of_epochs(out.facts.tokens, *out.facts.unique_tokens)) said.push_back(std::move(*epochs));
   if (run.model.experts.count > 0) said.push_back("experts: parameters and work are counted; the time is uncalibrated (no measured rows)");
   return said;
 }
 
 }  // namespace
+
+std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique) {
+  const double times = epochs(tokens, unique);
+  if (times <= kManyEpochs) return std::nullopt;
+  return fmt::format("{:.1f} epochs over {}: beyond {:.0f} a repeated token teaches ever less; use more data or fewer tokens", times,
+                     format(unique), kManyEpochs);
+}
 
 double Forecast::hfu() const {
   if (shape.layout.recompute != Recompute::layer) return mfu();
@@ -62,9 +85,10 @@ double Forecast::hfu() const {
 
 Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration) {
   shape.accelerator = cluster.accelerator.id;
+  shape.hardware = std::make_shared<const cluster::Cluster>(cluster);
   shape.devices = cluster.devices;
   shape.devices_per_node = cluster.devices_per_node;
-  check(cluster, shape);
+  check(cluster, shape, calibration);
   Forecast out;
   out.cluster = cluster;
   out.facts = facts;
@@ -149,6 +173,7 @@ nlohmann::json to_json(const Forecast& f) {
       {"checkpoint", {{"bytes", f.checkpoint.value}}},
       {"warnings", f.warnings}};
   out["run"]["dollars"] = f.facts.device_hours_price ? nlohmann::json(f.device_hours() * *f.facts.device_hours_price) : nlohmann::json();
+  out["run"]["epochs"] = f.facts.unique_tokens ? nlohmann::json(epochs(f.facts.tokens, *f.facts.unique_tokens)) : nlohmann::json();
   out["checkpoint"]["save_every_seconds"] = f.save_every ? nlohmann::json(f.save_every->value) : nlohmann::json();
   out["goodput"] = nullptr;
   if (f.goodput)
@@ -203,7 +228,7 @@ std::string run_text(const Forecast& f) {
                                         format(*f.save_every), 100 * f.goodput->useful, 100 * f.goodput->saving, 100 * f.goodput->lost,
                                         100 * f.goodput->restarting));
   else
-    out += line("failures", "not given (--mtbf and --save)");
+    out += line("failures", "not given (--mtbf-hours and --save-seconds)");
   const double share = f.goodput ? f.goodput->useful : 1;
   return out + line("money", f.facts.device_hours_price ? fmt::format("${:.0f}{}", f.device_hours() / share * *f.facts.device_hours_price,
                                                                       f.goodput ? ", failures included" : "")

@@ -23,6 +23,7 @@ namespace longhaul::plan {
 /// What the planner cannot know.
 struct JobFacts {
   Tokens tokens;                             ///< of the whole run
+  std::optional<Tokens> unique_tokens;       ///< of the data
   std::optional<double> device_hours_price;  ///< dollars
   std::optional<Seconds> mtbf;               ///< mean time between failures of the whole job
   std::optional<Seconds> save;               ///< one checkpoint's stop
@@ -52,6 +53,9 @@ struct Forecast {
   Seconds run() const { return Seconds(static_cast<double>(facts.tokens.value) / tokens_per_second()); }
   double device_hours() const { return run().value / 3600 * shape.devices; }
 };
+
+/// The sentence that warns of a run which reads its data too often; nothing where it does not.
+std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique);
 
 /// @throws UsageError that names the contradiction in the layout, batch or hardware and a fix
 Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration);

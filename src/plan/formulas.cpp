@@ -89,6 +89,8 @@ double dollars(Seconds device_time, double dollars_per_device_hour) { return dev
 
 double kilowatt_hours(Seconds device_time, double watts_of_device) { return device_time.value / 3600 * watts_of_device / 1000; }
 
+double epochs(Tokens budget, Tokens unique) { return budget / unique; }
+
 double checkpoint_overhead(Seconds step, Seconds save, double every_steps) { return save.value / (every_steps * step.value + save.value); }
 
 Seconds young_interval(Seconds save, Seconds mtbf) { return Seconds(std::sqrt(2 * save.value * mtbf.value)); }
@@ -103,7 +105,8 @@ Goodput expected_goodput(Seconds interval, Seconds save, Seconds restart, Second
   const double m = mtbf.value, period = interval.value + save.value;
   const double failures = std::expm1(period / m);  // expected failures before a period completes
   const double wall = m * std::exp(restart.value / m) * failures;
-  Goodput share{interval.value / wall, save.value / wall, 0, failures * restart.value / wall};
+  // failures ÷ wall in a form that stays finite when hardly any period completes.
+  Goodput share{interval.value / wall, save.value / wall, 0, restart.value / (m * std::exp(restart.value / m))};
   share.lost = std::max(0.0, 1 - share.useful - share.saving - share.restarting);
   return share;
 }

@@ -94,6 +94,13 @@ Seconds device_time(Flops work, double achieved_flops_per_second);
 double dollars(Seconds device_time, double dollars_per_device_hour);
 double kilowatt_hours(Seconds device_time, double watts_of_device);
 
+// ---- E: data ----------------------------------------------------------------------------------------------------------------
+
+/// E1: times that a run of `budget` tokens reads each of `unique`.
+double epochs(Tokens budget, Tokens unique);
+/// Up to so many a repeated token teaches nearly as much as a new one (Muennighoff et al. 2023).
+inline constexpr double kManyEpochs = 4;
+
 // ---- F: operations ---------------------------------------------------------------------------------------------------------
 
 /// F1: share of the time that goes to saves when one of `save` seconds follows each `every` steps.

@@ -130,6 +130,11 @@ TEST(Compute, TimeAndMoney) {
   EXPECT_NEAR(kilowatt_hours(time, 700), 50'556, 1);
 }
 
+TEST(Data, Epochs) {
+  EXPECT_DOUBLE_EQ(epochs(Tokens(300'000'000'000), Tokens(75'000'000'000)), kManyEpochs);
+  EXPECT_DOUBLE_EQ(epochs(Tokens(1000), Tokens(4000)), 0.25);
+}
+
 TEST(Operations, CheckpointOverhead) {
   const std::array<std::pair<double, double>, 4> golden{{{100, 47.37}, {500, 15.25}, {1000, 8.257}, {5000, 1.768}}};
   for (const auto& [every, percent] : golden)
@@ -148,6 +153,10 @@ TEST(Operations, GoodputAddsUpAndDalysIntervalIsItsBest) {
   EXPECT_NEAR(g.useful + g.saving + g.lost + g.restarting, 1, 1e-9);
   for (const double factor : {0.7, 1.4}) EXPECT_GT(g.useful, expected_goodput(Seconds(best.value * factor), save, restart, mtbf).useful);
   EXPECT_GT(g.useful, .85);
+  // Failures faster than anything can be saved: all is lost, and still adds up.
+  const Goodput none = expected_goodput(Seconds(1), save, restart, Seconds(1e-3));
+  EXPECT_EQ(none.useful, 0);
+  EXPECT_EQ(none.useful + none.saving + none.lost + none.restarting, 1);
 }
 
 }  // namespace

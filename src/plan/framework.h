@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 namespace longhaul::plan {
 
@@ -21,6 +22,9 @@ struct Framework {
   /// The part of the search space (plan/search_space.h) that it offers; what is not named is free.
   std::string_view offers = "";
 };
+
+/// Names in the table.
+std::vector<std::string_view> framework_names();
 
 /// By the name in a run, up to its first '+' ("torchtitan+compile"). Unknown software is taken for a plain one: no trait but splitting.
 const Framework& framework(std::string_view name);

@@ -37,7 +37,7 @@ double sixteen_bit(const std::map<std::string, double>& rates) {
 }
 
 DeviceRates rates_of(const RunShape& run, const TimeParameters& parameters) {
-  const cluster::Cluster& cluster = look_up(run.accelerator);
+  const cluster::Cluster& cluster = run.hardware ? *run.hardware : look_up(run.accelerator);
   const cluster::Accelerator& accelerator = cluster.accelerator;
   DeviceRates out;
   out.peak = sixteen_bit(accelerator.peak_flops);

@@ -42,7 +42,7 @@ struct DeviceRates {
 
 class Prices {
  public:
-  /// Throws UsageError when the accelerator is not in the catalogue.
+  /// Throws UsageError when the run brings no hardware and its accelerator is not in the catalogue.
   Prices(const RunShape& run, const Calibration& calibration);
 
   const TimeParameters& parameters() const { return parameters_; }

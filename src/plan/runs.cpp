@@ -1,8 +1,12 @@
 #include "plan/runs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
+
+#include "units/error.h"
 
 namespace longhaul::plan {
 namespace {
@@ -10,6 +14,9 @@ namespace {
 using files::Csv;
 
 constexpr double kGiB = 1073741824.0;
+/// As in the option table: every product of two sizes stays inside 64 bits.
+constexpr std::int64_t kLargestSize = 1 << 26;
+constexpr int kMostRanks = 1 << 20;
 
 /// "H100-SXM-80GB" → "h100": the names of the column `gpu` in the words of examples/clusters.
 std::string accelerator_of(std::string_view gpu) {
@@ -61,13 +68,18 @@ class Row {
 
  private:
   std::string text(std::string_view column) const { return std::string(csv_.text(row_, column)); }
+  std::optional<std::int64_t> count(std::string_view column, std::int64_t least) const {
+    const auto value = csv_.count(row_, column, least);
+    if (value && *value > kLargestSize) csv_.fail(row_, column, fmt::format("is more than {}", kLargestSize));
+    return value;
+  }
   std::int64_t needed(std::string_view column) {
-    const auto value = csv_.count(row_, column, 1);
+    const auto value = count(column, 1);
     if (!value) skip("no " + std::string(column));
     return value.value_or(1);
   }
   std::int64_t or_else(std::string_view column, std::int64_t usual, std::int64_t least = 1) const {
-    return csv_.count(row_, column, least).value_or(usual);
+    return count(column, least).value_or(usual);
   }
   bool flag(std::string_view column) const { return or_else(column, 0, 0) != 0; }
   void skip(const std::string& why) {
@@ -95,7 +107,13 @@ class Row {
 
   void read_layout() {
     program::Layout& l = out_.shape.layout;
-    const auto size = [&](std::string_view column) { return static_cast<int>(std::min<std::int64_t>(or_else(column, 1), 1 << 20)); };
+    double product = 1;
+    const auto size = [&](std::string_view column) {
+      const std::int64_t ranks = or_else(column, 1);
+      product *= static_cast<double>(ranks);
+      if (product > kMostRanks) csv_.fail(row_, column, fmt::format("makes more than {} ranks", kMostRanks));
+      return static_cast<int>(ranks);
+    };
     l.dp = size("dp"), l.tp = size("tp"), l.pp = size("pp"), l.cp = size("cp"), l.chunks = size("vpp");
     l.zero = static_cast<int>(std::min<std::int64_t>(or_else("zero_stage", 0, 0), 3));
     if (flag("fsdp") && l.zero == 0) l.zero = 3;
@@ -122,8 +140,8 @@ class Row {
     s.devices_per_node = static_cast<int>(or_else("gpus_per_node", 8));
     // torchtitan's tables state a local batch: sequences of one data-parallel rank in a step, cut into as many micro-batches as stages.
     if (s.framework.starts_with("torchtitan")) s.micro_batch = std::max<std::int64_t>(1, s.micro_batch / s.layout.pp);
-    const auto global = csv_.count(row_, "global_batch", 1);
-    s.global_batch = global ? *global : s.micro_batch * s.layout.pp * s.layout.dp;
+    s.global_batch = count("global_batch", 1).value_or(s.micro_batch * s.layout.pp * s.layout.dp);
+    if (s.global_batch > kLargestSize) csv_.fail(row_, "micro_batch", fmt::format("makes a step of more than {} sequences", kLargestSize));
     if (s.layout.world() != s.devices)
       skip("dp·tp·pp·cp = " + std::to_string(s.layout.world()) + " is not num_gpus = " + std::to_string(s.devices));
     if (s.micro_batches() < 1) skip("global_batch is smaller than micro_batch · dp");
@@ -160,6 +178,7 @@ std::string_view name(Precision precision) {
 std::vector<MeasuredRun> read_runs(const Csv& csv) {
   csv.require(
       {"id", "family", "layers", "hidden", "heads", "ffn", "vocab", "seq_len", "micro_batch", "dp", "tp", "pp", "framework", "gpu"});
+  if (csv.rows() == 0) throw UsageError(csv.label() + ": no rows below the header; one for each measured run");
   std::vector<MeasuredRun> runs;
   runs.reserve(csv.rows());
   for (std::size_t row = 0; row < csv.rows(); ++row) runs.push_back(Row(csv, row).read());

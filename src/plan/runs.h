@@ -4,11 +4,13 @@
 // The columns are those of tests/golden/runs.csv, each named in docs/formats.md; other columns are left alone.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cluster/catalogue.h"
 #include "files/csv.h"
 #include "model/spec.h"
 #include "program/layout.h"
@@ -32,7 +34,8 @@ struct RunShape {
   bool async_tensor_parallel = false;  ///< tensor-parallel collectives in pieces beside their products (torchtitan's async TP)
   std::string framework;               ///< as in the row: megatron-lm, megatron-deepspeed, nanotron, llm-foundry, torchtitan …
   std::string accelerator;             ///< id in the catalogue
-  std::string network;                 ///< link tier between nodes where the row names one ("OmniPath"), else empty
+  std::shared_ptr<const cluster::Cluster> hardware;  ///< where the run is on other hardware than the catalogue's `accelerator`: its rates
+  std::string network;                               ///< link tier between nodes where the row names one ("OmniPath"), else empty
   int devices = 1;
   int devices_per_node = 8;
 

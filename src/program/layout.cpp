@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <numeric>
 #include <span>
 
@@ -92,7 +93,7 @@ const Key& find_key(std::string_view layout, std::string_view key) {
   return kKeys[static_cast<std::size_t>(choice(layout, "key", key, kLayoutKeys))];
 }
 
-/// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side.
+/// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side; of a part above the whole, the whole.
 std::string not_dividing(std::string_view field, std::int64_t part, std::string_view of, std::int64_t whole) {
   std::int64_t below = 1, above = whole;
   for (std::int64_t d = 1; d <= std::min(whole, kLargest); ++d)
@@ -103,7 +104,8 @@ std::string not_dividing(std::string_view field, std::int64_t part, std::string_
         break;
       }
     }
-  return fmt::format("{} = {} does not divide {} = {}; {} and {} do", field, part, of, whole, below, above);
+  const std::string which = part > whole ? fmt::format("{} does", whole) : fmt::format("{} and {} do", below, above);
+  return fmt::format("{} = {} does not divide {} = {}; {}", field, part, of, whole, which);
 }
 
 }  // namespace
@@ -149,8 +151,11 @@ int ranks_of(Group group, const Layout& l, std::int64_t kv_heads) {
 
 std::string to_text(const Layout& l) {
   std::string out = fmt::format("dp={},tp={},pp={}", l.dp, l.tp, l.pp);
-  for (const Key& key : std::span(kKeys).subspan(3))
-    if (std::string value = key.get(l); value != key.get(Layout{})) out += fmt::format(",{}={}", key.name, value);
+  for (const Key& key : std::span(kKeys).subspan(3)) {
+    // Several chunks imply the interleaved schedule (parse_layout): then every schedule is said.
+    const bool implied = key.name == "schedule" && l.chunks > 1;
+    if (const std::string value = key.get(l); implied || value != key.get(Layout{})) out += fmt::format(",{}={}", key.name, value);
+  }
   return out;
 }
 
@@ -175,6 +180,8 @@ Layout parse_layout(std::string_view text) {
   if (layout.chunks > 1 && std::find(seen.begin(), seen.end(), "schedule") == seen.end()) layout.schedule = ScheduleKind::interleaved;
   if (static_cast<double>(layout.dp) * layout.tp * layout.pp * layout.cp > static_cast<double>(kLargest))
     fail(text, fmt::format("dp·tp·pp·cp is more than {} ranks", kLargest));
+  if (static_cast<double>(layout.pp) * layout.chunks > static_cast<double>(kLargest))
+    fail(text, fmt::format("pp·virtual is more than {} stages", kLargest));
   return layout;
 }
 
@@ -189,6 +196,7 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
   const auto divides = [&](std::string_view field, std::int64_t part, std::string_view of, std::int64_t whole) {
     if (whole % part != 0) out.push_back(not_dividing(field, part, of, whole));
   };
+  if (spec.head_dim == 0 && !spec.has_latent_attention()) out.push_back(not_dividing("heads", spec.heads, "width", spec.width));
   divides("tp", l.tp, "heads", spec.heads);
   if (l.tp > spec.kv_heads && l.tp % spec.kv_heads != 0) out.push_back(not_dividing("tp", l.tp, "kv_heads", spec.kv_heads));
   if (l.tp <= spec.kv_heads) divides("tp", l.tp, "kv_heads", spec.kv_heads);
@@ -200,9 +208,12 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
                               spec.layers));
   if (!l.stage_layers.empty()) {
     if (static_cast<int>(l.stage_layers.size()) != l.virtual_stages())
-      out.push_back(fmt::format("stages lists {} numbers for pp·virtual = {} stages", l.stage_layers.size(), l.virtual_stages()));
+      out.push_back(
+          fmt::format("stages lists {} numbers for pp·virtual = {} stages; give one for each", l.stage_layers.size(), l.virtual_stages()));
     const std::int64_t sum = std::accumulate(l.stage_layers.begin(), l.stage_layers.end(), std::int64_t{0});
-    if (sum != spec.layers) out.push_back(fmt::format("stages add up to {} layers, the model has {}", sum, spec.layers));
+    if (sum != spec.layers)
+      out.push_back(fmt::format("stages add up to {} layers, the model has {}; {} {}", sum, spec.layers,
+                                sum < spec.layers ? "add" : "take away", std::abs(spec.layers - sum)));
   }
   if (l.shard_ranks > 0) {
     if (l.zero == 0) out.push_back("shard is given but zero = 0 shards nothing; use zero=1, 2 or 3");
@@ -215,7 +226,7 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
   if (interleaved && micro_batches % l.pp != 0) divides("pp (interleaved)", l.pp, "micro-batches of a step", micro_batches);
   if (l.ep > 1) {
     if (spec.experts.count == 0)
-      out.push_back(fmt::format("ep = {} but the model has no experts", l.ep));
+      out.push_back(fmt::format("ep = {} but the model has no experts; use ep=1", l.ep));
     else
       divides("ep", l.ep, "experts", spec.experts.count);
     divides("ep", l.ep, "dp·cp·tp", static_cast<std::int64_t>(l.dp) * l.cp * l.tp);

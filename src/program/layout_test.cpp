@@ -19,7 +19,8 @@ std::string error_of(std::string_view text) {
 
 TEST(Layout, ComesBackAsItWasWritten) {
   for (const std::string text : {"dp=8,tp=4,pp=2", "dp=2,tp=1,pp=4,cp=2,zero=1,virtual=3,sp=1,recompute=selective,schedule=interleaved",
-                                 "dp=64,tp=1,pp=1,zero=3,shard=8", "dp=1,tp=1,pp=3,recompute=layer,schedule=zb-h1,stages=27+27+26"})
+                                 "dp=64,tp=1,pp=1,zero=3,shard=8", "dp=1,tp=1,pp=3,recompute=layer,schedule=zb-h1,stages=27+27+26",
+                                 "dp=1,tp=1,pp=2,virtual=2,schedule=1f1b"})
     EXPECT_EQ(to_text(parse_layout(text)), text);
   EXPECT_EQ(parse_layout("dp=8,tp=4,pp=2").world(), 64);  // accounting C1
 }
@@ -30,7 +31,7 @@ TEST(Layout, ErrorsNameTheKeyAndAFix) {
             "recompute, schedule, stages; nearest: tp");
   EXPECT_NE(error_of("schedule=interleved").find("nearest: interleaved"), std::string::npos);
   for (const std::string text : {"", "dp", "=3", "dp=", "dp=0", "dp=-1", "dp=1.5", "zero=4", "dp=2,dp=2", "sp=2", "stages=1+x",
-                                 "dp=99999999999999999999", "dp=1000000,tp=1000"})
+                                 "dp=99999999999999999999", "dp=1000000,tp=1000", "pp=1000,virtual=10000"})
     EXPECT_NE(error_of(text), "") << text;
 }
 
@@ -49,12 +50,13 @@ TEST(Layout, ContradictionsAreSentences) {
   EXPECT_EQ(said("tp=16"), "");  // a key/value head shared by two ranks
   EXPECT_EQ(said("tp=3"), "tp = 3 does not divide heads = 64; 2 and 4 do");
   EXPECT_EQ(said("cp=3"), "cp = 3 does not divide sequence_length = 4096; 2 and 4 do");
+  EXPECT_EQ(said("tp=128"), "tp = 128 does not divide heads = 64; 64 does");
   EXPECT_NE(said("pp=81").find("leaves stages empty"), std::string::npos);
-  EXPECT_EQ(said("pp=2,stages=40+39"), "stages add up to 79 layers, the model has 80");
+  EXPECT_EQ(said("pp=2,stages=40+39"), "stages add up to 79 layers, the model has 80; add 1");
   EXPECT_EQ(said("pp=4,virtual=2", 6), "pp (interleaved) = 4 does not divide micro-batches of a step = 6; 3 and 6 do");
   EXPECT_EQ(said("dp=8,shard=4"), "shard is given but zero = 0 shards nothing; use zero=1, 2 or 3");
   EXPECT_EQ(said("dp=8,zero=3,shard=3"), "shard = 3 does not divide dp·cp = 8; 2 and 4 do");
-  EXPECT_EQ(said("dp=8,ep=2"), "ep = 2 but the model has no experts");
+  EXPECT_EQ(said("dp=8,ep=2"), "ep = 2 but the model has no experts; use ep=1");
 }
 
 }  // namespace

@@ -1,0 +1,366 @@
+#!/usr/bin/env python3
+"""The planner's verbs as a user runs them: what they explain and draw, and that bad input ends in a sentence with a fix."""
+import csv
+import json
+import math
+import pathlib
+import unittest
+
+import harness
+from harness import DONE, USAGE, expect, json_of
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RUNS = ROOT / "tests/golden/runs.csv"
+ON_CLUSTER = ["plan", "--model", "llama-3-8b", "--cluster", "h100x64", "--set", "batch.global_batch=128"]
+LAYOUT = ["--layout", "dp=4,tp=4,pp=4,zero=1,sp=1"]
+
+
+def write(name, text):
+    path = harness.SCRATCH / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(test, says, *arguments):
+    """Exit code 2, a short message with each of `says`, and nothing on standard output."""
+    done = expect(test, USAGE, *arguments, says=says)
+    test.assertEqual(done.stdout, "")
+    test.assertLess(len(done.stderr), 2000, done.stderr)
+    return done
+
+
+class Layouts(unittest.TestCase):
+    def refused(self, layout, *says):
+        with self.subTest(layout):
+            refused(self, says, *ON_CLUSTER, "--layout", layout)
+
+    def test_what_is_no_layout(self):
+        for layout in ("dp", "=8", "dp=64,,tp=1", "dp=64;tp=1"):
+            self.refused(layout, "write for example dp=8" if layout != "dp=64;tp=1" else "64;tp=1")
+        self.refused("dpp=64", "'dpp' is unknown", "nearest: dp")
+        self.refused("dp=64,dp=64", "dp is given twice")
+        self.refused("dp=64,schedule=1fb1", "1f1b", "zb-h1")
+        self.refused("dp=64,recompute=selectiv", "nearest: selective")
+        self.refused("", "--layout", "empty")
+
+    def test_sizes_that_are_none(self):
+        for size in ("0", "-1", "", "1e12", "1000000000000", "nan", "1.5", "x"):
+            for key in ("dp", "tp", "pp", "cp", "ep", "virtual", "shard"):
+                self.refused(f"{key}={size}", f"{key} = '{size}'", "whole number from 1 to")
+        self.refused("dp=64,zero=4", "zero = '4'", "from 0 to 3")
+        self.refused("dp=64,sp=2", "sp = '2'", "from 0 to 1")
+        self.refused("dp=1048576,tp=1048576", "1048576 ranks")
+
+    def test_contradictions_name_field_and_fix(self):
+        self.refused("dp=8", "8 ranks", "h100x64 has 64 devices", "dp=64")
+        self.refused("dp=3,tp=3", "plan for 9 devices")
+        self.refused("tp=64", "tp = 64 does not divide heads = 32; 32 does")
+        self.refused("dp=4,tp=16,sp=1,cp=1,pp=1,ep=2", "ep = 2", "no experts", "ep=1")
+        self.refused("pp=64", "64 stages for 32 layers", "at most 32")
+        self.refused("dp=16,pp=4,virtual=2,schedule=1f1b", "virtual = 2 needs schedule=interleaved")
+        self.refused("dp=16,pp=4,schedule=interleaved", "virtual of at least 2")
+        self.refused("dp=16,pp=4,stages=8+8", "stages lists 2 numbers", "4 stages")
+        self.refused("dp=16,pp=4,stages=8+8+8+7", "31 layers", "the model has 32", "add 1")
+        self.refused("dp=64,shard=8", "zero = 0 shards nothing", "zero=1")
+        self.refused("dp=64,zero=1,shard=7", "shard = 7", "4 and 8")
+        self.refused("dp=16,pp=4,stages=8+8+8+", "stages = ''")
+
+    def test_all_contradictions_at_once(self):
+        said = refused(self, [], *ON_CLUSTER, "--layout", "dp=1,tp=48,cp=3").stderr
+        for field in ("144 ranks", "tp = 48 does not divide heads", "ffn_width", "cp = 3 does not divide sequence_length"):
+            self.assertIn(field, said)
+
+    def test_batch_that_does_not_divide(self):
+        refused(self, ["batch.global_batch = 100", "nearest: 128"], "plan", "--model", "llama-3-8b", "--cluster", "h100x64", "--set",
+                "batch.global_batch=100", "--set", "batch.virtual_ranks=1")
+
+    def test_heads_that_do_not_divide_the_width(self):
+        refused(self, ["heads = 40 does not divide width = 5140"], "plan", "--model", "gpt3-13b", "--cluster", "a100x64", "--set",
+                "batch.global_batch=128")
+
+
+class Facts(unittest.TestCase):
+    def test_numbers_out_of_range(self):
+        for option, low in (("--price", "1e-06"), ("--mtbf-hours", "0.01"), ("--save-seconds", "0.001")):
+            for value in ("0", "-1", "1e300", "1e-9"):
+                with self.subTest(option=option, value=value):
+                    refused(self, [option, value, "allowed", low], *ON_CLUSTER, option, value)
+            for value in ("nan", "inf", "ten", ""):
+                with self.subTest(option=option, value=value):
+                    refused(self, [option], *ON_CLUSTER, option, value)
+
+    def test_tokens(self):
+        for value in ("-5", "nan", "0", "1e12", "1.5", "99999T", "300 BB"):
+            with self.subTest(value):
+                refused(self, ["--tokens", value, "300B"], *ON_CLUSTER, "--tokens", value)
+
+    def test_saves_slower_than_failures(self):
+        refused(self, ["--save-seconds = 7200", "--mtbf-hours = 1"], *ON_CLUSTER, "--mtbf-hours", "1", "--save-seconds", "7200")
+
+    def test_options_of_a_cluster_need_one(self):
+        for option in (["--layout", "dp=2"], ["--tokens", "1B"], ["--price", "2"], ["--trace", "t.json"], ["--framework", "nanotron"]):
+            with self.subTest(option[0]):
+                refused(self, [option[0], "--cluster"], "plan", "--model", "llama-3-8b", *option)
+
+    def test_unknown_names(self):
+        refused(self, ["foo", "known:", "megatron-deepspeed", "torchtitan"], *ON_CLUSTER, "--framework", "foo")
+        refused(self, ["nearest: nanotron"], *ON_CLUSTER, "--framework", "nanotrom")
+        refused(self, ["bf15", "bf16"], *ON_CLUSTER, "--precision", "bf15")
+        refused(self, ["llama-3-9b", "nearest: llama-3-8b"], "plan", "--model", "llama-3-9b", "--cluster", "h100x64")
+        refused(self, ["h101", "nearest: h100"], "plan", "--model", "llama-3-8b", "--cluster", "h101x64")
+        refused(self, ["memory.optmizer", "nearest: memory.optimizer", "list"], *ON_CLUSTER, "--explain", "memory.optmizer")
+
+    def test_numbers_of_devices(self):
+        for count in ("0", "99999999999"):
+            refused(self, ["number of devices", "from 1 to"], "plan", "--model", "llama-3-8b", "--cluster", f"h100x{count}")
+
+    def test_a_framework_with_additions_is_known(self):
+        expect(self, DONE, *ON_CLUSTER, "--framework", "torchtitan+compile")
+
+
+class ClusterFile(unittest.TestCase):
+    GOOD = 'name = "Mine"\nsource = "me"\npeak_tflops = {bf16 = 100}\nmemory_gb = 80\nmemory_tb_per_s = 2\nlink_gb_per_s = 100\n'
+
+    def refused(self, text, *says):
+        with self.subTest(text):
+            path = write("cluster/mine.toml", text)
+            refused(self, says, "plan", "--model", "llama-3-8b", "--cluster", path)
+
+    def test_missing_and_malformed_fields(self):
+        self.refused('source = "s"\n', "mine.toml:1", "name")
+        self.refused('name = "X"\n', "source")
+        self.refused('name = "X"\nsource = "s"\n', "peak_tflops", "bf16 = 312")
+        self.refused('name = "X"\nsource = "s"\npeak_tflops = 300\n', "peak_tflops")
+        for number in ("-3", "0", "nan", "inf", '"80"'):
+            self.refused(f'name = "X"\nsource = "s"\npeak_tflops = {{bf16 = {number}}}\n', "mine.toml:3", "peak_tflops.bf16", "above 0")
+            self.refused(self.GOOD.replace("memory_gb = 80", f"memory_gb = {number}"), "mine.toml:4", "memory_gb", "above 0")
+        for number in ("0", "2.5", "-1", "1e9"):
+            self.refused(self.GOOD + f"[node]\ndevices = {number}\n", "mine.toml:8", "node.devices")
+        self.refused(self.GOOD + "memry_gb = 80\n", "mine.toml:7", "memry_gb", "nearest: memory_gb")
+        self.refused(self.GOOD + "[node]\nnetwork_gb = 3\n", "node.network_gb", "nearest: network_gb_per_s")
+        self.refused("= = ", "mine.toml:1")
+        self.refused('accelerator = "h1000"\nsource = "s"\n', "h1000", "nearest: h100")
+        self.refused('accelerator = "h100"\n', "source")
+        refused(self, ["nowhere.toml"], "plan", "--model", "llama-3-8b", "--cluster", "nowhere.toml")
+
+    def test_peak_that_the_precision_needs(self):
+        path = write("cluster/only-fp8.toml", self.GOOD.replace("bf16", "fp8"))
+        refused(self, ["no peak for bf16", "it has fp8"], "plan", "--model", "llama-3-8b", "--cluster", path)
+
+    def test_its_figures_are_the_ones_used(self):
+        path = write("cluster/mine.toml", self.GOOD + "[node]\ndevices = 4\nnetwork_gb_per_s = 10\n")
+        slow = ["plan", "--model", "llama-3.2-1b", "--cluster", f"{path}x8", "--set", "batch.global_batch=64", "--layout"]
+        plan = json_of(self, *slow, "dp=8")
+        self.assertEqual(plan["step"]["peak_flops"], 8 * 100e12)
+        self.assertEqual(plan["cluster"]["devices_per_node"], 4)
+        write("cluster/mine.toml", self.GOOD + "[node]\ndevices = 4\nnetwork_gb_per_s = 100\n")
+        faster = json_of(self, *slow, "dp=8")
+        self.assertLess(faster["step"]["split"]["data_parallel_seconds"], plan["step"]["split"]["data_parallel_seconds"])
+        # A system of the catalogue brings its own network.
+        own = write("cluster/system.toml", 'name = "S"\naccelerator = "gh200"\nsource = "me"\n[node]\ndevices = 4\nnetwork_gb_per_s = 5\n')
+        usual = json_of(self, "plan", "--model", "llama-3.2-1b", "--cluster", "gh200x8", "--set", "batch.global_batch=64")
+        throttled = json_of(self, "plan", "--model", "llama-3.2-1b", "--cluster", f"{own}x8", "--set", "batch.global_batch=64")
+        self.assertGreater(throttled["step"]["seconds"], usual["step"]["seconds"])
+
+
+class RunsFile(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with RUNS.open(newline="") as file:
+            reader = csv.DictReader(file)
+            cls.columns, cls.row = reader.fieldnames, next(row for row in reader if row["framework"] == "megatron-lm")
+
+    def table(self, name, *rows, columns=None):
+        columns = columns or self.columns
+        path = harness.SCRATCH / name
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows([row.get(column, "") for column in columns] for row in rows)
+        return path
+
+    def refused(self, path, *says):
+        with self.subTest(path.name):
+            refused(self, [path.name, *says], "validate", path)
+            out = harness.SCRATCH / "never.toml"
+            refused(self, [path.name, *says], "fit", path, "--out", out)
+            self.assertFalse(out.exists())
+
+    def test_a_good_row_is_predicted(self):
+        families = json_of(self, "validate", self.table("good.csv", self.row))["families"]
+        self.assertEqual([(family["family"], family["rows"]) for family in families], [(self.row["family"], 1)])
+
+    def test_what_is_no_table(self):
+        self.refused(write("empty.csv", ""), "first line is empty")
+        self.refused(write("blank.csv", "\n\n"), "first line is empty")
+        self.refused(self.table("header.csv"), "no rows below the header")
+        self.refused(write("binary.csv", bytes(range(256)) * 16), ":1", "no text")
+        self.refused(write("utf16.csv", ",".join(self.columns).encode("utf-16")), ":1", "no text")
+        self.refused(self.table("double.csv", self.row, columns=[*self.columns, "heads"]), ":1", "'heads' twice")
+        self.refused(write("short.csv", ",".join(self.columns) + "\na,b\n"), ":2", "2 cells")
+        self.refused(write("quote.csv", ",".join(self.columns) + '\n"a,b\n'), ":2", "quoted cell has no end")
+
+    def test_missing_columns(self):
+        for column in ("id", "layers", "seq_len", "micro_batch", "framework", "gpu"):
+            path = self.table(f"no-{column}.csv", self.row, columns=[each for each in self.columns if each != column])
+            self.refused(path, f"no column {column}")
+
+    def test_cells(self):
+        for column, value in (("layers", "-3"), ("hidden", "nan"), ("heads", "1e400"), ("dp", "0"), ("tp", "2.5"), ("seq_len", "two"),
+                              ("step_time_s", "-1"), ("step_time_s", "inf"), ("peak_memory_gib", "0"), ("micro_batch", "1e99"), ("vocab", "1e12"), ("dp", "1e7"), ("pp", "2000000")):
+            self.refused(self.table(f"cell-{column}.csv", {**self.row, column: value}), ":2", column, value)
+
+    def test_a_row_that_cannot_be_predicted_says_why(self):
+        path = self.table("contradiction.csv", {**self.row, "num_gpus": "7"})
+        skipped = json_of(self, "validate", path, "--rows")["rows"][0]["skipped"]
+        self.assertIn("is not num_gpus = 7", skipped)
+
+    def test_options(self):
+        path = self.table("options.csv", self.row)
+        for folds in ("0", "1", "-3", "101", "x"):
+            refused(self, ["--folds"], "validate", path, "--folds", folds)
+        refused(self, ["nonsense", "COLUMN=VALUE"], "validate", path, "--leave-out", "nonsense")
+        refused(self, ["no column colour"], "validate", path, "--leave-out", "colour=red")
+        refused(self, ["many", "not a number"], "validate", path, "--leave-out", "num_gpus>=many")
+        refused(self, ["no row", "matches"], "validate", path, "--leave-out", "family=nowhere")
+
+
+class CalibrationFile(unittest.TestCase):
+    PARAMETER = '[[parameter]]\nname = "memory.weights"\nvalue = 2\nunit = "B per parameter"\nmeaning = "weights"\n'
+
+    def refused(self, text, *says):
+        with self.subTest(text):
+            path = write("calibration.toml", text)
+            refused(self, ["calibration.toml", *says], "validate", RUNS, "--calibration", path)
+
+    def test_keys_and_values(self):
+        for number in ("nan", "inf", '"two"', "true"):
+            self.refused(self.PARAMETER.replace("= 2", f"= {number}"), ":3", "parameter.value", "number")
+        self.refused(self.PARAMETER + "valu = 3\n", ":6", "parameter.valu", "known", "value")
+        self.refused(self.PARAMETER.replace("parameter]", "paramter]"), ":1", "paramter", "[[parameter]]")
+        self.refused(self.PARAMETER.replace("name", "nam"), "name")
+        self.refused(self.PARAMETER + "spread = -1\n", ":6", "parameter.spread")
+        self.refused(self.PARAMETER + "framework = 3\n", ":6", "parameter.framework")
+        self.refused(self.PARAMETER * 2, ":7", "parameter.name", "memory.weights")
+        self.refused("parameter = 3\n", "[[parameter]]")
+        self.refused("= = ", ":1")
+        self.refused('[[residuals]]\nof = "time"\nfamily = "f"\nprotocol = "p"\nmedian_abs = 1\nlow = 2\nhigh = 1\nrows = 3\n', "low")
+
+    def test_an_empty_folder(self):
+        folder = harness.SCRATCH / "no-calibration"
+        folder.mkdir()
+        refused(self, ["no file *.toml"], "validate", RUNS, "--calibration", folder)
+
+
+class Explanations(unittest.TestCase):
+    ARGUMENTS = [*ON_CLUSTER, *LAYOUT, "--price", "2.5", "--mtbf-hours", "48", "--save-seconds", "60", "--tokens", "300B",
+                 "--unique-tokens", "100B"]
+
+    def test_every_line_gives_the_figure_of_the_plan(self):
+        plan = json_of(self, *self.ARGUMENTS)
+        ids = [line[0] for line in json_of(self, *self.ARGUMENTS, "--explain", "list")]
+        self.assertGreater(len(ids), 50)
+        compared = 0
+        for line in ids:
+            explained = json_of(self, *self.ARGUMENTS, "--explain", line)
+            self.assertTrue(explained["formula"] and explained["source"] and explained["substituted"], line)
+            if not explained["pointer"]:
+                continue
+            figure = plan
+            for key in explained["pointer"].strip("/").split("/"):
+                figure = figure[int(key) if isinstance(figure, list) else key]
+            self.assertTrue(math.isclose(figure, explained["value"], rel_tol=1e-12), line)
+            compared += 1
+        self.assertGreater(compared, 40)
+
+    def test_text_has_formula_source_and_levers(self):
+        shown = expect(self, DONE, *self.ARGUMENTS, "--explain", "memory.optimizer").stdout
+        for part in ("formula", "here", "parameters ÷ 4 =", "Rajbhandari", "zero=0"):
+            self.assertIn(part, shown)
+
+    def test_traps_are_named(self):
+        self.assertIn("28,672 GB", expect(self, DONE, *self.ARGUMENTS, "--explain", "devices_needed").stdout)
+        self.assertIn("1.4·√C is wrong", expect(self, DONE, *self.ARGUMENTS, "--explain", "run.tokens_per_parameter").stdout)
+
+    def test_a_lever_is_the_plan_with_that_layout(self):
+        levers = {lever["change"]: lever["value"] for lever in json_of(self, *self.ARGUMENTS, "--explain", "memory.peak")["levers"]}
+        other = [argument.replace("zero=1", "zero=3") for argument in self.ARGUMENTS]
+        self.assertAlmostEqual(levers["zero=3"], json_of(self, *other)["memory"]["peak_bytes_per_rank"], delta=1)
+
+    def test_on_this_machine(self):
+        run_file = harness.write_run("explain")
+        plan = json_of(self, "plan", run_file)
+        for line, key in (("memory.weights", "weights_bytes"), ("memory.moments", "moments_bytes"), ("memory.activations", "activations_bytes")):
+            self.assertEqual(json_of(self, "plan", run_file, "--explain", line)["value"], plan["memory"]["lines_at_peak"][key], line)
+        refused(self, ["nearest: memory.moments"], "plan", run_file, "--explain", "memory.moment")
+
+
+class Traces(unittest.TestCase):
+    def trace(self, *arguments):
+        path = harness.SCRATCH / "trace.json"
+        plan = json_of(self, *ON_CLUSTER, *arguments, "--trace", path)
+        return plan, json.loads(path.read_text())
+
+    def check(self, plan, trace):
+        """The Trace Event Format's rules for complete events: slices of one track nest, and all ranks end with the step."""
+        tracks, ends = {}, {}
+        for event in trace["traceEvents"]:
+            self.assertIn(event["ph"], "XMC")
+            self.assertIsInstance(event["pid"], int)
+            if event["ph"] == "C":
+                self.assertTrue(all(isinstance(value, (int, float)) for value in event["args"].values()))
+            if event["ph"] != "X":
+                continue
+            begin, length = round(event["ts"] * 1000), round(event["dur"] * 1000)
+            self.assertGreaterEqual(begin, 0)
+            self.assertGreaterEqual(length, 0)
+            tracks.setdefault((event["pid"], event["tid"]), []).append((begin, -(begin + length), event["name"]))
+            ends[event["pid"]] = max(ends.get(event["pid"], 0), begin + length)
+        for slices in tracks.values():
+            open_ends = []
+            for begin, negative_end, name in sorted(slices):
+                while open_ends and open_ends[-1] <= begin:
+                    open_ends.pop()
+                self.assertTrue(not open_ends or -negative_end <= open_ends[-1], name)
+                open_ends.append(-negative_end)
+        for end in ends.values():
+            self.assertAlmostEqual(end * 1e-9, plan["step"]["seconds"], delta=1e-8)
+        return ends
+
+    def test_slices_nest_and_end_with_the_step(self):
+        for arguments in (LAYOUT, [*LAYOUT, "--framework", "nanotron"], ["--layout", "dp=64,zero=3", "--framework", "torchtitan"]):
+            with self.subTest(arguments):
+                plan, trace = self.trace(*arguments)
+                ends = self.check(plan, trace)
+                self.assertEqual(len(ends), 4 if arguments[1] == LAYOUT[1] else 1)
+                self.assertEqual(trace["otherData"]["step_seconds"], plan["step"]["seconds"])
+
+    def test_an_unwritable_place(self):
+        expect(self, harness.FAILED, *ON_CLUSTER, "--trace", "/proc/longhaul/trace.json", says=["/proc/longhaul/trace.json"])
+
+
+class Warnings(unittest.TestCase):
+    def warnings(self, *arguments):
+        return json_of(self, *ON_CLUSTER, *arguments)["warnings"]
+
+    def test_each_is_said_once(self):
+        said = self.warnings("--layout", "dp=2,tp=16,pp=2,sp=1,virtual=3")
+        for part in ("uncalibrated", "tp = 16 crosses nodes of 8", "32 layers over 6 stages are uneven"):
+            self.assertEqual(len([text for text in said if part in text]), 1, (part, said))
+
+    def test_vocabulary(self):
+        said = json_of(self, "plan", "--model", "gpt2-1.5b", "--set", "model.heads=32", "--set", "model.width=1600", "--cluster", "a100x8",
+                       "--layout", "tp=4,dp=2", "--set", "batch.global_batch=16")["warnings"]
+        self.assertTrue(any("vocab = 50257 is not a multiple of tp = 4" in text for text in said), said)
+
+    def test_epochs(self):
+        few = self.warnings("--tokens", "300B", "--unique-tokens", "100B")
+        many = self.warnings("--tokens", "300B", "--unique-tokens", "10B")
+        self.assertFalse([text for text in few if "epochs" in text])
+        self.assertTrue([text for text in many if "30.0 epochs" in text and "4" in text], many)
+        refused(self, ["--unique-tokens", "-1"], *ON_CLUSTER, "--unique-tokens", "-1")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
