@@ -153,7 +153,7 @@ BufferId Builder::embed() {
   if (from_owners) exchange(OpKind::all_to_all, Group::shard, rows("embed.own_rows", !divided, own), own);
   if (divided) exchange(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, Group::tensor, rows("", true, all), all);
   if (!spec_.embedding_norm) return x;
-  gather_weights(holdings_.embed);
+  gather_weights(holdings_.embed_rest);
   flight_->embedding = x;
   flight_->embedding_statistics = activation("embed_norm.statistics", ElementType::f32, 2 * shape_.s);
   const BufferId y = activation("embed_norm.y", ElementType::f32, all);
@@ -168,9 +168,9 @@ BufferId Builder::embed() {
 void Builder::embed_gradient() {
   BufferId d_y = flight_->d_residual;
   if (spec_.embedding_norm) {
-    gather_weights(holdings_.embed);
+    gather_weights(holdings_.embed_rest);
     const BufferId d_x = gradient_of("embed", ElementType::f32, shape_.s * shape_.width);
-    norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, true, true, holdings_.embed);
+    norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, true, true, holdings_.embed_rest);
     d_y = d_x;
   }
   if (gathers_sequence()) {  // to the ranks that have the rows' tokens
@@ -179,9 +179,12 @@ void Builder::embed_gradient() {
                {{Slot::x, d_y, Access::read}, {Slot::y, rows, Access::write}});
     d_y = rows;
   }
-  const BufferUse gradients = accumulate(holdings_.embed);
-  emit(OpKind::embed_backward, {{Slot::d_y, d_y, Access::read}, gradients});
-  close(holdings_.embed);
+  const int embed = holdings_.embed, rest = holdings_.embed_rest;
+  std::vector<BufferUse> uses = {{Slot::d_y, d_y, Access::read}, accumulate(embed)};
+  if (rest >= 0 && rest != embed && spec_.position == model::PositionKind::learned) uses.push_back(accumulate(rest));
+  emit(OpKind::embed_backward, std::move(uses));
+  close(embed);
+  if (rest >= 0) close(rest);
 }
 
 /// Head, loss and their gradients. Its weight gradient is not put off by a split backward: logits are never kept.

@@ -72,11 +72,13 @@ class Filler {
     out_.of_layer.assign(static_cast<std::size_t>(spec_.layers), -1);
     out_.experts_of_layer = out_.of_layer;
     if (layout_.alone()) {
-      out_.embed = out_.final_norm = out_.head = open("", 0, -1);
+      out_.embed = out_.embed_rest = out_.final_norm = out_.head = open("", 0, -1);
       out_.of_layer.assign(out_.of_layer.size(), out_.embed);
       out_.experts_of_layer = out_.of_layer;
     } else {
       if (rank_ == 0) out_.embed = open("embed", 0, -1);
+      if (rank_ == 0 && (spec_.position == model::PositionKind::learned || spec_.embedding_norm))
+        out_.embed_rest = open("embed_rest", 0, -1);
       for (int stage = rank_; stage <= last; stage += layout_.pp) open_layers(stage);
       if (holds(last)) out_.final_norm = open("final_norm", last, -1), out_.head = open("head", last, -1);
     }
@@ -102,7 +104,8 @@ class Filler {
   int bucket_of(const ParamTensor& tensor) const {
     if (tensor.layer >= 0) return (is_routed(tensor, spec_) ? out_.experts_of_layer : out_.of_layer)[tensor.layer];
     if (tensor.role == Role::head_weight) return out_.head;
-    return tensor.role == Role::final_norm_weight || tensor.role == Role::final_norm_bias ? out_.final_norm : out_.embed;
+    if (tensor.role == Role::token_embedding) return out_.embed;
+    return tensor.role == Role::final_norm_weight || tensor.role == Role::final_norm_bias ? out_.final_norm : out_.embed_rest;
   }
   void add(const ParamTensor& tensor) {
     const int bucket = bucket_of(tensor);

@@ -128,6 +128,23 @@ TEST(Layouts, EveryJobIsValid) {
     for (const std::string_view layout : kExpertLayouts) expect_valid(spec, layout);
 }
 
+// Validation runs in the same arena: the states lie where the step has them.
+TEST(Layouts, EveryEvaluationIsValidAndSharesTheStates) {
+  for (const ModelSpec& spec : {small_llama(), bloom(), deepseek()})
+    for (const std::string_view layout : kLayouts) {
+      const ParamTable table(spec);
+      BuildOptions o = options(layout);
+      const std::vector<Program> steps = job(spec, o);
+      std::vector<Program> ranks;
+      for (o.pipeline_rank = 0; o.pipeline_rank < o.layout.pp; ++o.pipeline_rank) ranks.push_back(build_evaluation(spec, table, o));
+      const std::vector<std::string> complaints = validate(std::span<const Program>(ranks));
+      ASSERT_TRUE(complaints.empty()) << spec.name << ' ' << layout << ": " << complaints.front();
+      for (std::size_t rank = 0; rank < ranks.size(); ++rank)
+        for (const Buffer& buffer : steps[rank].buffers)
+          ASSERT_TRUE(!buffer.persistent || buffer.offset == ranks[rank].buffers[ranks[rank].find(buffer.name)].offset) << buffer.name;
+    }
+}
+
 // The ranks' products are those of the model (accounting D1): what is divided adds up, nothing is done twice.
 TEST(Layouts, WorkOfAllRanksIsTheModels) {
   const auto expect_all = [](const ModelSpec& spec, std::string_view layout) {
@@ -260,7 +277,12 @@ TEST(Layouts, ABucketIsReducedAsSoonAsItIsComplete) {
   const ModelSpec spec = qwen();
   const Program one = build_step(spec, ParamTable(spec), options("dp=2", 4, 1)),
                 two = build_step(spec, ParamTable(spec), options("dp=2", 4, 2));
-  EXPECT_LT(position(one, "s0/L7/gradients.all_reduce"), position(one, "mb3/s0/L6/mlp_down.bwd"));
+  const auto reduced = position(one, "s0/L7/gradients.all_reduce");
+  EXPECT_LT(reduced, position(one, "mb3/s0/L6/mlp_down.bwd"));
+  for (const Operation& op : one.operations) {  // it may go on beside them until the norm
+    const bool waits = std::find(op.depends_on.begin(), op.depends_on.end(), static_cast<int>(reduced)) != op.depends_on.end();
+    EXPECT_TRUE(!waits || op.phase != Phase::gradients) << id(op);
+  }
   EXPECT_LT(position(two, "s0/L7/leaf_combine"), position(two, "s0/L7/gradients.all_reduce"));
   EXPECT_LT(position(two, "s0/L7/gradients.all_reduce"), position(two, "mb3/s0/L6/mlp_down.bwd"));
 }
