@@ -103,6 +103,7 @@ Operation& Builder::emit(OpKind kind, std::vector<BufferUse> uses, double flops)
   op.micro_batch = at_.micro_batch;
   op.stage = at_.stage;
   op.layer = at_.layer;
+  op.part = at_.part;
   op.uses = std::move(uses);
   op.flops = Flops(flops);
   program_.operations.push_back(std::move(op));
@@ -286,7 +287,7 @@ void Builder::take(const Turn& turn) {
   const int stage = turn.chunk * layout_.pp + options_.pipeline_rank;
   const auto flight = flights_.try_emplace({stage, turn.micro_batch}).first;
   flight_ = &flight->second;
-  at_ = {Phase::gradients, Pass::forward, turn.micro_batch, stage, -1};
+  at_ = {Phase::gradients, Pass::forward, turn.micro_batch, stage, -1, {}};
   switch (turn.kind) {
     case TurnKind::forward:
       return forward_turn();

@@ -95,7 +95,7 @@ BufferId Builder::mixture_gradient(const LayerActivations& a, BufferId d_residua
                                  {Slot::expert_scores, m.expert_scores, Access::read},
                                  {Slot::d_y, d_activation, Access::read},
                                  {Slot::d_x, d_x, Access::write},
-                                 {Slot::other_gradients, d_scores, Access::write}};
+                                 {Slot::d_expert_scores, d_scores, Access::write}};
   if (gated) {
     up.operand_gate = gradient_of("expert_gate.operand", operand_, hidden);
     uses.push_back({Slot::gate, m.gate, Access::read});
@@ -110,9 +110,9 @@ BufferId Builder::mixture_gradient(const LayerActivations& a, BufferId d_residua
   if (!shared) d_norm = gradient_of("mlp_norm", ElementType::f32, tokens * width);
   const BufferId d_token_scores = gradient_of("scores", ElementType::f32, tokens * spec_.experts.count);
   emit(OpKind::dispatch_backward, {{Slot::d_y, d_x, Access::read},
-                                   {Slot::other_gradients, d_scores, Access::read},
+                                   {Slot::d_expert_scores, d_scores, Access::read},
                                    {Slot::d_x, d_norm, shared ? Access::update : Access::write},
-                                   {Slot::scores, d_token_scores, Access::write}});
+                                   {Slot::d_scores, d_token_scores, Access::write}});
   BufferId d_own_scores = d_token_scores;
   if (!divided) {
     d_norm = summed_rows(d_norm, "mlp_norm", width);
@@ -123,7 +123,7 @@ BufferId Builder::mixture_gradient(const LayerActivations& a, BufferId d_residua
   router.operand = rounded_gradient("scores.operand", shape_.s * spec_.experts.count);
   linear_gradient(router, {product_weights(),
                            {Slot::scores, m.scores, Access::read},
-                           {Slot::d_y, d_own_scores, Access::read},
+                           {Slot::d_scores, d_own_scores, Access::read},
                            {Slot::d_x, d_norm, Access::update}});
   return d_norm;
 }

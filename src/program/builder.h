@@ -80,6 +80,7 @@ class Builder {
     Phase phase = Phase::gradients;
     Pass pass = Pass::forward;
     int micro_batch = -1, stage = 0, layer = -1;
+    std::string_view part{};
   };
   /// A weight gradient put off by a split backward.
   struct Deferred {

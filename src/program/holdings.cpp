@@ -36,7 +36,7 @@ bool is_partial(const ParamTensor& tensor, const Layout& layout) {
 /// A bucket that is being filled.
 class Filling {
  public:
-  Filling(std::string name, int stage, int layer, bool experts) : bucket_{std::move(name), stage, layer, experts} {}
+  Filling(std::string_view part, int stage, int layer, bool experts) : bucket_{part, stage, layer, experts} {}
 
   void add(const ParamTensor& tensor, const ModelSpec& spec, const Layout& layout) {
     const std::int64_t count = held(tensor, spec, layout);
@@ -90,15 +90,14 @@ class Filler {
  private:
   bool holds(int stage) const { return stage % layout_.pp == rank_; }
 
-  int open(std::string name, int stage, int layer, bool experts = false) {
-    fillings_.emplace_back(std::move(name), stage, layer, experts);
+  int open(std::string_view part, int stage, int layer, bool experts = false) {
+    fillings_.emplace_back(part, stage, layer, experts);
     return static_cast<int>(fillings_.size()) - 1;
   }
   void open_layers(int stage) {
     for (int layer = out_.first_layer[stage]; layer < out_.first_layer[stage + 1]; ++layer) {
-      out_.of_layer[layer] = out_.experts_of_layer[layer] = open(fmt::format("L{}", layer), stage, layer);
-      if (spec_.has_experts(layer) && layout_.ep > 1)
-        out_.experts_of_layer[layer] = open(fmt::format("L{}.experts", layer), stage, layer, true);
+      out_.of_layer[layer] = out_.experts_of_layer[layer] = open("", stage, layer);
+      if (spec_.has_experts(layer) && layout_.ep > 1) out_.experts_of_layer[layer] = open("experts", stage, layer, true);
     }
   }
   int bucket_of(const ParamTensor& tensor) const {
@@ -133,6 +132,11 @@ class Filler {
 };
 
 }  // namespace
+
+std::string Bucket::name() const {
+  const std::string of_layer = layer >= 0 ? fmt::format("L{}", layer) : "";
+  return of_layer + (layer >= 0 && !part.empty() ? "." : "") + std::string(part);
+}
 
 std::int64_t Packing::place(const ParamTensor& tensor, std::int64_t count) {
   if (tensor.offset != end_in_table_) end_ = rounded_up(end_, alignment_);

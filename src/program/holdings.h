@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/param_table.h"
@@ -36,16 +37,18 @@ inline constexpr std::int64_t kOperandAlignment = 32;  ///< elements of bf16: 64
 
 /// Elements, gaps included.
 struct Bucket {
-  std::string name;      ///< "embed", "embed_rest", "L3", "L3.experts", "final_norm", "head"; "" for everything
-  int stage = 0;         ///< virtual stage
-  int layer = -1;        ///< -1 outside the layers
-  bool experts = false;  ///< divided experts: their copies are the ranks of Group::expert_data
+  std::string_view part;  ///< "embed", "embed_rest", "final_norm", "head", of a layer "experts" or nothing; nothing for everything
+  int stage = 0;          ///< virtual stage
+  int layer = -1;         ///< -1 outside the layers
+  bool experts = false;   ///< divided experts: their copies are the ranks of Group::expert_data
   std::int64_t weights = 0;
   std::int64_t products = 0;   ///< what matrix products read: of the operand copy
   std::int64_t vectors = 0;    ///< norms and biases, read in fp32
   std::int64_t gradients = 0;  ///< of one accumulator; the head's own where it shares the embedding's tensor
   /// Of the gradients, those each tensor-parallel rank has a part of: of replicated tensors where it sees some of the tokens or heads.
   std::int64_t partial = 0;
+  /// "L3", "L3.experts", "embed"; "" for everything.
+  std::string name() const;
 };
 
 struct Holdings {

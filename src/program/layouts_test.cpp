@@ -181,7 +181,7 @@ TEST(Holdings, AddUpToTheModel) {
       for (int rank = 0; rank < layout.pp; ++rank)
         for (const Bucket& bucket : Holdings(spec, table, layout, rank).buckets) {
           sum += bucket.experts ? bucket.weights * layout.ep : (bucket.weights - bucket.partial) * layout.tp + bucket.partial;
-          if (bucket.name == "head" && spec.tied_embeddings && layout.pp > 1) sum -= bucket.weights * layout.tp;  // a copy
+          if (bucket.part == "head" && spec.tied_embeddings && layout.pp > 1) sum -= bucket.weights * layout.tp;  // a copy
         }
       EXPECT_EQ(sum, table.total().value) << spec.name << ' ' << text;
     }
@@ -243,7 +243,7 @@ TEST(Layouts, DividedExpertsTakeTheirRowsByAllToAll) {
   EXPECT_EQ(operation(rank, "mb0/s0/L1/combine.all_to_all.fwd").transfer.bytes, Bytes(32 * 2 * 64 * 4));
   // Four of sixteen experts here, and nobody else has them: their gradients stay.
   EXPECT_EQ(rank.buffers[rank.find("gradients.leaf0.L1.experts")].elements, 4 * 3 * 64 * 64);
-  for (const std::string& operation_id : ids(rank)) EXPECT_EQ(operation_id.find("expert_weights"), std::string::npos) << operation_id;
+  for (const std::string& operation_id : ids(rank)) EXPECT_EQ(operation_id.find("experts/weights"), std::string::npos) << operation_id;
 }
 
 TEST(Layouts, Zero3GathersALayerBeforeEachPassAndFreesItAfter) {
