@@ -147,7 +147,7 @@ BufferId Builder::embed() {
   BufferId x = rows("embed.rows", !from_owners && !divided, own);
   emit(OpKind::embed_forward, {{Slot::weights, weights_, Access::read}, {Slot::y, x, Access::write}});
   const auto exchange = [&](OpKind kind, Group group, BufferId y, std::int64_t elements) {
-    collective(kind, "rows", group, Bytes(elements * element_size(ElementType::f32)),
+    collective(kind, group == Group::shard ? "owned_rows" : "rows", group, Bytes(elements * element_size(ElementType::f32)),
                {{Slot::x, x, Access::read}, {Slot::y, y, Access::write}});
     x = y;
   };

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "model/flops.h"
 #include "program/build.h"
@@ -119,7 +120,12 @@ TEST(Layouts, EveryJobIsValid) {
       const std::vector<Program> ranks = job(spec, o);
       const std::vector<std::string> complaints = validate(std::span<const Program>(ranks));
       ASSERT_TRUE(complaints.empty()) << spec.name << ' ' << layout << ": " << complaints.front();
-      for (const Program& rank : ranks) ASSERT_LE(rank.arena / rank.live_peak, 1.1) << spec.name << ' ' << layout;
+      for (const Program& rank : ranks) {
+        ASSERT_LE(rank.arena / rank.live_peak, 1.1) << spec.name << ' ' << layout;
+        std::set<std::string> seen;  // an id says one operation of a micro-batch
+        for (const Operation& op : rank.operations)
+          ASSERT_TRUE(op.micro_batch < 0 || seen.insert(id(op)).second) << spec.name << ' ' << layout << ' ' << id(op);
+      }
     }
   };
   for (const ModelSpec& spec : {small_llama(), qwen(), gpt(), bloom(), neox(), mixture(), deepseek()})
