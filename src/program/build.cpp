@@ -141,18 +141,21 @@ Transfer Builder::message(std::string_view what, BufferId rows, int stage) const
 BufferId Builder::embed() {
   const bool from_owners = shards_masters() && ranks(Group::shard) > 1, divided = layout_.tp > 1;
   const std::int64_t width = shape_.width, own = shape_.n / layout_.tp * width, all = shape_.s * width;
+  // Their owners send position rows too, once for all sequences.
+  const std::int64_t length = options_.batch.sequence_length / layout_.cp / layout_.tp;
+  const std::int64_t positions = from_owners && spec_.position == model::PositionKind::learned ? length * width : 0;
   const auto rows = [&](const std::string& name, bool arrived, std::int64_t elements) {
     return arrived ? activation("embed.x", ElementType::f32, elements) : in_transit(name, ElementType::f32, elements);
   };
-  BufferId x = rows("embed.rows", !from_owners && !divided, own);
+  BufferId x = rows("embed.rows", !from_owners && !divided, own + positions);
   emit(OpKind::embed_forward, {{Slot::weights, weights_, Access::read}, {Slot::y, x, Access::write}});
-  const auto exchange = [&](OpKind kind, Group group, BufferId y, std::int64_t elements) {
+  const auto exchange = [&](OpKind kind, Group group, std::int64_t elements, BufferId y) {
     collective(kind, group == Group::shard ? "owned_rows" : "rows", group, Bytes(elements * element_size(ElementType::f32)),
                {{Slot::x, x, Access::read}, {Slot::y, y, Access::write}});
     x = y;
   };
-  if (from_owners) exchange(OpKind::all_to_all, Group::shard, rows("embed.own_rows", !divided, own), own);
-  if (divided) exchange(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, Group::tensor, rows("", true, all), all);
+  if (from_owners) exchange(OpKind::all_to_all, Group::shard, own + positions, rows("embed.own_rows", !divided, own));
+  if (divided) exchange(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, Group::tensor, all, rows("", true, all));
   if (!spec_.embedding_norm) return x;
   gather_weights(holdings_.embed_rest);
   flight_->embedding = x;
