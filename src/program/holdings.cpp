@@ -54,7 +54,7 @@ class Filling {
     bucket_.weights = rounded_up(weights_.end(), kWeightAlignment);
     bucket_.products = products_.end();
     bucket_.gradients = bucket_.weights + more_gradients_;
-    return std::move(bucket_);
+    return bucket_;
   }
 
  private:
