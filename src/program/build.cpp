@@ -103,6 +103,7 @@ Operation& Builder::emit(OpKind kind, std::vector<BufferUse> uses, double flops)
   op.micro_batch = at_.micro_batch;
   op.stage = at_.stage;
   op.layer = at_.layer;
+  op.part = at_.part;
   op.uses = std::move(uses);
   op.flops = Flops(flops);
   program_.operations.push_back(std::move(op));
@@ -140,20 +141,23 @@ Transfer Builder::message(std::string_view what, BufferId rows, int stage) const
 BufferId Builder::embed() {
   const bool from_owners = shards_masters() && ranks(Group::shard) > 1, divided = layout_.tp > 1;
   const std::int64_t width = shape_.width, own = shape_.n / layout_.tp * width, all = shape_.s * width;
+  // Their owners send position rows too, once for all sequences.
+  const std::int64_t length = options_.batch.sequence_length / layout_.cp / layout_.tp;
+  const std::int64_t positions = from_owners && spec_.position == model::PositionKind::learned ? length * width : 0;
   const auto rows = [&](const std::string& name, bool arrived, std::int64_t elements) {
     return arrived ? activation("embed.x", ElementType::f32, elements) : in_transit(name, ElementType::f32, elements);
   };
-  BufferId x = rows("embed.rows", !from_owners && !divided, own);
+  BufferId x = rows("embed.rows", !from_owners && !divided, own + positions);
   emit(OpKind::embed_forward, {{Slot::weights, weights_, Access::read}, {Slot::y, x, Access::write}});
-  const auto exchange = [&](OpKind kind, Group group, BufferId y, std::int64_t elements) {
-    collective(kind, "rows", group, Bytes(elements * element_size(ElementType::f32)),
+  const auto exchange = [&](OpKind kind, Group group, std::int64_t elements, BufferId y) {
+    collective(kind, group == Group::shard ? "owned_rows" : "rows", group, Bytes(elements * element_size(ElementType::f32)),
                {{Slot::x, x, Access::read}, {Slot::y, y, Access::write}});
     x = y;
   };
-  if (from_owners) exchange(OpKind::all_to_all, Group::shard, rows("embed.own_rows", !divided, own), own);
-  if (divided) exchange(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, Group::tensor, rows("", true, all), all);
+  if (from_owners) exchange(OpKind::all_to_all, Group::shard, own + positions, rows("embed.own_rows", !divided, own));
+  if (divided) exchange(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, Group::tensor, all, rows("", true, all));
   if (!spec_.embedding_norm) return x;
-  gather_weights(holdings_.embed);
+  gather_weights(holdings_.embed_rest);
   flight_->embedding = x;
   flight_->embedding_statistics = activation("embed_norm.statistics", ElementType::f32, 2 * shape_.s);
   const BufferId y = activation("embed_norm.y", ElementType::f32, all);
@@ -168,9 +172,9 @@ BufferId Builder::embed() {
 void Builder::embed_gradient() {
   BufferId d_y = flight_->d_residual;
   if (spec_.embedding_norm) {
-    gather_weights(holdings_.embed);
+    gather_weights(holdings_.embed_rest);
     const BufferId d_x = gradient_of("embed", ElementType::f32, shape_.s * shape_.width);
-    norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, true, true, holdings_.embed);
+    norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, true, true, holdings_.embed_rest);
     d_y = d_x;
   }
   if (gathers_sequence()) {  // to the ranks that have the rows' tokens
@@ -179,9 +183,12 @@ void Builder::embed_gradient() {
                {{Slot::x, d_y, Access::read}, {Slot::y, rows, Access::write}});
     d_y = rows;
   }
-  const BufferUse gradients = accumulate(holdings_.embed);
-  emit(OpKind::embed_backward, {{Slot::d_y, d_y, Access::read}, gradients});
-  close(holdings_.embed);
+  const int embed = holdings_.embed, rest = holdings_.embed_rest;
+  std::vector<BufferUse> uses = {{Slot::d_y, d_y, Access::read}, accumulate(embed)};
+  if (rest >= 0 && rest != embed && spec_.position == model::PositionKind::learned) uses.push_back(accumulate(rest));
+  emit(OpKind::embed_backward, std::move(uses));
+  close(embed);
+  if (rest >= 0) close(rest);
 }
 
 /// Head, loss and their gradients. Its weight gradient is not put off by a split backward: logits are never kept.
@@ -283,7 +290,7 @@ void Builder::take(const Turn& turn) {
   const int stage = turn.chunk * layout_.pp + options_.pipeline_rank;
   const auto flight = flights_.try_emplace({stage, turn.micro_batch}).first;
   flight_ = &flight->second;
-  at_ = {Phase::gradients, Pass::forward, turn.micro_batch, stage, -1};
+  at_ = {Phase::gradients, Pass::forward, turn.micro_batch, stage, -1, {}};
   switch (turn.kind) {
     case TurnKind::forward:
       return forward_turn();

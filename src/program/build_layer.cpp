@@ -102,7 +102,7 @@ LayerActivations Builder::layer_forward(BufferId input, bool stop_before_down) {
   if (spec_.has_experts(at_.layer))
     mixture(a, stop_before_down);
   else
-    mlp(a, shape_.ffn, a.middle, "", stop_before_down);
+    mlp(a, gathered_rows(a.mlp_norm, "mlp_norm", operand_, shape_.width), shape_.ffn, a.middle, "", stop_before_down);
   return a;
 }
 
@@ -156,9 +156,9 @@ void Builder::attention(LayerActivations& a) {
                           matmul_flops(shape_.n, shape_.heads_out, shape_.width));
 }
 
+/// @param x     the norm's output, of all tokens
 /// @param name  "" for the MLP of a layer, "shared." for the experts that every token visits
-void Builder::mlp(LayerActivations& a, std::int64_t ffn, BufferId residual, const std::string& name, bool stop_before_down) {
-  const BufferId x = gathered_rows(a.mlp_norm, "mlp_norm", operand_, shape_.width);
+void Builder::mlp(LayerActivations& a, BufferId x, std::int64_t ffn, BufferId residual, const std::string& name, bool stop_before_down) {
   a.up = activation(name + "up", ElementType::f32, shape_.n * ffn);
   a.activation = activation(name + "activation", operand_, shape_.n * ffn);
   Operation& up = emit(OpKind::mlp_up_forward,
@@ -180,8 +180,10 @@ void Builder::mlp(LayerActivations& a, std::int64_t ffn, BufferId residual, cons
 // ---- backward -------------------------------------------------------------------------------------------------------------------
 
 void Builder::layer_backward(const LayerActivations& a, BufferId d_residual) {
-  const BufferId d_norm = spec_.has_experts(at_.layer) ? mixture_gradient(a, d_residual)
-                                                       : summed_rows(mlp_gradient(a, shape_.ffn, d_residual), "mlp_norm", shape_.width);
+  const BufferId d_norm =
+      spec_.has_experts(at_.layer)
+          ? mixture_gradient(a, d_residual)
+          : summed_rows(mlp_gradient(a, shape_.ffn, d_residual, gathered_gradient(d_residual, "d_output")), "mlp_norm", shape_.width);
   const auto into_residual = [&] { norm_gradient(d_norm, a.mlp_input, a.mlp_norm_statistics, d_residual, true, false, layer_bucket()); };
   // Where both halves read the layer's input, both need the gradient as it came.
   if (!spec_.parallel_residual) into_residual();
@@ -212,15 +214,20 @@ void Builder::weight_gradient(const Linear& linear) {
   emit(linear.kind, std::move(uses), linear.flops);
 }
 
+/// A gradient of all tokens, rounded for products before it is gathered; -1 where nothing is to be gathered.
+BufferId Builder::gathered_gradient(BufferId d_rows, std::string_view what) {
+  return gathers_sequence() ? gathered_rows(d_rows, what, operand_, shape_.width) : -1;
+}
+
+/// @param d_output  gathered_gradient() of d_residual
 /// @return the gradient of the MLP's norm's output, of which every tensor-parallel rank has a part
-BufferId Builder::mlp_gradient(const LayerActivations& a, std::int64_t ffn, BufferId d_residual) {
+BufferId Builder::mlp_gradient(const LayerActivations& a, std::int64_t ffn, BufferId d_residual, BufferId d_output) {
   const double flops = matmul_flops(shape_.n, shape_.width, ffn);
   const BufferId d_up = gradient_of("up", ElementType::f32, shape_.n * ffn);
   Linear down{OpKind::mlp_down_backward, layer_bucket(), a.activation};
   down.flops = flops;
-  down.operand_given = gathers_sequence();
-  down.operand = down.operand_given ? gathered_rows(d_residual, "d_output", operand_, shape_.width)
-                                    : rounded_gradient("output.operand", shape_.n * shape_.width);
+  down.operand_given = d_output >= 0;
+  down.operand = down.operand_given ? d_output : rounded_gradient("output.operand", shape_.n * shape_.width);
   linear_gradient(down, {product_weights(), {Slot::d_y, d_residual, Access::read}, {Slot::d_x, d_up, Access::write}});
 
   const BufferId d_norm = gradient_of("mlp_norm", ElementType::f32, shape_.n * shape_.width);
@@ -245,9 +252,9 @@ BufferId Builder::attention_gradient(const LayerActivations& a, BufferId d_resid
   const BufferId d_o = gradient_of("o", ElementType::f32, shape_.n * shape_.heads_out);
   Linear out{OpKind::attention_out_backward, layer_bucket(), a.o};
   out.flops = matmul_flops(shape_.n, shape_.heads_out, shape_.width);
-  out.operand_given = gathers_sequence();
-  out.operand = out.operand_given ? gathered_rows(d_residual, "d_middle", operand_, shape_.width)
-                                  : rounded_gradient("middle.operand", shape_.n * shape_.width);
+  const BufferId d_middle = gathered_gradient(d_residual, "d_middle");
+  out.operand_given = d_middle >= 0;
+  out.operand = out.operand_given ? d_middle : rounded_gradient("middle.operand", shape_.n * shape_.width);
   linear_gradient(out, {product_weights(), {Slot::d_y, d_residual, Access::read}, {Slot::d_x, d_o, Access::write}});
 
   const BufferId d_q = gradient_of("q", ElementType::f32, shape_.n * shape_.q);

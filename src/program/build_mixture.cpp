@@ -9,10 +9,11 @@ namespace longhaul::program {
 
 void Builder::mixture(LayerActivations& a, bool stop_before_down) {
   MixtureActivations& m = a.mixture;
-  const bool divided = layout_.ep > 1;
+  const bool divided = layout_.ep > 1, shared = spec_.experts.shared > 0;
+  const BufferId all_tokens = divided && !shared ? -1 : gathered_rows(a.mlp_norm, "mlp_norm", operand_, shape_.width);
   BufferId residual = a.middle;
-  if (spec_.experts.shared > 0) {
-    mlp(a, shape_.shared_ffn, a.middle, "shared.", stop_before_down);
+  if (shared) {
+    mlp(a, all_tokens, shape_.shared_ffn, a.middle, "shared.", stop_before_down);
     residual = a.output;
   }
   const std::int64_t rows = shape_.expert_rows, width = shape_.width;
@@ -20,7 +21,7 @@ void Builder::mixture(LayerActivations& a, bool stop_before_down) {
   emit(OpKind::router_forward,
        {vector_weights(), product_weights(), {Slot::x, a.mlp_norm, Access::read}, {Slot::y, m.scores, Access::write}},
        matmul_flops(shape_.s, width, spec_.experts.count));
-  const BufferId tokens = divided ? a.mlp_norm : gathered_rows(a.mlp_norm, "mlp_norm", operand_, width);
+  const BufferId tokens = divided ? a.mlp_norm : all_tokens;
   const BufferId scores = divided ? m.scores : gathered_rows(m.scores, "scores", ElementType::f32, spec_.experts.count);
 
   m.expert_scores = activation("expert_scores", ElementType::f32, rows);
@@ -72,7 +73,8 @@ BufferId Builder::mixture_gradient(const LayerActivations& a, BufferId d_residua
   const std::int64_t rows = shape_.expert_rows, width = shape_.width, hidden = rows * shape_.expert_ffn;
   const double flops = matmul_flops(rows, width, shape_.expert_ffn);
 
-  const BufferId d_tokens = divided ? d_residual : gathered_rows(d_residual, "d_output", operand_, width);
+  const BufferId d_output = divided && !shared ? -1 : gathered_gradient(d_residual, "d_output");
+  const BufferId d_tokens = divided || d_output < 0 ? d_residual : d_output;
   BufferId d_out = divided ? in_transit("d_returned", operand_, rows * width) : gradient_of("expert_out", operand_, rows * width);
   emit(OpKind::combine_backward, {{Slot::d_y, d_tokens, Access::read}, {Slot::d_x, d_out, Access::write}});
   if (divided) d_out = exchanged_rows(d_out, "combine", operand_, gradient_of("expert_out", operand_, rows * width));
@@ -95,7 +97,7 @@ BufferId Builder::mixture_gradient(const LayerActivations& a, BufferId d_residua
                                  {Slot::expert_scores, m.expert_scores, Access::read},
                                  {Slot::d_y, d_activation, Access::read},
                                  {Slot::d_x, d_x, Access::write},
-                                 {Slot::other_gradients, d_scores, Access::write}};
+                                 {Slot::d_expert_scores, d_scores, Access::write}};
   if (gated) {
     up.operand_gate = gradient_of("expert_gate.operand", operand_, hidden);
     uses.push_back({Slot::gate, m.gate, Access::read});
@@ -104,15 +106,15 @@ BufferId Builder::mixture_gradient(const LayerActivations& a, BufferId d_residua
   if (divided) d_x = exchanged_rows(d_x, "dispatch", ElementType::f32, gradient_of("expert_x", ElementType::f32, rows * width));
 
   // Shared experts have a part of the gradient on every tensor-parallel rank, and so have undivided ones.
-  BufferId d_norm = shared ? mlp_gradient(a, shape_.shared_ffn, d_residual) : -1;
+  BufferId d_norm = shared ? mlp_gradient(a, shape_.shared_ffn, d_residual, d_output) : -1;
   if (divided && shared) d_norm = summed_rows(d_norm, "mlp_norm", width);
   const std::int64_t tokens = divided ? shape_.s : shape_.n;
   if (!shared) d_norm = gradient_of("mlp_norm", ElementType::f32, tokens * width);
   const BufferId d_token_scores = gradient_of("scores", ElementType::f32, tokens * spec_.experts.count);
   emit(OpKind::dispatch_backward, {{Slot::d_y, d_x, Access::read},
-                                   {Slot::other_gradients, d_scores, Access::read},
+                                   {Slot::d_expert_scores, d_scores, Access::read},
                                    {Slot::d_x, d_norm, shared ? Access::update : Access::write},
-                                   {Slot::scores, d_token_scores, Access::write}});
+                                   {Slot::d_scores, d_token_scores, Access::write}});
   BufferId d_own_scores = d_token_scores;
   if (!divided) {
     d_norm = summed_rows(d_norm, "mlp_norm", width);
@@ -123,7 +125,7 @@ BufferId Builder::mixture_gradient(const LayerActivations& a, BufferId d_residua
   router.operand = rounded_gradient("scores.operand", shape_.s * spec_.experts.count);
   linear_gradient(router, {product_weights(),
                            {Slot::scores, m.scores, Access::read},
-                           {Slot::d_y, d_own_scores, Access::read},
+                           {Slot::d_scores, d_own_scores, Access::read},
                            {Slot::d_x, d_norm, Access::update}});
   return d_norm;
 }

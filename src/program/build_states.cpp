@@ -69,12 +69,14 @@ void Builder::gather_weights(int index) {
   BufferId& gathered = bucket.experts ? gathered_experts_ : gathered_;
   gathered = -1;
   if (zero_ < 3 || shards(bucket) == 1 || read_bytes(bucket).value == 0) return;
-  const std::string part = bucket.layer < 0 ? bucket.name + "." : bucket.experts ? "experts." : "";
+  const Place here = at_;
+  at_.part = bucket.part;
+  const std::string part = bucket.part.empty() ? "" : fmt::format("{}.", bucket.part);
   gathered = buffer(prefix() + part + "weights", MemoryLine::gathered_weights, ElementType::bytes, read_bytes(bucket).value);
   std::vector<BufferUse> uses = {{Slot::weights, weights_, Access::read}, {Slot::y, gathered, Access::write}};
   if (operand_weights_ >= 0) uses.push_back({Slot::operand_weights, operand_weights_, Access::read});
-  collective(OpKind::all_gather, bucket.experts ? "expert_weights" : "weights", bucket.experts ? Group::expert_shard : Group::shard,
-             read_bytes(bucket), std::move(uses));
+  collective(OpKind::all_gather, "weights", bucket.experts ? Group::expert_shard : Group::shard, read_bytes(bucket), std::move(uses));
+  go(here);
 }
 
 // ---- gradients ------------------------------------------------------------------------------------------------------------------
@@ -98,8 +100,8 @@ BufferUse Builder::accumulate(int bucket) {
 
 BufferId Builder::begin_leaf(int index, int leaf) {
   const Bucket& bucket = holdings_.buckets[index];
-  const Place here = go({Phase::gradients, Pass::step, -1, bucket.stage, bucket.layer});
-  const BufferId gradients = buffer(fmt::format("gradients.leaf{}{}{}", leaf, bucket.name.empty() ? "" : ".", bucket.name),
+  const Place here = go({Phase::gradients, Pass::step, -1, bucket.stage, bucket.layer, bucket.part});
+  const BufferId gradients = buffer(fmt::format("gradients.leaf{}{}{}", leaf, bucket.name().empty() ? "" : ".", bucket.name()),
                                     MemoryLine::gradients, ElementType::f32, bucket.gradients);
   emit(OpKind::leaf_begin, {{Slot::gradients, gradients, Access::write}});
   go(here);
@@ -114,7 +116,7 @@ void Builder::end_chains(int index) {
   if (at_.micro_batch % of_leaf != of_leaf - 1) return;
   const auto open = accumulators_[index].open.extract(leaf);
   if (open.empty()) return;  // nothing of this bucket has a gradient: a stage without layers
-  const Place here = go({Phase::gradients, Pass::step, -1, bucket.stage, bucket.layer});
+  const Place here = go({Phase::gradients, Pass::step, -1, bucket.stage, bucket.layer, bucket.part});
   const bool last = leaf + 1 == leaves;
   if (scatters_each(bucket))
     exchange_gradients(index, open.mapped(), last);
@@ -164,7 +166,7 @@ void Builder::exchange_gradients(int index, BufferId whole, bool last) {
   } else {
     const Access access = reduced < 0 ? Access::write : Access::update;
     if (reduced < 0)
-      reduced = buffer("gradients.piece." + bucket.name, MemoryLine::gradients, ElementType::f32, piece(bucket.gradients, bucket));
+      reduced = buffer("gradients.piece." + bucket.name(), MemoryLine::gradients, ElementType::f32, piece(bucket.gradients, bucket));
     collective(OpKind::reduce_scatter, "gradients", shard, bytes,
                {{Slot::other_gradients, whole, Access::read}, {Slot::gradients, reduced, access}});
   }
@@ -193,7 +195,7 @@ void Builder::combine_tied() {
 }
 
 void Builder::reduce_and_update() {
-  at_ = {Phase::gradients, Pass::step, -1, options_.pipeline_rank, -1};
+  at_ = {Phase::gradients, Pass::step, -1, options_.pipeline_rank, -1, {}};
   if (spec_.tied_embeddings) combine_tied();
   std::vector<BufferUse> gradients;
   for (const Accumulators& accumulators : accumulators_)
@@ -225,9 +227,8 @@ void Builder::gather_updated() {
     if (!shards_masters()) uses.push_back({Slot::weights, weights_, Access::update});
     if (shards_masters() && bucket.products > 0) uses.push_back({Slot::operand_weights, operand_weights_, Access::update});
     if (shards_masters() && bucket.vectors > 0) uses.push_back({Slot::vectors, vectors_, Access::update});
-    at_.stage = bucket.stage, at_.layer = bucket.layer;
-    collective(OpKind::all_gather, bucket.experts ? "expert_weights" : "weights", bucket.experts ? Group::expert_shard : Group::shard,
-               bytes, std::move(uses));
+    at_.stage = bucket.stage, at_.layer = bucket.layer, at_.part = bucket.part;
+    collective(OpKind::all_gather, "weights", bucket.experts ? Group::expert_shard : Group::shard, bytes, std::move(uses));
   }
 }
 

@@ -80,6 +80,7 @@ class Builder {
     Phase phase = Phase::gradients;
     Pass pass = Pass::forward;
     int micro_batch = -1, stage = 0, layer = -1;
+    std::string_view part{};
   };
   /// A weight gradient put off by a split backward.
   struct Deferred {
@@ -152,18 +153,19 @@ class Builder {
   void norm_gradient(BufferId d_y, BufferId x, BufferId statistics, BufferId d_residual, bool second, bool first_gradient, int bucket);
   LayerActivations layer_forward(BufferId input, bool stop_before_down);
   void attention(LayerActivations& a);
-  void mlp(LayerActivations& a, std::int64_t ffn, BufferId residual, const std::string& name, bool stop_before_down);
+  void mlp(LayerActivations& a, BufferId x, std::int64_t ffn, BufferId residual, const std::string& name, bool stop_before_down);
   void mixture(LayerActivations& a, bool stop_before_down);
   void layer_backward(const LayerActivations& a, BufferId d_residual);
   BufferId attention_gradient(const LayerActivations& a, BufferId d_residual);
   BufferId latent_gradient(const LayerActivations& a, BufferId d_latent);
-  BufferId mlp_gradient(const LayerActivations& a, std::int64_t ffn, BufferId d_residual);
+  BufferId mlp_gradient(const LayerActivations& a, std::int64_t ffn, BufferId d_residual, BufferId d_output);
   BufferId mixture_gradient(const LayerActivations& a, BufferId d_residual);
   BufferId exchanged_rows(BufferId rows, std::string_view what, ElementType type, BufferId to);
   void linear_gradient(const Linear& linear, std::vector<BufferUse> uses);
   void weight_gradient(const Linear& linear);
   /// Rows of all tensor-parallel ranks where sequence parallelism divides them; `rows` otherwise.
   BufferId gathered_rows(BufferId rows, std::string_view what, ElementType type, std::int64_t width);
+  BufferId gathered_gradient(BufferId d_rows, std::string_view what);
   /// A row-parallel product's sum over tensor-parallel ranks, with bias and residual.
   BufferId row_parallel(OpKind kind, std::string_view what, BufferId x, BufferId residual, const std::string& name, double flops);
   /// An input gradient's sum over tensor-parallel ranks.

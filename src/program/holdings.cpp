@@ -36,7 +36,7 @@ bool is_partial(const ParamTensor& tensor, const Layout& layout) {
 /// A bucket that is being filled.
 class Filling {
  public:
-  Filling(std::string name, int stage, int layer, bool experts) : bucket_{std::move(name), stage, layer, experts} {}
+  Filling(std::string_view part, int stage, int layer, bool experts) : bucket_{part, stage, layer, experts} {}
 
   void add(const ParamTensor& tensor, const ModelSpec& spec, const Layout& layout) {
     const std::int64_t count = held(tensor, spec, layout);
@@ -54,7 +54,7 @@ class Filling {
     bucket_.weights = rounded_up(weights_.end(), kWeightAlignment);
     bucket_.products = products_.end();
     bucket_.gradients = bucket_.weights + more_gradients_;
-    return std::move(bucket_);
+    return bucket_;
   }
 
  private:
@@ -72,11 +72,13 @@ class Filler {
     out_.of_layer.assign(static_cast<std::size_t>(spec_.layers), -1);
     out_.experts_of_layer = out_.of_layer;
     if (layout_.alone()) {
-      out_.embed = out_.final_norm = out_.head = open("", 0, -1);
+      out_.embed = out_.embed_rest = out_.final_norm = out_.head = open("", 0, -1);
       out_.of_layer.assign(out_.of_layer.size(), out_.embed);
       out_.experts_of_layer = out_.of_layer;
     } else {
       if (rank_ == 0) out_.embed = open("embed", 0, -1);
+      if (rank_ == 0 && (spec_.position == model::PositionKind::learned || spec_.embedding_norm))
+        out_.embed_rest = open("embed_rest", 0, -1);
       for (int stage = rank_; stage <= last; stage += layout_.pp) open_layers(stage);
       if (holds(last)) out_.final_norm = open("final_norm", last, -1), out_.head = open("head", last, -1);
     }
@@ -88,21 +90,21 @@ class Filler {
  private:
   bool holds(int stage) const { return stage % layout_.pp == rank_; }
 
-  int open(std::string name, int stage, int layer, bool experts = false) {
-    fillings_.emplace_back(std::move(name), stage, layer, experts);
+  int open(std::string_view part, int stage, int layer, bool experts = false) {
+    fillings_.emplace_back(part, stage, layer, experts);
     return static_cast<int>(fillings_.size()) - 1;
   }
   void open_layers(int stage) {
     for (int layer = out_.first_layer[stage]; layer < out_.first_layer[stage + 1]; ++layer) {
-      out_.of_layer[layer] = out_.experts_of_layer[layer] = open(fmt::format("L{}", layer), stage, layer);
-      if (spec_.has_experts(layer) && layout_.ep > 1)
-        out_.experts_of_layer[layer] = open(fmt::format("L{}.experts", layer), stage, layer, true);
+      out_.of_layer[layer] = out_.experts_of_layer[layer] = open("", stage, layer);
+      if (spec_.has_experts(layer) && layout_.ep > 1) out_.experts_of_layer[layer] = open("experts", stage, layer, true);
     }
   }
   int bucket_of(const ParamTensor& tensor) const {
     if (tensor.layer >= 0) return (is_routed(tensor, spec_) ? out_.experts_of_layer : out_.of_layer)[tensor.layer];
     if (tensor.role == Role::head_weight) return out_.head;
-    return tensor.role == Role::final_norm_weight || tensor.role == Role::final_norm_bias ? out_.final_norm : out_.embed;
+    if (tensor.role == Role::token_embedding) return out_.embed;
+    return tensor.role == Role::final_norm_weight || tensor.role == Role::final_norm_bias ? out_.final_norm : out_.embed_rest;
   }
   void add(const ParamTensor& tensor) {
     const int bucket = bucket_of(tensor);
@@ -130,6 +132,11 @@ class Filler {
 };
 
 }  // namespace
+
+std::string Bucket::name() const {
+  const std::string of_layer = layer >= 0 ? fmt::format("L{}", layer) : "";
+  return of_layer + (layer >= 0 && !part.empty() ? "." : "") + std::string(part);
+}
 
 std::int64_t Packing::place(const ParamTensor& tensor, std::int64_t count) {
   if (tensor.offset != end_in_table_) end_ = rounded_up(end_, alignment_);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "model/flops.h"
 #include "program/build.h"
@@ -119,13 +120,35 @@ TEST(Layouts, EveryJobIsValid) {
       const std::vector<Program> ranks = job(spec, o);
       const std::vector<std::string> complaints = validate(std::span<const Program>(ranks));
       ASSERT_TRUE(complaints.empty()) << spec.name << ' ' << layout << ": " << complaints.front();
-      for (const Program& rank : ranks) ASSERT_LE(rank.arena / rank.live_peak, 1.1) << spec.name << ' ' << layout;
+      for (const Program& rank : ranks) {
+        ASSERT_LE(rank.arena / rank.live_peak, 1.1) << spec.name << ' ' << layout;
+        std::set<std::string> seen;  // an id says one operation of a micro-batch
+        for (const Operation& op : rank.operations)
+          ASSERT_TRUE(op.micro_batch < 0 || seen.insert(id(op)).second) << spec.name << ' ' << layout << ' ' << id(op);
+      }
     }
   };
   for (const ModelSpec& spec : {small_llama(), qwen(), gpt(), bloom(), neox(), mixture(), deepseek()})
     for (const std::string_view layout : kLayouts) expect_valid(spec, layout);
   for (const ModelSpec& spec : {mixture(), deepseek()})
     for (const std::string_view layout : kExpertLayouts) expect_valid(spec, layout);
+}
+
+// Validation runs in the same arena: the states lie where the step has them.
+TEST(Layouts, EveryEvaluationIsValidAndSharesTheStates) {
+  for (const ModelSpec& spec : {small_llama(), bloom(), deepseek()})
+    for (const std::string_view layout : kLayouts) {
+      const ParamTable table(spec);
+      BuildOptions o = options(layout);
+      const std::vector<Program> steps = job(spec, o);
+      std::vector<Program> ranks;
+      for (o.pipeline_rank = 0; o.pipeline_rank < o.layout.pp; ++o.pipeline_rank) ranks.push_back(build_evaluation(spec, table, o));
+      const std::vector<std::string> complaints = validate(std::span<const Program>(ranks));
+      ASSERT_TRUE(complaints.empty()) << spec.name << ' ' << layout << ": " << complaints.front();
+      for (std::size_t rank = 0; rank < ranks.size(); ++rank)
+        for (const Buffer& buffer : steps[rank].buffers)
+          ASSERT_TRUE(!buffer.persistent || buffer.offset == ranks[rank].buffers[ranks[rank].find(buffer.name)].offset) << buffer.name;
+    }
 }
 
 // The ranks' products are those of the model (accounting D1): what is divided adds up, nothing is done twice.
@@ -164,7 +187,7 @@ TEST(Holdings, AddUpToTheModel) {
       for (int rank = 0; rank < layout.pp; ++rank)
         for (const Bucket& bucket : Holdings(spec, table, layout, rank).buckets) {
           sum += bucket.experts ? bucket.weights * layout.ep : (bucket.weights - bucket.partial) * layout.tp + bucket.partial;
-          if (bucket.name == "head" && spec.tied_embeddings && layout.pp > 1) sum -= bucket.weights * layout.tp;  // a copy
+          if (bucket.part == "head" && spec.tied_embeddings && layout.pp > 1) sum -= bucket.weights * layout.tp;  // a copy
         }
       EXPECT_EQ(sum, table.total().value) << spec.name << ' ' << text;
     }
@@ -226,7 +249,7 @@ TEST(Layouts, DividedExpertsTakeTheirRowsByAllToAll) {
   EXPECT_EQ(operation(rank, "mb0/s0/L1/combine.all_to_all.fwd").transfer.bytes, Bytes(32 * 2 * 64 * 4));
   // Four of sixteen experts here, and nobody else has them: their gradients stay.
   EXPECT_EQ(rank.buffers[rank.find("gradients.leaf0.L1.experts")].elements, 4 * 3 * 64 * 64);
-  for (const std::string& operation_id : ids(rank)) EXPECT_EQ(operation_id.find("expert_weights"), std::string::npos) << operation_id;
+  for (const std::string& operation_id : ids(rank)) EXPECT_EQ(operation_id.find("experts/weights"), std::string::npos) << operation_id;
 }
 
 TEST(Layouts, Zero3GathersALayerBeforeEachPassAndFreesItAfter) {
@@ -260,7 +283,12 @@ TEST(Layouts, ABucketIsReducedAsSoonAsItIsComplete) {
   const ModelSpec spec = qwen();
   const Program one = build_step(spec, ParamTable(spec), options("dp=2", 4, 1)),
                 two = build_step(spec, ParamTable(spec), options("dp=2", 4, 2));
-  EXPECT_LT(position(one, "s0/L7/gradients.all_reduce"), position(one, "mb3/s0/L6/mlp_down.bwd"));
+  const auto reduced = position(one, "s0/L7/gradients.all_reduce");
+  EXPECT_LT(reduced, position(one, "mb3/s0/L6/mlp_down.bwd"));
+  for (const Operation& op : one.operations) {  // it may go on beside them until the norm
+    const bool waits = std::find(op.depends_on.begin(), op.depends_on.end(), static_cast<int>(reduced)) != op.depends_on.end();
+    EXPECT_TRUE(!waits || op.phase != Phase::gradients) << id(op);
+  }
   EXPECT_LT(position(two, "s0/L7/leaf_combine"), position(two, "s0/L7/gradients.all_reduce"));
   EXPECT_LT(position(two, "s0/L7/gradients.all_reduce"), position(two, "mb3/s0/L6/mlp_down.bwd"));
 }

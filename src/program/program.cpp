@@ -163,6 +163,7 @@ std::string id(const Operation& op) {
   if (op.micro_batch >= 0) out += fmt::format("mb{}/", op.micro_batch);
   out += fmt::format("s{}/", op.stage);
   if (op.layer >= 0) out += fmt::format("L{}/", op.layer);
+  if (!op.part.empty()) out += fmt::format("{}/", op.part);
   if (is_collective(op.kind)) out += fmt::format("{}.", op.transfer.what);
   return out + std::string(base_name(op)) + std::string(suffix(op.pass));
 }

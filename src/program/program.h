@@ -115,16 +115,18 @@ enum class Slot : std::uint8_t {
   d_v,
   token_loss,
   gradients,        ///< accumulators of the leaf, in ParamTable order
-  other_gradients,  ///< the right-hand subtree of a combine
+  other_gradients,  ///< the right-hand subtree of a combine; what a reduce-scatter divides
   weights,
   operand_weights,
   moment1,
   moment2,
   average,
   workspace,
-  scores,         ///< of a token's experts
+  scores,  ///< of a token's experts
+  d_scores,
   vectors,        ///< norms and biases in fp32, where the master weights are divided
   expert_scores,  ///< the score that goes with each row of an expert
+  d_expert_scores,
 };
 enum class Access : std::uint8_t { read, write, update };
 
@@ -168,7 +170,8 @@ struct Operation {
   int micro_batch = -1;
   int stage = 0;  ///< virtual stage, in the order of the model; of operations of the whole step the first one of the rank
   int layer = -1;
-  bool second = false;  ///< of the layer's two norms, the one before the MLP; layer −1: the final norm
+  std::string_view part;  ///< of states outside the layers or beside them: the bucket ("embed", "head" …, program/holdings.h); a literal
+  bool second = false;    ///< of the layer's two norms, the one before the MLP; layer −1: the final norm
   std::vector<BufferUse> uses;
   std::vector<int> depends_on;  ///< indices of earlier operations
   Flops flops{};                ///< multiply-adds of its matrix products, counted two each, masks ignored
