@@ -142,7 +142,7 @@ class ClusterFile(unittest.TestCase):
         self.refused("= = ", "mine.toml:1")
         self.refused('accelerator = "h1000"\nsource = "s"\n', "h1000", "nearest: h100")
         self.refused('accelerator = "h100"\n', "source")
-        refused(self, ["nowhere.toml"], "plan", "--model", "llama-3-8b", "--cluster", "nowhere.toml")
+        refused(self, ["no cluster file nowhere.toml"], "plan", "--model", "llama-3-8b", "--cluster", "nowhere.toml")
 
     def test_peak_that_the_precision_needs(self):
         path = write("cluster/only-fp8.toml", self.GOOD.replace("bf16", "fp8"))
