@@ -78,10 +78,10 @@ Tokens tokens_of(const char* option, const std::string& text) {
   return Tokens(*tokens);
 }
 
-/// Tokens of the data: as given, else counted when the run's dataset was prepared.
-std::optional<Tokens> unique_tokens(const config::RunConfig& config, const std::string& given) {
+/// Tokens of the data: as given, else as counted when the run file's dataset was prepared. A model alone has no data.
+std::optional<Tokens> unique_tokens(const config::RunConfig& config, bool run_file, const std::string& given) {
   if (!given.empty()) return tokens_of("--unique-tokens", given);
-  if (!std::filesystem::exists(std::filesystem::path(config.data.directory) / "dataset.json")) return std::nullopt;
+  if (!run_file || !std::filesystem::exists(std::filesystem::path(config.data.directory) / "dataset.json")) return std::nullopt;
   return Tokens(data::Manifest::read(config.data.directory).train.tokens);
 }
 
@@ -132,14 +132,14 @@ void write_trace(const std::string& path, const plan::Forecast& forecast, const 
 /// What is asked of a plan, wherever it is for.
 struct Question {
   std::string unique_tokens, explain;
-  bool json = false;
+  bool run_file = false, json = false;
 };
 
 void plan_on_cluster(const config::RunConfig& config, const ClusterArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
   const plan::Calibration calibration = plan::shipped_calibration();
   plan::JobFacts facts = facts_of(config, arguments);
-  facts.unique_tokens = unique_tokens(config, asked.unique_tokens);
+  facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
   const plan::Forecast forecast = plan::forecast(cluster, shape_of(config, arguments, cluster), facts, calibration);
   if (!arguments.trace.empty()) write_trace(arguments.trace, forecast, calibration);
   if (asked.explain.empty())
@@ -152,7 +152,7 @@ void plan_on_cluster(const config::RunConfig& config, const ClusterArguments& ar
 void plan_on_this_machine(const config::RunConfig& config, const std::string& profile, const Question& asked) {
   const std::optional<std::string> only_countable = model::trainable(config.model);
   if (only_countable) fmt::print(stderr, "parameters and work only: {}\n", *only_countable);
-  if (const auto unique = unique_tokens(config, asked.unique_tokens))
+  if (const auto unique = unique_tokens(config, asked.run_file, asked.unique_tokens))
     if (const auto warning = plan::warn_of_epochs(Tokens(config.tokens_per_step() * config.run.steps), *unique))
       fmt::print(stderr, "warning: {}\n", *warning);
   const plan::Account account =
@@ -190,7 +190,7 @@ int verb_plan(int argc, char** argv) {
   on_cluster.add_to(line);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  asked.json = arguments.json;
+  asked.json = arguments.json, asked.run_file = !arguments.run_file.empty();
   const config::RunConfig config = arguments.resolve().config;
   if (on_cluster.cluster.empty())
     plan_on_this_machine(config, profile, asked);

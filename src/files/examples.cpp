@@ -50,7 +50,8 @@ std::vector<std::string> example_names(std::string_view kind) {
 fs::path find_example(std::string_view kind, std::string_view what, const std::string& name, const fs::path& folder) {
   const fs::path given = folder / name;
   if (!name.empty() && is_file(given)) return given.lexically_normal();
-  if (name.find('/') != std::string::npos) throw UsageError(fmt::format("no {} file {}", what, given.lexically_normal().string()));
+  if (name.find('/') != std::string::npos || name.ends_with(".toml"))
+    throw UsageError(fmt::format("no {} file {}", what, given.lexically_normal().string()));
   for (const fs::path& place : example_folders(kind)) {
     const fs::path path = place / (name + ".toml");
     if (is_file(path)) return path.lexically_normal();

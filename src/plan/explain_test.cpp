@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <ostream>
 
 #include "plan/expression.h"
 #include "program/build.h"
@@ -39,6 +40,7 @@ struct Case {
   std::string cluster, layout, framework = "megatron-lm";
   Precision precision = Precision::bf16;
   bool flash = true;
+  friend void PrintTo(const Case& of, std::ostream* out) { *out << of.name; }
 };
 /// Every branch of the memory and time models: ZeRO stages, HSDP, recomputation, schedules, frameworks, experts, context parallelism.
 const std::vector<Case>& cases() {

@@ -17,7 +17,7 @@ namespace {
 
 using program::Recompute;
 
-/// Software is known by the table of frameworks or by a calibration's rows.
+/// Software is known by the table of frameworks or by a calibration's rows; "megatron" there is a family, no software of its own.
 void check_framework(const std::string& name, const Calibration& calibration) {
   std::set<std::string, std::less<>> known;
   for (const std::string_view each : framework_names()) known.emplace(each);

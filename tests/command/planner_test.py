@@ -142,7 +142,7 @@ class ClusterFile(unittest.TestCase):
         self.refused("= = ", "mine.toml:1")
         self.refused('accelerator = "h1000"\nsource = "s"\n', "h1000", "nearest: h100")
         self.refused('accelerator = "h100"\n', "source")
-        refused(self, ["nowhere.toml"], "plan", "--model", "llama-3-8b", "--cluster", "nowhere.toml")
+        refused(self, ["no cluster file nowhere.toml"], "plan", "--model", "llama-3-8b", "--cluster", "nowhere.toml")
 
     def test_peak_that_the_precision_needs(self):
         path = write("cluster/only-fp8.toml", self.GOOD.replace("bf16", "fp8"))
@@ -359,7 +359,18 @@ class Warnings(unittest.TestCase):
         many = self.warnings("--tokens", "300B", "--unique-tokens", "10B")
         self.assertFalse([text for text in few if "epochs" in text])
         self.assertTrue([text for text in many if "30.0 epochs" in text and "4" in text], many)
-        refused(self, ["--unique-tokens", "-1"], *ON_CLUSTER, "--unique-tokens", "-1")
+        for value in ("-1", "0", "x", ""):
+            refused(self, ["--unique-tokens", value], *ON_CLUSTER, "--unique-tokens", value)
+
+    def test_epochs_of_the_runs_own_data(self):
+        tokens = json.loads((harness.dataset() / "dataset.json").read_text())["train"]["counts"]["tokens"]
+        steps = 5 * tokens // (8 * 96) + 1
+        many = harness.write_run("epochs", run={"steps": steps})
+        self.assertIn("5.0 epochs", expect(self, DONE, "plan", many).stderr)
+        plan = json_of(self, "plan", many, "--cluster", "h100", "--framework", "llm-foundry")
+        self.assertAlmostEqual(plan["run"]["epochs"], steps * 8 * 96 / tokens)
+        self.assertTrue(any("5.0 epochs" in text for text in plan["warnings"]))
+        self.assertNotIn("epochs", expect(self, DONE, "plan", harness.write_run("few-epochs", run={"steps": 3})).stderr)
 
 
 if __name__ == "__main__":
