@@ -5,6 +5,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "cluster_arguments.h"
 #include "command_line.h"
 #include "data/manifest.h"
 #include "files/disk.h"
@@ -20,48 +21,21 @@
 namespace longhaul::app {
 namespace {
 
-/// Far above any run, and few enough that every product stays finite.
-constexpr std::int64_t kMostTokens = 10'000'000'000'000'000;
-
 /// Options that matter with --cluster alone.
-struct ClusterArguments {
-  std::string cluster, layout, tokens, trace, framework = "megatron-lm", precision = "bf16";
-  double price = 0, mtbf_hours = 0, save_seconds = 0;
+struct PlanArguments : ClusterArguments {
+  std::string layout, trace;
 
   void add_to(CommandLine& line) {
-    const Option of =
-        line.option(
-                "--cluster", cluster,
-                "plan for NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`), or of a file like its, instead of this machine")
-            .not_empty();
-    const auto text = [&](const char* name, std::string& value, const char* help) {
-      return line.option(name, value, help).not_empty().needs(of);
-    };
-    const auto number = [&](const char* name, double& value, const char* help, double least, double most) {
-      line.option(name, value, help).between(least, most).needs(of);
-    };
-    text("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1");
-    text("--tokens", tokens, "with --cluster: of the whole run, 300B or 1.5T (default: the run file's)");
-    text("--framework", framework,
-         "with --cluster: megatron-lm (default), megatron-deepspeed, nanotron, llm-foundry, torchtitan, or one of your calibration");
-    text("--precision", precision, "with --cluster: bf16 (default), fp16, fp8").one_of({"bf16", "fp16", "fp8"});
-    number("--price", price, "with --cluster: dollars a device-hour", 1e-6, 1e6);
-    number("--mtbf-hours", mtbf_hours, "with --cluster: mean hours between failures of the whole job", 0.01, 1e7);
-    number("--save-seconds", save_seconds, "with --cluster: seconds a checkpoint stops the run", 1e-3, 1e6);
-    text("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing");
+    const Option of = ClusterArguments::add_to(line);
+    line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1").not_empty().needs(of);
+    line.option("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing")
+        .not_empty()
+        .needs(of);
   }
 };
 
-plan::RunShape shape_of(const config::RunConfig& config, const ClusterArguments& arguments, const cluster::Cluster& cluster) {
-  plan::RunShape shape;
-  shape.model = config.model;
-  shape.sequence_length = config.batch.sequence_length;
-  shape.global_batch = config.batch.global_batch;
-  shape.micro_batch = config.batch.micro_batch;
-  shape.framework = arguments.framework;
-  shape.precision = arguments.precision == "fp8"    ? plan::Precision::fp8
-                    : arguments.precision == "fp16" ? plan::Precision::fp16
-                                                    : plan::Precision::bf16;
+plan::RunShape shape_of(const config::RunConfig& config, const PlanArguments& arguments, const cluster::Cluster& cluster) {
+  plan::RunShape shape = arguments.shape(config, cluster);
   if (arguments.layout.empty()) {
     shape.layout.dp = cluster.devices;
     shape.layout.zero = cluster.devices > 1 ? 1 : 0;
@@ -71,32 +45,11 @@ plan::RunShape shape_of(const config::RunConfig& config, const ClusterArguments&
   return shape;
 }
 
-Tokens tokens_of(const char* option, const std::string& text) {
-  const auto tokens = parse_count(text);
-  if (!tokens || *tokens < 1 || *tokens > kMostTokens)
-    throw UsageError(fmt::format("{} '{}': write a number of tokens like 300B or 1.5T, at most 10,000T", option, text));
-  return Tokens(*tokens);
-}
-
 /// Tokens of the data: as given, else as counted when the run file's dataset was prepared. A model alone has no data.
 std::optional<Tokens> unique_tokens(const config::RunConfig& config, bool run_file, const std::string& given) {
   if (!given.empty()) return tokens_of("--unique-tokens", given);
   if (!run_file || !std::filesystem::exists(std::filesystem::path(config.data.directory) / "dataset.json")) return std::nullopt;
   return Tokens(data::Manifest::read(config.data.directory).train.tokens);
-}
-
-plan::JobFacts facts_of(const config::RunConfig& config, const ClusterArguments& arguments) {
-  plan::JobFacts facts;
-  facts.tokens = arguments.tokens.empty() ? Tokens(config.tokens_per_step() * config.run.steps) : tokens_of("--tokens", arguments.tokens);
-  if (arguments.price > 0) facts.device_hours_price = arguments.price;
-  if (arguments.mtbf_hours > 0) facts.mtbf = Seconds(arguments.mtbf_hours * 3600);
-  if (arguments.save_seconds > 0) facts.save = Seconds(arguments.save_seconds);
-  if (facts.mtbf && facts.save && facts.save->value >= facts.mtbf->value)
-    throw UsageError(
-        fmt::format("--save-seconds = {} is not below --mtbf-hours = {}: most saves would meet a failure; save faster, or give the "
-                    "hours between failures of the whole job",
-                    arguments.save_seconds, arguments.mtbf_hours));
-  return facts;
 }
 
 /// A report as people or programs read it.
@@ -135,10 +88,10 @@ struct Question {
   bool run_file = false, json = false;
 };
 
-void plan_on_cluster(const config::RunConfig& config, const ClusterArguments& arguments, const Question& asked) {
+void plan_on_cluster(const config::RunConfig& config, const PlanArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
-  const plan::Calibration calibration = plan::shipped_calibration();
-  plan::JobFacts facts = facts_of(config, arguments);
+  const plan::Calibration calibration = arguments.calibrate();
+  plan::JobFacts facts = arguments.facts(config);
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
   const plan::Forecast forecast = plan::forecast(cluster, shape_of(config, arguments, cluster), facts, calibration);
   if (!arguments.trace.empty()) write_trace(arguments.trace, forecast, calibration);
@@ -179,7 +132,7 @@ int verb_plan(int argc, char** argv) {
   arguments.add_to(line);
   std::string profile;
   Question asked;
-  ClusterArguments on_cluster;
+  PlanArguments on_cluster;
   line.option("--profile", profile, "rates of the machine, as `longhaul calibrate --out` wrote them (default: measured now, about 1 s)");
   line.option("--explain", asked.explain,
               "one line of the plan instead: its formula, its numbers, its source, what would change it; `list` names all")

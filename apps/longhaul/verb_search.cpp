@@ -184,7 +184,7 @@ int verb_search(int argc, char** argv) {
       "         longhaul search run.toml --cluster h100x64 --allow tp=4+8,zero=1 --why 'dp=8,tp=8,pp=1,zero=1'");
   Arguments arguments;
   arguments.run.add_to(line);
-  arguments.on.add_to(line);
+  arguments.on.add_to(line).required();
   line.option("--devices", arguments.devices, "numbers of devices to consider instead of the cluster's, with commas");
   line.option("--by", arguments.by, "what is best: time (default), device-hours, memory").one_of({kObjectives.begin(), kObjectives.end()});
   line.option("--allow", arguments.allow, "key=value+value,…: values that keys of the layout and micro_batch may take; may be repeated")
@@ -199,9 +199,9 @@ int verb_search(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.run.resolve().config;
-  if (arguments.on.cluster.empty()) throw UsageError("give --cluster NAME or NAMExDEVICES; `longhaul cluster list` shows the names");
   const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
-  const plan::Calibration calibration = plan::shipped_calibration();
+  const plan::Calibration calibration = arguments.on.calibrate();
+  plan::check_framework(arguments.on.framework, calibration);
   const plan::JobFacts facts = arguments.on.facts(config);
   const train::Console console = make_console();
   plan::SearchOptions options;

@@ -17,16 +17,6 @@ namespace {
 
 using program::Recompute;
 
-/// Software is known by the table of frameworks or by a calibration's rows; "megatron" there is a family, no software of its own.
-void check_framework(const std::string& name, const Calibration& calibration) {
-  std::set<std::string, std::less<>> known;
-  for (const std::string_view each : framework_names()) known.emplace(each);
-  for (const auto& [key, parameter] : calibration.parameters)
-    if (key.second.framework != "*" && key.second.framework != "megatron") known.insert(key.second.framework);
-  if (known.contains(name) || known.contains(name.substr(0, name.find('+')))) return;
-  throw UsageError(fmt::format("framework '{}' is unknown; known: {}; nearest: {}", name, fmt::join(known, ", "), nearest(name, known)));
-}
-
 /// Everything that makes the run impossible, in one error: each sentence names its field and a fix.
 void check(const cluster::Cluster& cluster, const RunShape& run, const Calibration& calibration) {
   check_framework(run.framework, calibration);
@@ -70,6 +60,23 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
 
 }  // namespace
 
+void place(RunShape& run, const cluster::Cluster& cluster) {
+  run.accelerator = cluster.accelerator.id;
+  run.hardware = std::make_shared<const cluster::Cluster>(cluster);
+  run.devices = cluster.devices;
+  run.devices_per_node = cluster.devices_per_node;
+}
+
+void check_framework(const std::string& name, const Calibration& calibration) {
+  std::set<std::string, std::less<>> known;
+  for (const std::string_view each : framework_names()) known.emplace(each);
+  // "megatron" of a calibration is a family, no software of its own.
+  for (const auto& [key, parameter] : calibration.parameters)
+    if (key.second.framework != "*" && key.second.framework != "megatron") known.insert(key.second.framework);
+  if (known.contains(name) || known.contains(name.substr(0, name.find('+')))) return;
+  throw UsageError(fmt::format("framework '{}' is unknown; known: {}; nearest: {}", name, fmt::join(known, ", "), nearest(name, known)));
+}
+
 std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique) {
   const double times = epochs(tokens, unique);
   if (times <= kManyEpochs) return std::nullopt;
@@ -84,10 +91,7 @@ double Forecast::hfu() const {
 }
 
 Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration) {
-  shape.accelerator = cluster.accelerator.id;
-  shape.hardware = std::make_shared<const cluster::Cluster>(cluster);
-  shape.devices = cluster.devices;
-  shape.devices_per_node = cluster.devices_per_node;
+  place(shape, cluster);
   check(cluster, shape, calibration);
   Forecast out;
   out.cluster = cluster;

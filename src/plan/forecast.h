@@ -57,6 +57,11 @@ struct Forecast {
 /// The sentence that warns of a run which reads its data too often; nothing where it does not.
 std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique);
 
+/// Sets everything of a run that its cluster decides: accelerator, its rates, devices, node.
+void place(RunShape& run, const cluster::Cluster& cluster);
+/// Throws UsageError with the nearest name unless the software is in the table of frameworks or a calibration has parameters of it.
+void check_framework(const std::string& name, const Calibration& calibration);
+
 /// @throws UsageError that names the contradiction in the layout, batch or hardware and a fix
 Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration);
 
