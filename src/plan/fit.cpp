@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "files/read.h"
+#include "plan/fit_usable.h"
 #include "plan/predict.h"
 #include "plan/step.h"
 #include "units/error.h"
@@ -19,10 +20,10 @@ namespace {
 
 using Id = std::pair<std::string, ParameterKey>;
 
-bool of_memory(const Id& id) { return id.first.starts_with("memory."); }
-
 /// What one pass fits: step times first, then peak memories under the pace that the fitted times give.
 enum class Target { time, memory };
+
+bool of(Target target, const Id& id) { return id.first.starts_with(target == Target::memory ? "memory." : "time."); }
 
 std::optional<double> log_ratio(const MeasuredRun& run, const Calibration& calibration, Target target) {
   const auto& measured = target == Target::time ? run.step_seconds : run.memory_bytes;
@@ -105,7 +106,7 @@ class Problem {
     std::vector<double> at_start(rows_.size());
     for (std::size_t r = 0; r < rows_.size(); ++r) at_start[r] = *log_ratio(*rows_[r], calibration_, target_);
     for (const auto& [id, parameter] : calibration_.parameters) {
-      if (parameter.spread <= 0 || of_memory(id) != (target_ == Target::memory)) continue;
+      if (parameter.spread <= 0 || !of(target_, id)) continue;
       Calibration nudged = calibration_;
       nudged.parameters.at(id).value *= kNudge;
       std::vector<std::size_t> moved;
@@ -191,6 +192,7 @@ Calibration fit(const Calibration& start, std::span<const MeasuredRun> rows, con
                                    problem.parameters()));
       out = problem.solve();
     }
+  fit_usable_share(out, rows);
   for (const MeasuredRun& row : rows) out.seen_rows.insert(row.id);
   return out;
 }

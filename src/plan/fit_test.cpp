@@ -7,6 +7,8 @@
 #include <set>
 
 #include "files/read.h"
+#include "plan/fit_usable.h"
+#include "plan/memory.h"
 #include "plan/step.h"
 
 namespace longhaul::plan {
@@ -59,6 +61,25 @@ TEST(Fit, FindsPlantedParameters) {
     worst = std::max(worst, std::abs(std::log(estimate_step(run.shape, fitted).seconds / *run.step_seconds)));
   EXPECT_LT(worst, 0.01);
   EXPECT_NEAR(parameter(fitted, "time.gemm_efficiency").value / parameter(truth, "time.gemm_efficiency").value, 1, 0.03);
+}
+
+TEST(Fit, FindsThePlantedShareOfADevice) {
+  Calibration truth = shipped_calibration();
+  const auto id = std::pair{std::string("fit.usable_share"), ParameterKey{"*", "*", "nanotron", "*"}};
+  truth.parameters.at(id).value = truth.parameters.at(id).prior * 0.95;
+  std::vector<MeasuredRun> runs;
+  for (std::int64_t layers = 1; layers < 60; ++layers) {
+    MeasuredRun run;
+    run.shape.model = model::with_usual_values({.layers = layers, .width = 4096, .heads = 32, .vocab = 32000});
+    run.shape.sequence_length = 2048, run.shape.global_batch = 8, run.shape.layout.dp = 8, run.shape.devices = 8;
+    run.shape.framework = "nanotron", run.shape.accelerator = "h100";
+    run.fits = judge_fit(run.shape, truth, 80e9).fits;
+    runs.push_back(run);
+  }
+  Calibration found = at_priors(truth);
+  fit_usable_share(found, runs);
+  for (const MeasuredRun& run : runs) EXPECT_EQ(judge_fit(run.shape, found, 80e9).fits, run.fits) << run.shape.model.layers;
+  EXPECT_LT(found.parameters.at(id).value, found.parameters.at(id).prior);
 }
 
 TEST(Fit, FoldsAreTheIdsOwnAndLeaveNothingSeen) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "plan/framework.h"
 #include "plan/score.h"
 
 namespace longhaul::plan {
@@ -25,7 +26,11 @@ int pace(const LayerTime& layer) {
   return static_cast<int>(std::clamp<double>(std::round(2 * std::log2(layer.launch_ratio())), -kClearPace, kClearPace));
 }
 
-std::string uncalibrated(const RunShape& run) { return "uncalibrated, link " + parameter_key(run).link; }
+/// Software whose messages may stall has errors of its own wherever there are stages across nodes.
+std::string uncalibrated(const RunShape& run) {
+  const bool blocking = framework(run.framework).blocking_messages && run.devices > run.devices_per_node;
+  return fmt::format("uncalibrated, link {}{}", parameter_key(run).link, blocking ? ", blocking messages" : "");
+}
 
 Calibration::Residuals summarize(const std::string& kind, std::vector<double> errors) {
   std::sort(errors.begin(), errors.end());

@@ -6,8 +6,8 @@
 
 namespace longhaul::plan {
 
-std::optional<double> Predictor::device_memory(const std::string& accelerator) {
-  const auto [at, is_new] = device_memory_.try_emplace(accelerator);
+std::optional<double> DeviceMemory::operator()(const std::string& accelerator) {
+  const auto [at, is_new] = known_.try_emplace(accelerator);
   if (!is_new) return at->second;
   try {
     if (const auto memory = cluster::find_cluster(accelerator).accelerator.memory) at->second = static_cast<double>(memory->value);
@@ -31,7 +31,7 @@ ScoredRun Predictor::operator()(const MeasuredRun& run) {
     out.memory = reported_memory(run.shape, calibration_, estimate_memory(run.shape, calibration_, pace));
     out.seconds_interval = interval(*out.seconds, out.time_kinds, calibration_.time);
     out.memory_interval = interval(*out.memory, out.memory_kinds, calibration_.memory);
-    if (const auto memory = device_memory(run.shape.accelerator)) out.fits = judge_fit(run.shape, calibration_, *memory).fits;
+    if (const auto memory = device_memory_(run.shape.accelerator)) out.fits = judge_fit(run.shape, calibration_, *memory).fits;
   } catch (const UsageError& error) {
     out.skipped = error.what();
   }

@@ -12,6 +12,15 @@
 
 namespace longhaul::plan {
 
+/// Memory of a device, looked up once each; nothing where the catalogue does not say.
+class DeviceMemory {
+ public:
+  std::optional<double> operator()(const std::string& accelerator);
+
+ private:
+  std::map<std::string, std::optional<double>> known_;
+};
+
 /// Predicts rows one by one; looks each accelerator up once. Uses only what is known before a run: its row's shape, never its measurements.
 class Predictor {
  public:
@@ -22,10 +31,8 @@ class Predictor {
   const Calibration& calibration() const { return calibration_; }
 
  private:
-  std::optional<double> device_memory(const std::string& accelerator);
-
   Calibration calibration_;
-  std::map<std::string, std::optional<double>> device_memory_;
+  DeviceMemory device_memory_;
 };
 
 }  // namespace longhaul::plan
