@@ -26,11 +26,6 @@ struct StepMeasurement {
   std::map<std::string, double> seconds;  ///< by operation, summed over layers and micro-batches, of the fastest step
 };
 
-std::string operation_name(const program::Operation& op) {
-  const std::string id = program::id(op);
-  return id.substr(id.rfind('/') + 1);
-}
-
 StepMeasurement measure_steps(train::Engine& engine, int steps, const train::Console& console) {
   using Clock = std::chrono::steady_clock;
   const config::RunConfig& config = engine.config();
@@ -53,7 +48,7 @@ StepMeasurement measure_steps(train::Engine& engine, int steps, const train::Con
     if (times.empty() || seconds < *std::min_element(times.begin(), times.end())) {
       result.seconds.clear();
       for (std::size_t k = 0; k < executor.seconds().size(); ++k)
-        result.seconds[operation_name(executor.program().operations[k])] += executor.seconds()[k];
+        result.seconds[program::short_name(executor.program().operations[k])] += executor.seconds()[k];
     }
     times.push_back(seconds);
   }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
+#include "console.h"
 #include "machine.h"
 #include "plan/forecast.h"
 #include "run_arguments.h"
@@ -101,7 +102,8 @@ int verb_plan(int argc, char** argv) {
   const std::optional<std::string> only_countable = model::trainable(config.model);
   if (only_countable) fmt::print(stderr, "parameters and work only: {}\n", *only_countable);
   const plan::Account account =
-      only_countable ? plan::count(config) : account_of(config, profile.empty() ? measure(config) : cluster::read_profile(profile));
+      only_countable ? plan::count(config)
+                     : account_of(config, profile.empty() ? measure(config, make_console().live) : cluster::read_profile(profile));
   if (arguments.json)
     std::cout << plan::to_json(account).dump(2) << '\n';
   else

@@ -119,8 +119,10 @@ std::string id(const Operation& op) {
   if (op.micro_batch >= 0) out += fmt::format("mb{}/", op.micro_batch);
   out += fmt::format("s{}/", op.stage);
   if (op.layer >= 0) out += fmt::format("L{}/", op.layer);
-  return out + std::string(base_name(op)) + std::string(suffix(op.pass));
+  return out + short_name(op);
 }
+
+std::string short_name(const Operation& op) { return std::string(base_name(op)) + std::string(suffix(op.pass)); }
 
 BufferId Program::find(std::string_view buffer_name) const {
   for (std::size_t i = 0; i < buffers.size(); ++i)

@@ -136,6 +136,8 @@ struct Operation {
 
 /// `mb3/s0/L11/attn.fwd`
 std::string id(const Operation& op);
+/// `attn.fwd`: the id without its place, under which times are summed.
+std::string short_name(const Operation& op);
 
 struct Program {
   std::vector<Operation> operations;

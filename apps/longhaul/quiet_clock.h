@@ -1,0 +1,26 @@
+// apps/longhaul/quiet_clock.h — how long work would have taken with the machine to itself.
+//
+// Time in which a thread of this process was ready but had no processor is known to the system (schedstat). The work cannot have needed
+// less than its threads' own time shared out evenly, nor less than the wall time without all of that waiting: the larger of the two is
+// taken. Where nothing waited that is the wall time; neighbours still cost caches and bandwidth.
+#pragma once
+
+namespace longhaul::app {
+
+class QuietClock {
+ public:
+  /// Starts. `threads`: those that share the work.
+  explicit QuietClock(int threads);
+  /// Since the start.
+  double seconds() const;
+
+ private:
+  struct Reading {
+    double wall = 0, run = 0, waited = 0;  ///< seconds; run and waited are sums over the process's threads
+  };
+  static Reading read();
+  const int threads_;
+  const Reading start_;
+};
+
+}  // namespace longhaul::app
