@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "console.h"
 #include "files/disk.h"
 #include "kernels/gemm.h"
 #include "kernels/peak.h"
@@ -57,6 +58,15 @@ std::string processor_name() {
   for (std::string line; std::getline(info, line);)
     if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
   return "unknown x86-64";
+}
+
+void warn_of_threads(const config::RunConfig& config) {
+  const int processors = train::usable_processors(), threads = train::thread_count(config);
+  if (threads > processors)
+    complain(
+        fmt::format("warning: run.threads = {}, but this process may use {} processor{}: the threads will wait for each other; "
+                    "run.threads = 0 takes one a processor",
+                    threads, processors, processors == 1 ? "" : "s"));
 }
 
 cluster::ComputeRates measure_compute(kernels::Order order, kernels::Family family, int threads,

@@ -15,6 +15,9 @@ namespace longhaul::app {
 /// The processor's name as the system gives it.
 std::string processor_name();
 
+/// Says on stderr where run.threads is more than the processors this process may use.
+void warn_of_threads(const config::RunConfig& config);
+
 /// Register-only peak and the seconds of the calls given, for one combination.
 cluster::ComputeRates measure_compute(kernels::Order order, kernels::Family family, int threads,
                                       const std::vector<cluster::KernelCall>& calls, const Progress& progress);

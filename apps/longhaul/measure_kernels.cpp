@@ -31,7 +31,7 @@ constexpr double kShare = 0.01, kLongest = 0.2;
 /// step's arena: huge pages, resident only where used.
 class Ring {
  public:
-  explicit Ring(bool random) : random_(random), arena_(Bytes(std::int64_t{1} << 38)) {
+  explicit Ring(bool random) : random_(random), arena_(Bytes(std::int64_t{1} << 34)) {
     take(kSize);
     at_ = 0;
   }

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "train/engine.h"
+
 namespace longhaul::app {
 namespace {
 
@@ -29,12 +31,12 @@ QuietClock::Reading QuietClock::read() {
   return reading;
 }
 
-QuietClock::QuietClock(int threads) : threads_(threads), start_(read()) {}
+QuietClock::QuietClock(int threads) : processors_(std::min(threads, train::usable_processors())), start_(read()) {}
 
 double QuietClock::seconds() const {
   const double wall = seconds_of(CLOCK_MONOTONIC);
   const Reading now = read();
-  return std::min(wall - start_.wall, std::max((now.run - start_.run) / threads_, wall - start_.wall - (now.waited - start_.waited)));
+  return std::min(wall - start_.wall, std::max((now.run - start_.run) / processors_, wall - start_.wall - (now.waited - start_.waited)));
 }
 
 }  // namespace longhaul::app

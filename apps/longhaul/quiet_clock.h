@@ -9,7 +9,7 @@ namespace longhaul::app {
 
 class QuietClock {
  public:
-  /// Starts. `threads`: those that share the work.
+  /// Starts. `threads`: those that share the work, on a processor each as far as there are any.
   explicit QuietClock(int threads);
   /// Since the start.
   double seconds() const;
@@ -19,7 +19,7 @@ class QuietClock {
     double wall = 0, run = 0, waited = 0;  ///< seconds; run and waited are sums over the process's threads
   };
   static Reading read();
-  const int threads_;
+  const int processors_;
   const Reading start_;
 };
 

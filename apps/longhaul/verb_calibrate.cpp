@@ -40,10 +40,11 @@ std::vector<int> thread_counts(int most) {
   return counts;
 }
 
-cluster::Profile calibrate(kernels::Family family, int most_threads, const train::Console& console) {
+cluster::Profile calibrate(const std::vector<kernels::Order>& orders, kernels::Family family, int most_threads,
+                           const train::Console& console) {
   cluster::Profile profile{processor_name(), ledger::utc_now(), {}, {}};
   const std::vector<cluster::KernelCall> calls = calibration_calls();
-  for (kernels::Order order : {kernels::Order::dp2, kernels::Order::fma})
+  for (kernels::Order order : orders)
     for (int threads : thread_counts(most_threads)) {
       const std::string what = fmt::format("{} {} {} threads: ", kernels::name(order), kernels::name(family), threads);
       profile.compute.push_back(
@@ -72,20 +73,24 @@ int verb_calibrate(int argc, char** argv) {
       "Measures this machine: register-only matmul peak and the seconds of every kernel at shapes from small to large, by summation order\n"
       "and threads; memory bandwidth. Kernels only, never a training step. About 10 s for each order and number of threads.\n"
       "Example: longhaul calibrate --out machine.toml && longhaul plan examples/demo.toml --profile machine.toml");
-  std::string out, family = "auto";
+  std::string out, order = "both", family = "auto";
   int threads = 0;
   bool json = false;
   line.option("--out", out, "write the profile here (TOML)");
   line.option("--threads", threads, "largest thread count (default: all usable processors)").positive();
+  line.option("--order", order, "summation order: dp2 (bf16 runs), fma (fp32 runs), both (default)").one_of({"dp2", "fma", "both"});
   line.option("--family", family, "instruction set: auto (default: the fastest here), avx2, avx512, avx512_bf16");
   line.flag("--json", json, "one JSON document on stdout");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
+  std::vector<kernels::Order> orders;
+  for (kernels::Order each : {kernels::Order::dp2, kernels::Order::fma})
+    if (order == "both" || order == kernels::name(each)) orders.push_back(each);
   config::RunConfig chosen;
   chosen.run.family = family;
   chosen.run.threads = threads;
   const train::Console console = make_console();
-  const cluster::Profile profile = calibrate(train::family_of_run(chosen), train::thread_count(chosen), console);
+  const cluster::Profile profile = calibrate(orders, train::family_of_run(chosen), train::thread_count(chosen), console);
   console.say(profile.processor);
   if (!out.empty()) files::write_file_atomically(files::Disk(), out, cluster::to_toml(profile));
   if (json) return std::cout << to_json(profile).dump(2) << '\n', 0;

@@ -99,6 +99,7 @@ int verb_plan(int argc, char** argv) {
   const config::RunConfig config = arguments.resolve().config;
   if (!on_cluster.cluster.empty()) return plan_on_cluster(config, on_cluster, arguments.json);
   if (!on_cluster.layout.empty()) throw UsageError("--layout needs --cluster: this machine runs one rank");
+  warn_of_threads(config);
   const std::optional<std::string> only_countable = model::trainable(config.model);
   if (only_countable) fmt::print(stderr, "parameters and work only: {}\n", *only_countable);
   const plan::Account account =

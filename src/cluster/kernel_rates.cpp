@@ -153,8 +153,13 @@ std::optional<Kernel> kernel_named(std::string_view name) {
 double work(const KernelCall& call) { return terms(call)[0]; }
 
 KernelCall at_most(KernelCall call, double most) {
+  const bool sequences = call.kernel == Kernel::attention_forward || call.kernel == Kernel::attention_backward;
   std::int64_t& batch = call.shape[static_cast<std::size_t>(info(call.kernel).batch_axis)];
-  while (batch > 1 && work(call) > most) batch = (batch + 1) / 2;
+  while (work(call) > most) {
+    std::int64_t& axis = batch > (sequences ? 1 : 256) ? batch : *std::max_element(call.shape.begin(), call.shape.end());
+    if (axis == 1) break;
+    axis = (axis + 1) / 2;
+  }
   return call;
 }
 

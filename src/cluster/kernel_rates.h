@@ -61,7 +61,7 @@ struct KernelInfo {
   std::string_view name;  ///< in profiles
   /// What the numbers of a shape are, in order.
   std::vector<std::string_view> axes;
-  /// The axis that grows with the micro-batch: where a call is too long to be measured, fewer of it are.
+  /// The axis that grows with the micro-batch.
   int batch_axis;
 };
 const KernelInfo& info(Kernel kernel);
@@ -74,7 +74,8 @@ struct KernelCall {
 };
 /// Elements or multiply-adds: the leading term of the trend.
 double work(const KernelCall& call);
-/// The call with its batch axis halved until its work is at most `most`.
+/// The call made smaller until its work is at most `most`: its batch axis first, down to what still fills the kernel (256 tokens, one
+/// sequence), then the longest of its axes.
 KernelCall at_most(KernelCall call, double most);
 
 struct KernelPoint {

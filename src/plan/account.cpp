@@ -68,22 +68,26 @@ const char* phase_of(const program::Operation& op) {
   return "reduce";
 }
 
-TimeAccount time_of(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute) {
-  TimeAccount time;
+/// Calls each(operation, kernel, seconds) for what every operation of the program calls.
+template <typename Each>
+void price(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute, Each each) {
   Clock clock(compute);
   const program::BatchPlan batch = batch_plan(config);
-  for (const program::Operation& op : step.operations) {
-    Seconds seconds;
-    for (const RepeatedCall& repeated : kernel_calls(config.model, batch, step, op)) {
-      const Seconds call = clock(repeated.call) * repeated.times;
-      part_of(time, repeated.call.kernel) += call;
-      seconds += call;
-    }
-    time.by_operation[program::short_name(op)] += seconds;
-    time.by_phase[phase_of(op)] += seconds;
-  }
+  for (std::size_t i = 0; i < step.operations.size(); ++i)
+    for (const RepeatedCall& repeated : kernel_calls(config.model, batch, step, step.operations[i]))
+      each(i, repeated.call.kernel, clock(repeated.call) * repeated.times);
+}
+
+TimeAccount time_of(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute) {
+  TimeAccount time;
   time.peak_flops = compute.peak_flops;
   time.threads = compute.threads;
+  price(config, step, compute, [&](std::size_t i, Kernel kernel, Seconds seconds) {
+    const program::Operation& op = step.operations[i];
+    part_of(time, kernel) += seconds;
+    time.by_operation[program::short_name(op)] += seconds;
+    time.by_phase[phase_of(op)] += seconds;
+  });
   return time;
 }
 
@@ -110,13 +114,8 @@ program::BatchPlan batch_plan(const config::RunConfig& config) {
 }
 
 std::vector<Seconds> operation_times(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute) {
-  Clock clock(compute);
-  std::vector<Seconds> times;
-  for (const program::Operation& op : step.operations) {
-    Seconds& seconds = times.emplace_back();
-    for (const RepeatedCall& repeated : kernel_calls(config.model, batch_plan(config), step, op))
-      seconds += clock(repeated.call) * repeated.times;
-  }
+  std::vector<Seconds> times(step.operations.size());
+  price(config, step, compute, [&](std::size_t i, Kernel, Seconds seconds) { times[i] += seconds; });
   return times;
 }
 
