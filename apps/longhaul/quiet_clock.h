@@ -2,7 +2,8 @@
 //
 // Time in which a thread of this process was ready but had no processor is known to the system (schedstat). The work cannot have needed
 // less than its threads' own time shared out evenly, nor less than the wall time without all of that waiting: the larger of the two is
-// taken. Where nothing waited that is the wall time; neighbours still cost caches and bandwidth.
+// taken. Where nothing waited that is the wall time, with one thread it is the thread's own; with several on a busy machine it is a lower
+// bound, for a thread that waits for another that has no processor looks idle. Neighbours still cost caches and bandwidth.
 #pragma once
 
 namespace longhaul::app {

@@ -29,9 +29,9 @@ KernelRates read_kernels(const toml::table& row, const std::filesystem::path& pa
   const toml::table* seconds = row["seconds"].as_table();
   if (!seconds) return rates;
   for (const auto& [key, points] : *seconds) {
-    const auto fail = [&, name = std::string_view(key.str())](const char* what) {
+    const auto fail = [&, name = std::string_view(key.str()), line = points.source().begin.line](const char* what) {
       throw UsageError(fmt::format("{}:{}: compute.seconds.{}: {}; `longhaul calibrate --out {}` writes the profile anew", path.string(),
-                                   points.source().begin.line, name, what, path.string()));
+                                   line, name, what, path.string()));
     };
     const std::optional<Kernel> kernel = kernel_named(key.str());
     if (!kernel) fail("no kernel of this name");
