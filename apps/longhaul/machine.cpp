@@ -3,63 +3,52 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <functional>
+#include <optional>
 #include <vector>
 
+#include "console.h"
 #include "files/disk.h"
-#include "kernels/attention.h"
 #include "kernels/gemm.h"
 #include "kernels/peak.h"
 #include "ledger/record.h"
+#include "plan/kernel_calls.h"
 #include "program/build.h"
 #include "units/error.h"
 
 namespace longhaul::app {
 namespace {
 
-/// Best of several runs, after one that warms caches and pages; at least 0.2 s of work.
-double best_seconds(const std::function<void()>& work) {
-  using Clock = std::chrono::steady_clock;
-  work();
-  double best = 1e30, total = 0;
-  for (int i = 0; i < 3 || total < 0.2; ++i) {
-    const auto start = Clock::now();
-    work();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::min(best, seconds);
-    total += seconds;
+program::Program step_of(const config::RunConfig& config, const model::ParamTable& table) {
+  return program::build_step(config.model, table, train::step_options(config, train::thread_count(config)));
+}
+
+const cluster::ComputeRates* rates_of_run(const cluster::Profile& profile, const config::RunConfig& config) {
+  return profile.find(std::string(kernels::name(train::order_of_run(config))), std::string(kernels::name(train::family_of_run(config))),
+                      train::thread_count(config));
+}
+
+/// What must be measured to know the run's step.
+std::vector<cluster::KernelCall> calls_of_run(const config::RunConfig& config) {
+  const model::ParamTable table(config.model);
+  std::vector<cluster::KernelCall> calls = plan::distinct_calls(config.model, plan::batch_plan(config), step_of(config, table));
+  std::transform(calls.begin(), calls.end(), calls.begin(), measurable);
+  return calls;
+}
+
+/// The profile kept in a run's directory, if it is of this machine and version and knows every call of the run.
+std::optional<cluster::Profile> kept_profile(const std::filesystem::path& path, const config::RunConfig& config) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  try {
+    cluster::Profile kept = cluster::read_profile(path);
+    const cluster::ComputeRates* rates = rates_of_run(kept, config);
+    const std::vector<cluster::KernelCall> calls = calls_of_run(config);
+    const bool complete = rates && std::all_of(calls.begin(), calls.end(), [&](const auto& call) { return rates->kernels.measured(call); });
+    if (complete && kept.processor == processor_name()) return kept;
+  } catch (const UsageError&) {  // another version, or damaged: it is only a memory of what can be measured again
   }
-  return best;
-}
-
-double gemm_rate(const kernels::Context& context) {
-  constexpr std::int64_t n = 1024;
-  const kernels::DType type = kernels::operand_type(context.order);
-  const std::vector<std::byte> a(n * n * kernels::size_of(type)), b(a.size());
-  std::vector<float> c(n * n);
-  const double seconds = best_seconds([&] {
-    kernels::gemm(context, kernels::row_major(a.data(), type, n, n), kernels::row_major(b.data(), type, n, n), c.data(), n, false);
-  });
-  return 2.0 * n * n * n / seconds;
-}
-
-double attention_rate(const kernels::Context& context) {
-  constexpr kernels::AttentionShape shape{2, 512, 4, 4, 64};
-  constexpr std::int64_t n = shape.sequences * shape.sequence_length, row = shape.heads * shape.head_dim;
-  const std::vector<std::byte> q(n * row * kernels::size_of(kernels::operand_type(context.order)));
-  std::vector<std::byte> o(q.size());
-  const std::vector<std::int32_t> start(n, 0);
-  std::vector<float> row_max(n * shape.heads), row_sum(n * shape.heads);
-  std::vector<std::byte> workspace(kernels::attention_forward_workspace(shape, context.order, context.pool.threads()) + 64);
-  void* aligned = workspace.data() + (64 - reinterpret_cast<std::uintptr_t>(workspace.data()) % 64) % 64;
-  const double seconds = best_seconds([&] {
-    kernels::attention_forward(context, shape, q.data(), q.data(), q.data(), start.data(), o.data(), row_max.data(), row_sum.data(),
-                               aligned);
-  });
-  return 4.0 * n * shape.sequence_length * row / seconds;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -71,15 +60,21 @@ std::string processor_name() {
   return "unknown x86-64";
 }
 
-cluster::ComputeRates measure_compute(kernels::Order order, kernels::Family family, int threads) {
+void warn_of_threads(const config::RunConfig& config) {
+  const int processors = train::usable_processors(), threads = train::thread_count(config);
+  if (threads > processors)
+    complain(
+        fmt::format("warning: run.threads = {}, but this process may use {} processor{}: the threads will wait for each other; "
+                    "run.threads = 0 takes one a processor",
+                    threads, processors, processors == 1 ? "" : "s"));
+}
+
+cluster::ComputeRates measure_compute(kernels::Order order, kernels::Family family, int threads,
+                                      const std::vector<cluster::KernelCall>& calls, const Progress& progress) {
   kernels::ThreadPool pool(threads);
   const kernels::Context context{pool, family, order};
-  return {std::string(kernels::name(order)),
-          std::string(kernels::name(family)),
-          threads,
-          kernels::matmul_peak(context),
-          gemm_rate(context),
-          attention_rate(context)};
+  return {std::string(kernels::name(order)), std::string(kernels::name(family)), threads, kernels::matmul_peak(context),
+          measure_kernels(context, calls, progress)};
 }
 
 cluster::MemoryRates measure_memory(int threads) {
@@ -88,34 +83,25 @@ cluster::MemoryRates measure_memory(int threads) {
   return {threads, kernels::memory_bandwidth(context, kernels::bandwidth_array_bytes()).triad};
 }
 
-cluster::Profile measure(const config::RunConfig& config) {
-  const int threads = train::thread_count(config);
+cluster::Profile measure(const config::RunConfig& config, const Progress& progress) {
   return {processor_name(),
           ledger::utc_now(),
-          {measure_compute(train::order_of_run(config), train::family_of_run(config), threads)},
-          {measure_memory(threads)}};
+          {measure_compute(train::order_of_run(config), train::family_of_run(config), train::thread_count(config), calls_of_run(config),
+                           progress)}};
 }
 
-cluster::Profile profile_of_run(const config::RunConfig& config) {
+cluster::Profile profile_of_run(const config::RunConfig& config, const Progress& progress) {
   const std::filesystem::path path = std::filesystem::path(config.run.directory) / "profile.toml";
-  if (std::filesystem::exists(path)) {
-    cluster::Profile kept = cluster::read_profile(path);
-    if (kept.processor == processor_name() && kept.find_memory(train::thread_count(config)) &&
-        kept.find(std::string(kernels::name(train::order_of_run(config))), std::string(kernels::name(train::family_of_run(config))),
-                  train::thread_count(config)))
-      return kept;
-  }
-  cluster::Profile fresh = measure(config);
+  if (std::optional<cluster::Profile> kept = kept_profile(path, config)) return *kept;
+  cluster::Profile fresh = measure(config, progress);
   files::write_file_atomically(files::Disk(), path, cluster::to_toml(fresh));
   return fresh;
 }
 
 plan::Account account_of(const config::RunConfig& config, const cluster::Profile& profile) {
   const int threads = train::thread_count(config);
-  const kernels::Order order = train::order_of_run(config);
-  const kernels::Family family = train::family_of_run(config);
   const model::ParamTable table(config.model);
-  const program::Program step = program::build_step(config.model, table, train::step_options(config, threads));
+  const program::Program step = step_of(config, table);
   const program::Program evaluation = program::build_evaluation(config.model, table, train::evaluation_options(config, threads));
 
   plan::OutsideArena outside;
@@ -125,15 +111,16 @@ plan::Account account_of(const config::RunConfig& config, const cluster::Profile
   if (config.model.position == model::PositionKind::rope)
     outside.rotation_tables = Bytes(config.batch.sequence_length * config.model.head_dim * 4);
 
-  const cluster::ComputeRates* compute = profile.find(std::string(kernels::name(order)), std::string(kernels::name(family)), threads);
-  const cluster::MemoryRates* memory = profile.find_memory(threads);
-  if (!compute || !memory)
-    throw UsageError(fmt::format(
-        "the profile of {} has no rates for order {}, family {}, {} threads; `longhaul calibrate` on that machine measures them",
-        profile.processor, kernels::name(order), kernels::name(family), threads));
-  const std::string source = fmt::format("measured {} on {}: {}, {}, {} threads", profile.measured, profile.processor, kernels::name(order),
-                                         kernels::name(family), threads);
-  return plan::make_account(config, step, std::max(step.arena, evaluation.arena), outside, *compute, *memory, source);
+  const cluster::ComputeRates* compute = rates_of_run(profile, config);
+  const std::string_view order = kernels::name(train::order_of_run(config)), family = kernels::name(train::family_of_run(config));
+  if (!compute)
+    throw UsageError(
+        fmt::format("the profile of {} has no rates for order {}, family {}, {} threads (run.threads); `longhaul calibrate --family {} "
+                    "--threads {}` on that machine measures them",
+                    profile.processor, order, family, threads, family, threads));
+  const std::string source =
+      fmt::format("measured {} on {}: {}, {}, {} threads", profile.measured, profile.processor, order, family, threads);
+  return plan::make_account(config, step, std::max(step.arena, evaluation.arena), outside, *compute, source);
 }
 
 }  // namespace longhaul::app

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cluster/profile.h"
 #include "config/run_config.h"
+#include "measure_kernels.h"
 #include "plan/account.h"
 #include "train/engine.h"
 
@@ -13,14 +15,18 @@ namespace longhaul::app {
 /// The processor's name as the system gives it.
 std::string processor_name();
 
-/// Register-only peak, GEMM and attention rates of one combination; about a second.
-cluster::ComputeRates measure_compute(kernels::Order order, kernels::Family family, int threads);
+/// Says on stderr where run.threads is more than the processors this process may use.
+void warn_of_threads(const config::RunConfig& config);
+
+/// Register-only peak and the seconds of the calls given, for one combination.
+cluster::ComputeRates measure_compute(kernels::Order order, kernels::Family family, int threads,
+                                      const std::vector<cluster::KernelCall>& calls, const Progress& progress);
 cluster::MemoryRates measure_memory(int threads);
 
-/// Rates of the run's own order, family and threads, measured now.
-cluster::Profile measure(const config::RunConfig& config);
+/// The kernels of the run's own step at its own shapes, order, family and threads, measured now: one to five seconds.
+cluster::Profile measure(const config::RunConfig& config, const Progress& progress);
 /// The same, kept in the run's directory (profile.toml), so that a resumed launch on the same machine starts at once.
-cluster::Profile profile_of_run(const config::RunConfig& config);
+cluster::Profile profile_of_run(const config::RunConfig& config, const Progress& progress);
 
 /// The account of a run: its programs executed on the profile's rates.
 /// @throws UsageError when the profile has no rates for the run's order, family and threads

@@ -11,7 +11,9 @@
 #include "console.h"
 #include "data/loader.h"
 #include "kernels/peak.h"
+#include "machine.h"
 #include "model/flops.h"
+#include "quiet_clock.h"
 #include "run_arguments.h"
 #include "train/engine.h"
 #include "units/format.h"
@@ -22,24 +24,21 @@ namespace {
 
 struct StepMeasurement {
   double median_seconds = 0;
+  double quiet_seconds = 0;               ///< likewise without the time in which a thread had no processor (quiet_clock.h)
   Bytes growth;                           ///< RssAnon over steps 3 on, minus before the arena (accounting G)
   std::map<std::string, double> seconds;  ///< by operation, summed over layers and micro-batches, of the fastest step
 };
-
-std::string operation_name(const program::Operation& op) {
-  const std::string id = program::id(op);
-  return id.substr(id.rfind('/') + 1);
-}
 
 StepMeasurement measure_steps(train::Engine& engine, int steps, const train::Console& console) {
   using Clock = std::chrono::steady_clock;
   const config::RunConfig& config = engine.config();
   engine.initialise();
   StepMeasurement result;
-  std::vector<double> times;
+  std::vector<double> times, quiet_times;
   for (int i = 0; i < steps + 2; ++i) {  // two steps touch every page and warm the caches
     const data::Batch batch = data::synthetic_batch(static_cast<std::uint64_t>(config.run.seed), config.model.vocab,
                                                     i * config.batch.global_batch, config.batch.global_batch, config.batch.sequence_length);
+    const QuietClock quiet(engine.context().pool.threads());
     const auto start = Clock::now();
     train::Executor& executor = engine.step();
     executor.gradients(batch);
@@ -47,18 +46,20 @@ StepMeasurement measure_steps(train::Engine& engine, int steps, const train::Con
     const config::OptimizerTable& o = config.optimizer;
     executor.update({o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay, 1.0, o.ema_beta, i + 1});
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double quiet_seconds = quiet.seconds();
     console.live(fmt::format("step {} of {}: {}", i + 1, steps + 2, format(Seconds(seconds))));
     if (i < 2) continue;
     result.growth = std::max(result.growth, train::resident_anonymous() - engine.resident_before_arena());
-    if (times.empty() || seconds < *std::min_element(times.begin(), times.end())) {
-      result.seconds.clear();
-      for (std::size_t k = 0; k < executor.seconds().size(); ++k)
-        result.seconds[operation_name(executor.program().operations[k])] += executor.seconds()[k];
-    }
+    if (times.empty() || seconds < *std::min_element(times.begin(), times.end())) result.seconds = train::seconds_by_name(executor);
     times.push_back(seconds);
+    quiet_times.push_back(quiet_seconds);
   }
-  std::sort(times.begin(), times.end());
-  result.median_seconds = times[times.size() / 2];
+  const auto median = [](std::vector<double>& values) {
+    std::nth_element(values.begin(), values.begin() + std::ssize(values) / 2, values.end());
+    return values[values.size() / 2];
+  };
+  result.median_seconds = median(times);
+  result.quiet_seconds = median(quiet_times);
   return result;
 }
 
@@ -76,6 +77,7 @@ int verb_bench(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
+  warn_of_threads(config);
   const train::Console console = make_console();
   train::Engine engine(config);
   const StepMeasurement m = measure_steps(engine, steps, console);
@@ -88,6 +90,7 @@ int verb_bench(int argc, char** argv) {
   if (arguments.json) {
     const nlohmann::json out = {{"tokens_per_s", tokens_per_second},
                                 {"step_seconds", m.median_seconds},
+                                {"quiet_step_seconds", m.quiet_seconds},
                                 {"mfu_measured_peak", mfu},
                                 {"peak_flops", peak},
                                 {"peak_memory_bytes", m.growth.value},
@@ -102,6 +105,9 @@ int verb_bench(int argc, char** argv) {
   }
   fmt::print("{:.1f} tokens/s, {} a step, MFU {:.1f} % of {} (register-only, measured now)\n", tokens_per_second,
              format(Seconds(m.median_seconds)), 100 * mfu, format_flops_rate(peak));
+  if (m.quiet_seconds < 0.95 * m.median_seconds)
+    fmt::print("the machine is shared: {} a step without the time in which threads waited for a processor\n",
+               format(Seconds(m.quiet_seconds)));
   fmt::print("memory: grew by {}, arena {} (high-water mark {})\n", format(m.growth), format(engine.arena().size()),
              format(engine.arena().high_water()));
   std::vector<std::pair<double, std::string>> rows;

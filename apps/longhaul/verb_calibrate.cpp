@@ -17,30 +17,52 @@ namespace {
 
 nlohmann::json to_json(const cluster::Profile& profile) {
   nlohmann::json compute = nlohmann::json::array(), memory = nlohmann::json::array();
-  for (const cluster::ComputeRates& r : profile.compute)
-    compute.push_back({{"order", r.order},
-                       {"family", r.family},
-                       {"threads", r.threads},
-                       {"peak_flops", r.peak_flops},
-                       {"gemm_flops", r.gemm_flops},
-                       {"attention_flops", r.attention_flops}});
+  for (const cluster::ComputeRates& r : profile.compute) {
+    nlohmann::json points = nlohmann::json::array();
+    for (const cluster::KernelPoint& point : r.kernels.points()) {
+      const cluster::KernelInfo& kernel = cluster::info(point.call.kernel);
+      nlohmann::json shape;
+      for (std::size_t axis = 0; axis < kernel.axes.size(); ++axis) shape[std::string(kernel.axes[axis])] = point.call.shape[axis];
+      points.push_back({{"kernel", kernel.name}, {"shape", shape}, {"seconds", point.time.value}});
+    }
+    compute.push_back(
+        {{"order", r.order}, {"family", r.family}, {"threads", r.threads}, {"peak_flops", r.peak_flops}, {"kernels", points}});
+  }
   for (const cluster::MemoryRates& r : profile.memory) memory.push_back({{"threads", r.threads}, {"triad_bytes_per_s", r.triad_bytes}});
   return {{"processor", profile.processor}, {"measured", profile.measured}, {"compute", compute}, {"memory", memory}};
 }
 
-cluster::Profile calibrate(int max_threads, const train::Console& console) {
+/// 1, 2, 4 … and the most.
+std::vector<int> thread_counts(int most) {
+  std::vector<int> counts;
+  for (int threads = 1; threads < most; threads *= 2) counts.push_back(threads);
+  counts.push_back(most);
+  return counts;
+}
+
+cluster::Profile calibrate(const std::vector<kernels::Order>& orders, kernels::Family family, int most_threads,
+                           const train::Console& console) {
   cluster::Profile profile{processor_name(), ledger::utc_now(), {}, {}};
-  for (kernels::Order order : {kernels::Order::dp2, kernels::Order::fma})
-    for (kernels::Family family : {kernels::Family::avx512_bf16, kernels::Family::avx512, kernels::Family::avx2}) {
-      if (!kernels::supported(family)) continue;
-      for (int threads = 1; threads <= max_threads; threads = threads < max_threads ? std::min(2 * threads, max_threads) : threads + 1) {
-        console.live(fmt::format("measuring {} {} {} threads", kernels::name(order), kernels::name(family), threads));
-        profile.compute.push_back(measure_compute(order, family, threads));
-      }
+  const std::vector<cluster::KernelCall> calls = calibration_calls();
+  for (kernels::Order order : orders)
+    for (int threads : thread_counts(most_threads)) {
+      const std::string what = fmt::format("{} {} {} threads: ", kernels::name(order), kernels::name(family), threads);
+      profile.compute.push_back(
+          measure_compute(order, family, threads, calls, [&](const std::string& line) { console.live(what + line); }));
     }
-  for (int threads = 1; threads <= max_threads; threads = threads < max_threads ? std::min(2 * threads, max_threads) : threads + 1)
-    profile.memory.push_back(measure_memory(threads));
+  for (int threads : thread_counts(most_threads)) profile.memory.push_back(measure_memory(threads));
   return profile;
+}
+
+/// FLOP/s of the largest measured product of a kernel.
+double product_rate(const cluster::KernelRates& rates, cluster::Kernel kernel) {
+  double rate = 0, largest = 0;
+  for (const cluster::KernelPoint& point : rates.points())
+    if (point.call.kernel == kernel && cluster::work(point.call) > largest) {
+      largest = cluster::work(point.call);
+      rate = 2 * largest / point.time.value;
+    }
+  return rate;
 }
 
 }  // namespace
@@ -48,26 +70,37 @@ cluster::Profile calibrate(int max_threads, const train::Console& console) {
 int verb_calibrate(int argc, char** argv) {
   CommandLine line(
       "longhaul calibrate",
-      "Measures this machine: register-only matmul peak, GEMM and attention rates by summation order, instruction set and threads;\n"
-      "memory bandwidth. Kernels only, never a training step.\n"
+      "Measures this machine: register-only matmul peak and the seconds of every kernel at shapes from small to large, by summation order\n"
+      "and threads; memory bandwidth. Kernels only, never a training step. About 10 s for each order and number of threads.\n"
       "Example: longhaul calibrate --out machine.toml && longhaul plan examples/demo.toml --profile machine.toml");
-  std::string out;
+  std::string out, order = "both", family = "auto";
   int threads = 0;
   bool json = false;
   line.option("--out", out, "write the profile here (TOML)");
   line.option("--threads", threads, "largest thread count (default: all usable processors)").positive();
+  line.option("--order", order, "summation order: dp2 (bf16 runs), fma (fp32 runs), both (default)").one_of({"dp2", "fma", "both"});
+  line.option("--family", family, "instruction set: auto (default: the fastest here), avx2, avx512, avx512_bf16");
   line.flag("--json", json, "one JSON document on stdout");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
+  std::vector<kernels::Order> orders;
+  for (kernels::Order each : {kernels::Order::dp2, kernels::Order::fma})
+    if (order == "both" || order == kernels::name(each)) orders.push_back(each);
+  config::RunConfig chosen;
+  chosen.run.family = family;
+  chosen.run.threads = threads;
   const train::Console console = make_console();
-  const cluster::Profile profile = calibrate(threads > 0 ? threads : train::thread_count(config::RunConfig{}), console);
+  const cluster::Profile profile = calibrate(orders, train::family_of_run(chosen), train::thread_count(chosen), console);
   console.say(profile.processor);
   if (!out.empty()) files::write_file_atomically(files::Disk(), out, cluster::to_toml(profile));
   if (json) return std::cout << to_json(profile).dump(2) << '\n', 0;
-  fmt::print("{:<5} {:<12} {:>7}  {:>16} {:>16} {:>16}\n", "order", "family", "threads", "register peak", "GEMM 1024³", "attention");
+  using cluster::Kernel;
+  fmt::print("largest shapes measured:\n{:<5} {:<12} {:>7}  {:>16} {:>16} {:>16} {:>16}\n", "order", "family", "threads", "register peak",
+             "GEMM forward", "weight gradient", "kernel calls");
   for (const cluster::ComputeRates& r : profile.compute)
-    fmt::print("{:<5} {:<12} {:>7}  {:>16} {:>16} {:>16}\n", r.order, r.family, r.threads, format_flops_rate(r.peak_flops),
-               format_flops_rate(r.gemm_flops), format_flops_rate(r.attention_flops));
+    fmt::print("{:<5} {:<12} {:>7}  {:>16} {:>16} {:>16} {:>16}\n", r.order, r.family, r.threads, format_flops_rate(r.peak_flops),
+               format_flops_rate(product_rate(r.kernels, Kernel::gemm_nt)), format_flops_rate(product_rate(r.kernels, Kernel::gemm_tn)),
+               r.kernels.points().size());
   for (const cluster::MemoryRates& r : profile.memory)
     fmt::print("memory triad, {} threads: {}\n", r.threads, format_byte_rate(r.triad_bytes));
   return 0;

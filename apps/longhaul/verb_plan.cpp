@@ -7,6 +7,7 @@
 
 #include "cluster_arguments.h"
 #include "command_line.h"
+#include "console.h"
 #include "data/manifest.h"
 #include "files/disk.h"
 #include "machine.h"
@@ -103,13 +104,15 @@ void plan_on_cluster(const config::RunConfig& config, const PlanArguments& argum
 }
 
 void plan_on_this_machine(const config::RunConfig& config, const std::string& profile, const Question& asked) {
+  warn_of_threads(config);
   const std::optional<std::string> only_countable = model::trainable(config.model);
   if (only_countable) fmt::print(stderr, "parameters and work only: {}\n", *only_countable);
   if (const auto unique = unique_tokens(config, asked.run_file, asked.unique_tokens))
     if (const auto warning = plan::warn_of_epochs(Tokens(config.tokens_per_step() * config.run.steps), *unique))
       fmt::print(stderr, "warning: {}\n", *warning);
   const plan::Account account =
-      only_countable ? plan::count(config) : account_of(config, profile.empty() ? measure(config) : cluster::read_profile(profile));
+      only_countable ? plan::count(config)
+                     : account_of(config, profile.empty() ? measure(config, make_console().live) : cluster::read_profile(profile));
   if (asked.explain.empty())
     print(
         asked.json, [&] { return plan::to_json(account); }, [&] { return plan::to_text(account, config); });

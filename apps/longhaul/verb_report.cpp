@@ -14,11 +14,11 @@
 namespace longhaul::app {
 
 int verb_report(int argc, char** argv) {
-  CommandLine line(
-      "longhaul report",
-      "One self-contained HTML page of a run: plan beside measurement, loss and validation, learning rate, gradient norm, time per phase,\n"
-      "memory. Made from the run's ledger at any time, also while it trains.\n"
-      "Example: longhaul report examples/demo.toml        (writes report.html in the run's directory)");
+  CommandLine line("longhaul report",
+                   "Plan beside measurement, line by line, and one self-contained HTML page of a run: the same lines, loss and validation, "
+                   "learning rate,\n"
+                   "gradient norm, time per phase, memory. Made from the run's ledger at any time, also while it trains.\n"
+                   "Example: longhaul report examples/demo.toml        (writes report.html in the run's directory)");
   RunArguments arguments;
   arguments.add_to(line);
   std::string out;
@@ -27,11 +27,12 @@ int verb_report(int argc, char** argv) {
 
   const std::filesystem::path directory = arguments.resolve().config.run.directory;
   const std::filesystem::path path = out.empty() ? directory / "report.html" : std::filesystem::path(out);
-  files::write_file_atomically(files::Disk(), path, report::html(directory));
+  const report::Report report = report::make_report(directory);
+  files::write_file_atomically(files::Disk(), path, report.html);
   if (arguments.json)
-    std::cout << nlohmann::json{{"report", path.string()}}.dump(2) << '\n';
+    std::cout << nlohmann::json{{"report", path.string()}, {"comparison", report::to_json(report.comparison)}}.dump(2) << '\n';
   else
-    fmt::print("{}\n", path.string());
+    fmt::print("{}{}\n", report::to_text(report.comparison), path.string());
   return 0;
 }
 

@@ -83,9 +83,10 @@ int verb_train(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::ResolvedConfig resolved = resolve_run(arguments);
+  warn_of_threads(resolved.config);
   train::watch_stop_signals();
   train::Run run(resolved, make_console());
-  const plan::Account account = account_of(resolved.config, profile_of_run(resolved.config));
+  const plan::Account account = account_of(resolved.config, profile_of_run(resolved.config, make_console().live));
   files::write_file_atomically(files::Disk(), std::filesystem::path(run.directory()) / "plan.json", plan::to_json(account).dump(2) + "\n");
   run.peak_flops = account.time->peak_flops;
   const train::TrainSummary summary = train::train(run);

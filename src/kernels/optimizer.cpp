@@ -1,5 +1,7 @@
 #include "kernels/optimizer.h"
 
+#include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "kernels/optimizer_family.h"
@@ -39,6 +41,14 @@ double sum_of_squares(const Context& context, const float* x, std::int64_t count
 void add_into(const Context& context, float* a, const float* b, std::int64_t count) {
   const OptimizerTable& kernels = table(context);
   run_elements(context, count, 12, [&](std::int64_t begin, std::int64_t end) { kernels.add_into(a + begin, b + begin, end - begin); });
+}
+
+void zero(const Context& context, float* x, std::int64_t count) {
+  constexpr std::int64_t kChunk = 1 << 18;  // 1 MiB a task: large against the cost of handing it out
+  context.pool.run((count + kChunk - 1) / kChunk, [&](std::int64_t chunk, int) {
+    const std::int64_t first = chunk * kChunk;
+    std::memset(x + first, 0, sizeof(float) * static_cast<std::size_t>(std::min(kChunk, count - first)));
+  });
 }
 
 void scale(const Context& context, float* x, float factor, std::int64_t count) {

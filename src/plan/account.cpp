@@ -5,39 +5,91 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "plan/kernel_calls.h"
+#include "units/error.h"
 #include "units/format.h"
 
 namespace longhaul::plan {
 namespace {
 
-using program::OpKind;
+using cluster::Kernel;
+using cluster::KernelCall;
 
-bool is_attention(OpKind kind) { return kind == OpKind::attention_forward || kind == OpKind::attention_backward; }
-
-/// Bytes an operation must at least move: every buffer it reads or writes once, updates twice; workspaces stay in caches. Weights and
-/// gradients are whole-model buffers of which a layer's operation touches its own part: those are counted by the update alone.
-double bytes_moved(const program::Program& program, const program::Operation& op) {
-  double bytes = 0;
-  for (const program::BufferUse& use : op.uses) {
-    const program::Buffer& buffer = program.buffers[use.buffer];
-    const bool whole_model = buffer.persistent || buffer.line == program::MemoryLine::gradients;
-    if (buffer.line == program::MemoryLine::workspace || buffer.line == program::MemoryLine::logits) continue;
-    if (whole_model && op.pass != program::Pass::step) continue;
-    bytes += static_cast<double>(buffer.size().value) * (use.access == program::Access::update ? 2 : 1);
+/// Times of calls, each looked up once.
+class Clock {
+ public:
+  explicit Clock(const cluster::ComputeRates& compute) : compute_(compute) {}
+  Seconds operator()(const KernelCall& call) {
+    const auto [found, fresh] = times_.try_emplace(call);
+    if (!fresh) return found->second;
+    const std::optional<Seconds> time = compute_.kernels.time(call);
+    if (!time)
+      throw UsageError(
+          fmt::format("the profile has no seconds of the kernel {} for order {}, family {}, {} threads; `longhaul calibrate` measures them",
+                      cluster::info(call.kernel).name, compute_.order, compute_.family, compute_.threads));
+    return found->second = *time;
   }
-  return bytes;
+
+ private:
+  const cluster::ComputeRates& compute_;
+  std::map<KernelCall, Seconds> times_;
+};
+
+Seconds& part_of(TimeAccount& time, Kernel kernel) {
+  switch (kernel) {
+    case Kernel::gemm_nn:
+    case Kernel::gemm_nt:
+    case Kernel::gemm_tn:
+      return time.gemm;
+    case Kernel::attention_forward:
+    case Kernel::attention_backward:
+      return time.attention;
+    case Kernel::loss:
+      return time.loss;
+    default:
+      return time.memory_bound;
+  }
 }
 
-TimeAccount time_of(const program::Program& step, const cluster::ComputeRates& compute, const cluster::MemoryRates& memory) {
-  TimeAccount time;
-  for (const program::Operation& op : step.operations) {
-    if (is_attention(op.kind))
-      time.attention += Seconds(op.flops.value / compute.attention_flops);
-    else
-      time.gemm += Seconds(op.flops.value / compute.gemm_flops);
-    time.memory_bound += Seconds(bytes_moved(step, op) / memory.triad_bytes);
+/// The ledger's names (train/step_record.cpp, train/loop.cpp).
+const char* phase_of(const program::Operation& op) {
+  if (op.phase == program::Phase::norm) return "clip";
+  if (op.phase == program::Phase::update) return "optimizer";
+  switch (op.pass) {
+    case program::Pass::forward:
+      return "forward";
+    case program::Pass::recompute:
+      return "recompute";
+    case program::Pass::backward:
+    case program::Pass::input_gradient:
+    case program::Pass::weight_gradient:
+      return "backward";
+    case program::Pass::step:
+      break;
   }
+  return "reduce";
+}
+
+/// Calls each(operation, kernel, seconds) for what every operation of the program calls.
+template <typename Each>
+void price(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute, Each each) {
+  Clock clock(compute);
+  const program::BatchPlan batch = batch_plan(config);
+  for (std::size_t i = 0; i < step.operations.size(); ++i)
+    for (const RepeatedCall& repeated : kernel_calls(config.model, batch, step, step.operations[i]))
+      each(i, repeated.call.kernel, clock(repeated.call) * repeated.times);
+}
+
+TimeAccount time_of(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute) {
+  TimeAccount time;
   time.peak_flops = compute.peak_flops;
+  time.threads = compute.threads;
+  price(config, step, compute, [&](std::size_t i, Kernel kernel, Seconds seconds) {
+    const program::Operation& op = step.operations[i];
+    part_of(time, kernel) += seconds;
+    time.by_operation[program::short_name(op)] += seconds;
+    time.by_phase[phase_of(op)] += seconds;
+  });
   return time;
 }
 
@@ -58,6 +110,17 @@ nlohmann::json memory_json(const MemoryAccount& memory) {
 
 }  // namespace
 
+program::BatchPlan batch_plan(const config::RunConfig& config) {
+  return {config.batch.micro_batch, config.batch.sequence_length, static_cast<int>(config.micro_batches()),
+          static_cast<int>(config.batch.virtual_ranks)};
+}
+
+std::vector<Seconds> operation_times(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute) {
+  std::vector<Seconds> times(step.operations.size());
+  price(config, step, compute, [&](std::size_t i, Kernel, Seconds seconds) { times[i] += seconds; });
+  return times;
+}
+
 double Account::mfu() const { return flops_per_token.value * tokens_per_second() / time->peak_flops; }
 
 Account count(const config::RunConfig& config) {
@@ -74,11 +137,11 @@ Account count(const config::RunConfig& config) {
 }
 
 Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside,
-                     const cluster::ComputeRates& compute, const cluster::MemoryRates& memory, const std::string& rates_source) {
+                     const cluster::ComputeRates& compute, const std::string& rates_source) {
   Account account = count(config);
   account.memory = {arena, step.live_peak, program::id(step.operations[static_cast<std::size_t>(step.peak_operation)]),
                     step.live_by_line(step.peak_operation), outside};
-  account.time = time_of(step, compute, memory);
+  account.time = time_of(config, step, compute);
   account.time->rates = rates_source;
   return account;
 }
@@ -103,12 +166,16 @@ nlohmann::json to_json(const Account& a) {
     out["step"] = {{"seconds", a.time->step().value},
                    {"gemm_seconds", a.time->gemm.value},
                    {"attention_seconds", a.time->attention.value},
+                   {"loss_seconds", a.time->loss.value},
                    {"memory_bound_seconds", a.time->memory_bound.value},
                    {"tokens_per_s", a.tokens_per_second()},
                    {"mfu", a.mfu()},
                    {"peak_flops", a.time->peak_flops},
+                   {"threads", a.time->threads},
                    {"rates", a.time->rates},
                    {"estimate", true}};
+    for (const auto& [name, seconds] : a.time->by_operation) out["step"]["operation_seconds"][name] = seconds.value;
+    for (const auto& [name, seconds] : a.time->by_phase) out["step"]["phase_seconds"][name] = seconds.value;
     out["run"] = {{"seconds", a.run().value}};
   }
   return out;
@@ -139,8 +206,8 @@ std::string memory_text(const MemoryAccount& m) {
 std::string time_text(const Account& a) {
   const TimeAccount& t = *a.time;
   return section(fmt::format("time (estimate; rates {})", t.rates),
-                 {{"step", fmt::format("{} = {} GEMM + {} attention + {} memory-bound", format(t.step()), format(t.gemm),
-                                       format(t.attention), format(t.memory_bound))},
+                 {{"step", fmt::format("{} on {} threads = {} GEMM + {} attention + {} head and loss + {} memory-bound", format(t.step()),
+                                       t.threads, format(t.gemm), format(t.attention), format(t.loss), format(t.memory_bound))},
                   {"speed", fmt::format("{}, MFU {:.1f} % of {} (register-only peak)", format_token_rate(a.tokens_per_second()),
                                         100 * a.mfu(), format_flops_rate(t.peak_flops))},
                   {"run", fmt::format("{} without validation and saves", format(a.run()))}});

@@ -1,10 +1,11 @@
 // plan/account.h — the account of a run on one rank before it starts: parameters, work, memory by line, time.
 //
-// Memory comes from the program's buffer lifetimes and is exact for the arena; time executes the same program against measured rates:
-// each operation takes its matrix work at the rate of its kernel plus the bytes it must move at the memory's bandwidth. The report sets
-// each line beside its measured twin.
+// Memory comes from the program's buffer lifetimes and is exact for the arena; time executes the same program against measured kernels:
+// each operation takes what its kernel calls take at their shapes (plan/kernel_calls.h). The report sets each line beside its measured
+// twin.
 #pragma once
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -14,7 +15,7 @@
 #include "config/run_config.h"
 #include "model/flops.h"
 #include "model/param_table.h"
-#include "program/program.h"
+#include "program/build.h"
 
 namespace longhaul::plan {
 
@@ -36,11 +37,14 @@ struct MemoryAccount {
   Bytes peak_per_rank() const { return arena + outside.total(); }
 };
 
-/// Seconds of one step by part, and what they rest on.
+/// Seconds of one step, by part in three ways, and what they rest on.
 struct TimeAccount {
-  Seconds gemm, attention, memory_bound;
-  Seconds step() const { return gemm + attention + memory_bound; }
+  Seconds gemm, attention, loss, memory_bound;  ///< by kernels; the head's products belong to the loss
+  std::map<std::string, Seconds> by_operation;  ///< by name in ids, over layers and micro-batches: `mlp_up.bwd`
+  std::map<std::string, Seconds> by_phase;      ///< as the ledger times them: forward, recompute, backward, reduce, clip, optimizer
+  Seconds step() const { return gemm + attention + loss + memory_bound; }
   double peak_flops = 0;
+  int threads = 1;
   std::string rates;  ///< where the rates come from
 };
 
@@ -65,7 +69,13 @@ Account count(const config::RunConfig& config);
 /// @param step     the optimizer step's program
 /// @param arena    bytes allocated: the step's arena or the evaluation's, whichever is larger
 Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside,
-                     const cluster::ComputeRates& compute, const cluster::MemoryRates& memory, const std::string& rates_source);
+                     const cluster::ComputeRates& compute, const std::string& rates_source);
+
+/// Seconds of each operation of a step's program, in its order.
+/// @throws UsageError  the profile lacks a kernel that the program calls
+std::vector<Seconds> operation_times(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute);
+/// How the run's global batch is cut.
+program::BatchPlan batch_plan(const config::RunConfig& config);
 
 nlohmann::json to_json(const Account& account);
 /// For people: aligned lines with units.

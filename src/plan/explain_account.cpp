@@ -81,10 +81,12 @@ void derive_peak(const OnMachine& given, Derivation& out) {
 
 void derive_step(const OnMachine& given, Derivation& out) {
   const TimeAccount& t = *given.plan.time;
-  out.let("gemm", t.gemm.value, Unit::seconds, "matrix products at the GEMM's rate")
+  out.let("gemm", t.gemm.value, Unit::seconds, "matrix products, at rates measured at their shapes")
       .let("attention", t.attention.value, Unit::seconds, "at its own rate")
-      .let("memory_bound", t.memory_bound.value, Unit::seconds, "bytes that must move ÷ bandwidth")
-      .is("gemm + attention + memory_bound")
+      .let("loss", t.loss.value, Unit::seconds, "head, cross-entropy and both gradients, by blocks of tokens")
+      .let("memory_bound", t.memory_bound.value, Unit::seconds,
+           "norms, rotations, activations, sums, the update: kernels that wait for memory")
+      .is("gemm + attention + loss + memory_bound")
       .note(fmt::format("rates {}", t.rates));
 }
 

@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "plan/expression.h"
+#include "plan/kernel_calls.h"
 #include "program/build.h"
 #include "units/error.h"
 
@@ -125,10 +126,10 @@ TEST(Explain, OneRankOfThisMachine) {
   options.batch = {2, 16, 6, 2};
   options.workspace = {Bytes(64), Bytes(640), Bytes(4096), Bytes(2048)};
   const program::Program step = program::build_step(config.model, table, options);
-  const Account account =
-      make_account(config, step, step.arena, {Bytes(1 << 20), Bytes(4096), Bytes(512)},
-                   {.order = "fma", .family = "avx2", .threads = 2, .peak_flops = 1e11, .gemm_flops = 8e10, .attention_flops = 5e10},
-                   {.threads = 2, .triad_bytes = 2e10}, "made up for the test");
+  cluster::ComputeRates rates{"fma", "avx2", 2, 1e11};
+  for (const cluster::KernelCall& call : distinct_calls(config.model, options.batch, step))
+    rates.kernels.add({call, Seconds(1e-9 * cluster::work(call))});
+  const Account account = make_account(config, step, step.arena, {Bytes(1 << 20), Bytes(4096), Bytes(512)}, rates, "made up for the test");
   const nlohmann::json document = to_json(account);
   int explained = 0;
   for (const auto& [id, title] : explainable(account)) {

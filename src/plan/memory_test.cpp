@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "plan/formulas.h"
+#include "plan/step.h"
 
 namespace longhaul::plan {
 namespace {

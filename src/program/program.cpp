@@ -164,7 +164,11 @@ std::string id(const Operation& op) {
   out += fmt::format("s{}/", op.stage);
   if (op.layer >= 0) out += fmt::format("L{}/", op.layer);
   if (!op.part.empty()) out += fmt::format("{}/", op.part);
-  if (is_collective(op.kind)) out += fmt::format("{}.", op.transfer.what);
+  return out + short_name(op);
+}
+
+std::string short_name(const Operation& op) {
+  std::string out = is_collective(op.kind) ? fmt::format("{}.", op.transfer.what) : "";
   return out + std::string(base_name(op)) + std::string(suffix(op.pass));
 }
 

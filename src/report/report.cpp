@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "files/read.h"
 #include "ledger/ledger.h"
@@ -101,41 +100,16 @@ std::string memory_bars(const nlohmann::json& plan, const nlohmann::json& measur
   return to_svg(bars);
 }
 
-double median_of(const Records& records, double (*value)(const ledger::Record&)) {
-  std::vector<double> values;
-  for (const ledger::Record& record : records) values.push_back(value(record));
-  std::nth_element(values.begin(), values.begin() + std::ssize(values) / 2, values.end());
-  return values[values.size() / 2];
-}
-
-/// Seconds of a step without what the plan leaves out: validation, hashes and saves.
-double bare_step_seconds(const ledger::Record& record) {
-  return record.timing.step_seconds - seconds_of(record, "validate") - seconds_of(record, "hash") - seconds_of(record, "checkpoint");
-}
-
-std::string comparison(const nlohmann::json& plan, const Records& records, const nlohmann::json& memory) {
+std::string comparison_tables(const std::vector<ComparedLine>& lines) {
+  std::string out;
   std::vector<std::vector<std::string>> rows;
-  const auto ratio = [](double measured, double planned) { return fmt::format("{:+.1f} %", 100 * (measured / planned - 1)); };
-  const double step = median_of(records, bare_step_seconds), planned_step = plan.at("step").at("seconds").get<double>();
-  rows.push_back(
-      {"step (median, without validation and saves)", format(Seconds(planned_step)), format(Seconds(step)), ratio(step, planned_step)});
-  const double tokens = plan.at("tokens").at("per_step").get<double>();
-  rows.push_back(
-      {"tokens per second", format_token_rate(tokens / planned_step), format_token_rate(tokens / step), ratio(planned_step, step)});
-  const double work = plan.at("flops").at("per_step").get<double>(), peak = plan.at("step").at("peak_flops").get<double>();
-  rows.push_back({"MFU (6·N_matmul + 12·L·heads·head_dim·s, of the register-only peak)",
-                  fmt::format("{:.1f} %", 100 * work / planned_step / peak), fmt::format("{:.1f} %", 100 * work / step / peak),
-                  ratio(planned_step, step)});
-  if (!memory.is_null()) {
-    const nlohmann::json& planned = plan.at("memory");
-    const auto line = [&](const char* what, const char* plan_key, const char* key) {
-      rows.push_back({what, format(Bytes(planned.at(plan_key).get<std::int64_t>())), format(Bytes(memory.at(key).get<std::int64_t>())),
-                      ratio(memory.at(key).get<double>(), planned.at(plan_key).get<double>())});
-    };
-    line("arena (high-water mark)", "arena_bytes", "arena_high_water_bytes");
-    line("memory growth of the process", "peak_bytes_per_rank", "growth_bytes");
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    rows.push_back(cells(lines[i]));
+    if (i + 1 < lines.size() && lines[i + 1].part == lines[i].part) continue;
+    out += table({lines[i].part, "planned", "measured", "planned ÷ measured"}, rows);
+    rows.clear();
   }
-  return table({"", "planned", "measured", "difference"}, rows);
+  return out;
 }
 
 std::string event_table(const std::vector<nlohmann::json>& events) {
@@ -162,23 +136,26 @@ std::string summary(const Records& records) {
 
 }  // namespace
 
-std::string html(const std::filesystem::path& run_directory) {
+Report make_report(const std::filesystem::path& run_directory) {
   const std::filesystem::path ledger = run_directory / "ledger";
   const Records records = ledger::read_metrics(ledger / "metrics.jsonl");
   if (records.empty())
     throw DataError(fmt::format("{} has no steps yet: `longhaul train` writes them", (ledger / "metrics.jsonl").string()));
   const std::vector<nlohmann::json> events = ledger::read_events(ledger / "events.jsonl");
   const nlohmann::json plan = files::parse_json(files::read_file(run_directory / "plan.json"), "plan.json");
-  const nlohmann::json memory = measured_memory(events);
+  std::vector<ComparedLine> comparison = compare(plan, records, events);
 
   std::string body = summary(records);
-  body += "<h2>Plan and measurement</h2>" + comparison(plan, records, memory);
-  body += fmt::format("<p class='note'>Planned time is an estimate from rates {}.</p>",
-                      escaped(plan.at("step").at("rates").get<std::string>()));
-  body += plots(records) + memory_bars(plan, memory);
+  body += "<h2>Plan and measurement</h2>" + comparison_tables(comparison);
+  body += fmt::format(
+      "<p class='note'>Planned time is an estimate from kernels {}. Steps: medians, without validation, hashes and saves. Operations: over "
+      "layers and micro-batches, medians of the launch's steps 3 to 10. MFU: 6·N_matmul + 12·L·heads·head_dim·s, of the register-only "
+      "peak.</p>",
+      escaped(plan.at("step").at("rates").get<std::string>()));
+  body += plots(records) + memory_bars(plan, measured_memory(events));
   body += "<h2>Events</h2>" + event_table(events);
   body += "<h2>Run file</h2><pre>" + escaped(files::read_file(run_directory / "run.toml")) + "</pre>";
-  return page(std::filesystem::absolute(run_directory).lexically_normal().filename().string(), body);
+  return {std::move(comparison), page(std::filesystem::absolute(run_directory).lexically_normal().filename().string(), body)};
 }
 
 }  // namespace longhaul::report

@@ -6,10 +6,17 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
+
+#include "report/comparison.h"
 
 namespace longhaul::report {
 
+struct Report {
+  std::vector<ComparedLine> comparison;
+  std::string html;
+};
 /// @throws DataError when the directory is no run's or its ledger is damaged
-std::string html(const std::filesystem::path& run_directory);
+Report make_report(const std::filesystem::path& run_directory);
 
 }  // namespace longhaul::report

@@ -47,10 +47,13 @@ void refuse_untrainable(const config::RunConfig& config) {
 
 }  // namespace
 
-int thread_count(const config::RunConfig& config) {
-  if (config.run.threads > 0) return static_cast<int>(config.run.threads);
+int usable_processors() {
   cpu_set_t usable;
   return sched_getaffinity(0, sizeof usable, &usable) == 0 ? std::max(1, CPU_COUNT(&usable)) : 1;
+}
+
+int thread_count(const config::RunConfig& config) {
+  return config.run.threads > 0 ? static_cast<int>(config.run.threads) : usable_processors();
 }
 
 kernels::Family family_of_run(const config::RunConfig& config) {

@@ -19,6 +19,8 @@
 
 namespace longhaul::train {
 
+/// Processors that this process may use (affinity, cpusets).
+int usable_processors();
 /// run.threads, or one a usable processor when it is 0.
 int thread_count(const config::RunConfig& config);
 /// run.family, or the fastest this processor has. @throws UsageError when the processor lacks the one asked for

@@ -90,6 +90,13 @@ double tree_sum(const double* values, std::size_t count) {
   return tree_sum(values, left) + tree_sum(values + left, count - left);
 }
 
+std::map<std::string, double> seconds_by_name(const Executor& executor) {
+  std::map<std::string, double> seconds;
+  for (std::size_t i = 0; i < executor.seconds().size(); ++i)
+    seconds[program::short_name(executor.program().operations[i])] += executor.seconds()[i];
+  return seconds;
+}
+
 Executor::Executor(const program::Program& program, const program::BatchPlan& plan, const Machine& machine)
     : program_(program), plan_(plan), machine_(machine), seconds_(program.operations.size(), 0.0) {
   for (const program::Operation& op : program.operations)

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "data/loader.h"
@@ -98,6 +100,9 @@ class Executor {
   double norm_ = 0;
   UpdateScalars scalars_;
 };
+
+/// The last step's seconds by operation (program::short_name), over layers and micro-batches.
+std::map<std::string, double> seconds_by_name(const Executor& executor);
 
 /// Writes the operand copies of `weights` (all tensors that GEMMs read). Nothing to do when operands are f32.
 void refresh_operands(const Machine& machine, const float* weights, kernels::bf16* operand_weights);

@@ -1,7 +1,5 @@
 // Gradient leaves and their tree, the global norm, the update.
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/elementary64.h"
 #include "kernels/optimizer.h"
@@ -11,15 +9,6 @@
 namespace longhaul::train {
 
 namespace {
-
-constexpr std::int64_t kZeroChunk = 1 << 18;  // 1 MiB of fp32 a task: large against the cost of handing it out
-
-void zero(const kernels::Context& context, float* x, std::int64_t count) {
-  context.pool.run((count + kZeroChunk - 1) / kZeroChunk, [&](std::int64_t chunk, int) {
-    const std::int64_t first = chunk * kZeroChunk;
-    std::memset(x + first, 0, sizeof(float) * static_cast<std::size_t>(std::min(kZeroChunk, count - first)));
-  });
-}
 
 kernels::AdamWScalars rounded(const UpdateScalars& s, bool decays) {
   const double t = static_cast<double>(s.applied);
@@ -41,7 +30,7 @@ kernels::AdamWScalars rounded(const UpdateScalars& s, bool decays) {
 
 void Handlers::leaf_begin(Executor& executor, const Op& op) {
   const Frame f(executor, op);
-  zero(f.context(), f.f32(Slot::gradients), program::gradient_elements(f.machine().table));
+  kernels::zero(f.context(), f.f32(Slot::gradients), program::gradient_elements(f.machine().table));
 }
 
 void Handlers::leaf_combine(Executor& executor, const Op& op) {

@@ -84,7 +84,11 @@ void Run::restore() {
     const auto last = ledger::read_last_metric(std::filesystem::path(config_.run.directory) / "ledger" / "metrics.jsonl");
     if (last) last_loss_ = last->result.loss;
   }
+  std::int64_t parameters = 0;
+  for (const checkpoint::TensorEntry& tensor : engine.registry_of(checkpoint::kWeights, engine.weights()))
+    parameters += static_cast<std::int64_t>(tensor.data.size());
   ledger_->event("launch", {{"config_hash", identity_.config_hash},
+                            {"parameters", parameters},
                             {"resumed_from_step", resumed_from_step_ ? nlohmann::json(*resumed_from_step_) : nlohmann::json()},
                             {"order", kernels::name(engine.context().order)},
                             {"family", kernels::name(engine.context().family)},
@@ -196,20 +200,27 @@ void Run::record(ledger::Record& record, const Verdict& verdict) {
                              record.result.grad_norm_before_clip));
   }
   if (!verdict.apply) console_.say(fmt::format("step {}: {}; weights unchanged", state.step, verdict.reason));
-  measure_memory();
+  measure_launch();
   show(record);
 }
 
-/// Accounting G: the process's growth over steps 3 to 10 of a launch without the peak of a save, once.
-void Run::measure_memory() {
+/// Over steps 3 to 10 of a launch, once: the process's growth without the peak of a save (accounting G), and seconds by operation.
+void Run::measure_launch() {
   const std::int64_t step_of_launch = state.step - resumed_from_step_.value_or(0);
   if (step_of_launch < 3 || step_of_launch > 10) return;
   memory_growth_ = std::max(memory_growth_, resident_anonymous() - engine.resident_before_arena());
+  for (const auto& [name, seconds] : seconds_by_name(engine.step())) operation_seconds_[name].push_back(seconds);
   if (step_of_launch < 10) return;
   ledger_->event("memory", {{"step", state.step},
                             {"growth_bytes", memory_growth_.value},
                             {"arena_bytes", engine.arena().size().value},
                             {"arena_high_water_bytes", engine.arena().high_water().value}});
+  nlohmann::json medians;
+  for (auto& [name, seconds] : operation_seconds_) {
+    std::nth_element(seconds.begin(), seconds.begin() + std::ssize(seconds) / 2, seconds.end());
+    medians[name] = seconds[seconds.size() / 2];
+  }
+  ledger_->event("operations", {{"step", state.step}, {"seconds", medians}});
 }
 
 }  // namespace longhaul::train

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -81,7 +82,7 @@ class Run {
   void write_resolved(const config::ResolvedConfig& resolved);
   std::optional<TrainSummary> summary_of_finished_run();
   bool has_heldout() const { return dataset_.heldout().tokens() > 1; }
-  void measure_memory();
+  void measure_launch();
   void show(const ledger::Record& record);
   std::string progress_line(const ledger::Record& record) const;
 
@@ -100,6 +101,7 @@ class Run {
   StepClock::Clock::time_point first_step_ended_ = start_;  ///< of this launch
   double last_loss_ = 0;
   Bytes memory_growth_;
+  std::map<std::string, std::vector<double>> operation_seconds_;  ///< by name, of each step measured
 };
 
 }  // namespace longhaul::train

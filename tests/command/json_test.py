@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What --json promises: one nested document on standard output, with these keys; everything else goes to standard error."""
 import json
+import os
 import pathlib
 import unittest
 
@@ -31,7 +32,51 @@ class Json(unittest.TestCase):
         layer = 64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 176 + 2 * 64
         self.assertEqual(at(document, "parameters.total"), 2 * 512 * 64 + 64 + 2 * layer)
         self.assertGreater(at(document, "memory.peak_bytes_per_rank"), 16 * at(document, "parameters.total"))
-        self.assertGreater(at(document, "step.seconds"), 0)
+        step = document["step"]
+        self.assertGreater(step["seconds"], 0)
+        self.assertEqual(step["threads"], harness.RUN["run"]["threads"])
+        for parts in (step["operation_seconds"], step["phase_seconds"]):
+            self.assertAlmostEqual(sum(parts.values()), step["seconds"], delta=1e-6 * step["seconds"])
+
+    def test_plan_from_a_profile(self):
+        profile = harness.SCRATCH / "machine.toml"
+        document = json_of(self, "calibrate", "--order", "dp2", "--family", "avx2", "--threads", "1", "--out", profile)
+        (rates,) = document["compute"]
+        self.assertGreater(len(rates["kernels"]), 100)
+        run_file = harness.write_run("profile", run={"threads": 1, "family": "avx2"})
+        first, again = (json_of(self, "plan", run_file, "--profile", profile) for _ in range(2))
+        self.assertEqual(first, again, "nothing is measured")
+        self.assertGreater(at(first, "step.seconds"), 0)
+        expect(self, harness.USAGE, "plan", run_file, "--set", "run.threads=2", "--profile", profile, says=["2 threads", "calibrate"])
+
+    def test_more_threads_than_processors_are_warned_of(self):
+        shown = expect(self, DONE, "plan", harness.write_run("threads"), "--set", f"run.threads={os.cpu_count() + 1}")
+        self.assertIn(f"warning: run.threads = {os.cpu_count() + 1}", shown.stderr)
+        self.assertIn(f"on {os.cpu_count() + 1} threads", shown.stdout)
+
+    def test_report_sets_plan_beside_measurement(self):
+        run_file = harness.write_run("report", run={"steps": 12}, validation={"max_tokens": 0})
+        expect(self, DONE, "train", run_file)
+        document = json_of(self, "report", run_file)
+        page = pathlib.Path(document["report"]).read_text()
+        comparison = document["comparison"]
+        self.assertEqual(at(comparison, "model.parameters.ratio"), 1)
+        self.assertEqual(at(comparison, "memory.arena.ratio"), 1)
+        self.assertEqual(at(comparison, "memory.arena_high_water.ratio"), 1)
+        self.assertGreater(at(comparison, "memory.growth.ratio"), 0.8)
+        for part in ("step", "phase", "operation"):
+            for name, line in comparison[part].items():
+                if line["ratio"] is not None:
+                    self.assertAlmostEqual(line["ratio"], line["planned"] / line["measured"])
+        operations = comparison["operation"]
+        self.assertTrue(all(line["measured"] for line in operations.values()), operations)
+        plan = json.loads((run_file.parent / "run/plan.json").read_text())
+        self.assertEqual({name: line["planned"] for name, line in operations.items()}, plan["step"]["operation_seconds"])
+        self.assertEqual(set(comparison["phase"]) - {"data", "other"}, set(plan["step"]["phase_seconds"]))
+        text = expect(self, DONE, "report", run_file).stdout
+        for name in ("parameters", "growth", "tokens_per_s", "backward", "mlp_up.bwd"):
+            self.assertIn(name, text)
+            self.assertIn(name, page)
 
     def test_plan_of_a_published_model(self):
         for name, parameters in (("gpt2-124m", 124_439_808), ("llama-2-7b", 6_738_415_616), ("llama-3.1-405b", 405_853_388_800)):
@@ -80,7 +125,7 @@ class Json(unittest.TestCase):
     def test_bench_step(self):
         run_file = harness.write_run("bench")
         document = json_of(self, "bench", "step", run_file)
-        for key in ("tokens_per_s", "mfu_measured_peak", "peak_flops", "peak_memory_bytes"):
+        for key in ("tokens_per_s", "quiet_step_seconds", "mfu_measured_peak", "peak_flops", "peak_memory_bytes"):
             self.assertGreater(document[key], 0, key)
         self.assertLess(document["mfu_measured_peak"], 1)
 

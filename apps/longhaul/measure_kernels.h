@@ -1,0 +1,30 @@
+// apps/longhaul/measure_kernels.h — times single kernels at given shapes, called as the step calls them.
+//
+// Operands come from two regions larger than the caches, one read and one written, in which every repetition moves on: as in a step,
+// weights, gradients and activations were last touched long ago. The operands' bits are random (clocks and power depend on them), those
+// that a kernel would refuse, targets and masks, are real ones. Nothing here knows models or steps.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cluster/kernel_rates.h"
+#include "kernels/context.h"
+
+namespace longhaul::app {
+
+/// Told what is being measured now, for a progress line.
+using Progress = std::function<void(const std::string&)>;
+
+/// A call small enough to be measured: above some tenths of a second on one core, its micro-batch is made smaller.
+cluster::KernelCall measurable(const cluster::KernelCall& call);
+
+/// Median of a few runs of each call after one that warms up.
+cluster::KernelRates measure_kernels(const kernels::Context& context, const std::vector<cluster::KernelCall>& calls,
+                                     const Progress& progress);
+
+/// The shapes that `calibrate` measures: enough for the trends of cluster/kernel_rates.h over models of 10⁶ to 10⁹ parameters.
+std::vector<cluster::KernelCall> calibration_calls();
+
+}  // namespace longhaul::app
