@@ -176,7 +176,9 @@ nlohmann::json to_json(const Forecast& f) {
        {{"tokens", f.facts.tokens.value}, {"seconds", f.run().value}, {"days", f.run().value / 86400}, {"device_hours", f.device_hours()}}},
       {"checkpoint", {{"bytes", f.checkpoint.value}}},
       {"warnings", f.warnings}};
-  out["run"]["dollars"] = f.facts.device_hours_price ? nlohmann::json(f.device_hours() * *f.facts.device_hours_price) : nlohmann::json();
+  const std::optional<double> money = f.money();
+  out["run"]["dollars"] = money ? nlohmann::json(*money) : nlohmann::json();
+  out["run"]["dollars_with_failures"] = money && f.goodput ? nlohmann::json(*money / f.goodput->useful) : nlohmann::json();
   out["run"]["epochs"] = f.facts.unique_tokens ? nlohmann::json(epochs(f.facts.tokens, *f.facts.unique_tokens)) : nlohmann::json();
   out["checkpoint"]["save_every_seconds"] = f.save_every ? nlohmann::json(f.save_every->value) : nlohmann::json();
   out["goodput"] = nullptr;
@@ -233,10 +235,10 @@ std::string run_text(const Forecast& f) {
                                         100 * f.goodput->restarting));
   else
     out += line("failures", "not given (--mtbf-hours and --save-seconds)");
-  const double share = f.goodput ? f.goodput->useful : 1;
-  return out + line("money", f.facts.device_hours_price ? fmt::format("${:.0f}{}", f.device_hours() / share * *f.facts.device_hours_price,
-                                                                      f.goodput ? ", failures included" : "")
-                                                        : "not given (--price)");
+  const std::optional<double> money = f.money();
+  if (!money) return out + line("money", "not given (--price)");
+  return out + line("money", f.goodput ? fmt::format("${:.0f}, with saves and failures ${:.0f}", *money, *money / f.goodput->useful)
+                                       : fmt::format("${:.0f}, without saves and failures", *money));
 }
 
 }  // namespace

@@ -51,6 +51,10 @@ struct Forecast {
   double mfu() const { return flops_per_token.value * tokens_per_second() / peak_flops; }
   double hfu() const;  ///< with the work of recomputation
   Seconds run() const { return Seconds(static_cast<double>(facts.tokens.value) / tokens_per_second()); }
+  /// Dollars without saves and failures; nothing without a price.
+  std::optional<double> money() const {
+    return facts.device_hours_price ? std::optional(dollars(Seconds(device_hours() * 3600), *facts.device_hours_price)) : std::nullopt;
+  }
   double device_hours() const { return run().value / 3600 * shape.devices; }
 };
 
