@@ -51,25 +51,6 @@ Seconds& part_of(TimeAccount& time, Kernel kernel) {
   }
 }
 
-/// The ledger's names (train/step_record.cpp, train/loop.cpp).
-const char* phase_of(const program::Operation& op) {
-  if (op.phase == program::Phase::norm) return "clip";
-  if (op.phase == program::Phase::update) return "optimizer";
-  switch (op.pass) {
-    case program::Pass::forward:
-      return "forward";
-    case program::Pass::recompute:
-      return "recompute";
-    case program::Pass::backward:
-    case program::Pass::input_gradient:
-    case program::Pass::weight_gradient:
-      return "backward";
-    case program::Pass::step:
-      break;
-  }
-  return "reduce";
-}
-
 /// Calls each(operation, kernel, seconds) for what every operation of the program calls.
 template <typename Each>
 void price(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute, Each each) {
@@ -88,7 +69,7 @@ TimeAccount time_of(const config::RunConfig& config, const program::Program& ste
     const program::Operation& op = step.operations[i];
     part_of(time, kernel) += seconds;
     time.by_operation[program::short_name(op)] += seconds;
-    time.by_phase[phase_of(op)] += seconds;
+    time.by_phase[std::string(program::ledger_phase(op))] += seconds;
   });
   return time;
 }

@@ -172,6 +172,24 @@ std::string short_name(const Operation& op) {
   return out + std::string(base_name(op)) + std::string(suffix(op.pass));
 }
 
+std::string_view ledger_phase(const Operation& op) {
+  if (op.phase == Phase::norm) return "clip";
+  if (op.phase == Phase::update) return "optimizer";
+  switch (op.pass) {
+    case Pass::forward:
+      return "forward";
+    case Pass::recompute:
+      return "recompute";
+    case Pass::backward:
+    case Pass::input_gradient:
+    case Pass::weight_gradient:
+      return "backward";
+    case Pass::step:
+      break;
+  }
+  return "reduce";
+}
+
 double bytes_sent(const Operation& op) {
   const double bytes = static_cast<double>(op.transfer.bytes.value), share = (op.transfer.ranks - 1.0) / op.transfer.ranks;
   if (op.kind == OpKind::receive) return 0;

@@ -185,6 +185,8 @@ struct Operation {
 std::string id(const Operation& op);
 /// `attn.fwd`: the id without its place, under which times are summed.
 std::string short_name(const Operation& op);
+/// The phase under which the ledger counts its seconds: forward, recompute, backward, reduce (leaves zeroed, combined), clip, optimizer.
+std::string_view ledger_phase(const Operation& op);
 /// Bytes that a rank sends: of a message, all; of a collective by a ring or in pieces, (N−1)/N of the tensor, an all-reduce twice that.
 double bytes_sent(const Operation& op);
 

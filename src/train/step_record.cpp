@@ -1,32 +1,13 @@
 #include "train/step_record.h"
 
 namespace longhaul::train {
-namespace {
-
-const char* phase_of(program::Pass pass) {
-  switch (pass) {
-    case program::Pass::forward:
-      return "forward";
-    case program::Pass::recompute:
-      return "recompute";
-    case program::Pass::backward:
-    case program::Pass::input_gradient:
-    case program::Pass::weight_gradient:
-      return "backward";
-    case program::Pass::step:
-      return "reduce";  // leaves zeroed, combined
-  }
-  return "other";
-}
-
-}  // namespace
 
 void StepClock::split_program(const Executor& executor) {
   double& whole = phases_["program"];
   const std::vector<program::Operation>& operations = executor.program().operations;
   for (std::size_t i = 0; i < operations.size(); ++i) {
     if (operations[i].phase != program::Phase::gradients) continue;
-    phases_[phase_of(operations[i].pass)] += executor.seconds()[i];
+    phases_[std::string(program::ledger_phase(operations[i]))] += executor.seconds()[i];
     whole -= executor.seconds()[i];
   }
   phases_.erase("program");  // what is left of it, the time between operations, belongs to "other"
