@@ -73,7 +73,7 @@ plan::JobFacts ClusterArguments::facts(const config::RunConfig& config) const {
 }
 
 plan::Calibration ClusterArguments::calibrate() const {
-  const plan::Calibration start = calibration.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration);
+  plan::Calibration start = calibration.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration);
   if (own_runs.empty()) return start;
   const train::Console console = make_console();
   plan::FitOptions options;

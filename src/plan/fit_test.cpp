@@ -122,7 +122,7 @@ TEST(Calibration, FamiliesHaveFewParameters) {
   const Calibration calibration = shipped_calibration();
   for (const auto& [family, runs] : families) {
     std::set<std::string> moving;
-    for (std::size_t r = 0; r < runs.size(); r += 1 + runs.size() / 40) {
+    for (std::size_t r = 0; r < runs.size(); r += 1 + runs.size() / 20) {
       const double seconds = estimate_step(runs[r].shape, calibration).seconds;
       for (const auto& [id, value] : calibration.parameters) {
         if (value.spread <= 0 || !id.first.starts_with("time.")) continue;
