@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "console.h"
 #include "files/csv.h"
 #include "files/read.h"
@@ -38,8 +40,6 @@ Option ClusterArguments::add_to(CommandLine& line) {
        "with --cluster: megatron-lm (default), megatron-deepspeed, nanotron, llm-foundry, torchtitan, or one of your calibration");
   text("--precision", precision, "with --cluster: bf16 (default), fp16, fp8").one_of({"bf16", "fp16", "fp8"});
   number("--price", price, "with --cluster: dollars a device-hour", 1e-6, 1e6);
-  number("--mtbf-hours", mtbf_hours, "with --cluster: mean hours between failures of the whole job", 0.01, 1e7);
-  number("--save-seconds", save_seconds, "with --cluster: seconds a checkpoint stops the run", 1e-3, 1e6);
   text("--calibration", calibration, "with --cluster: parameters, a file or a folder (default: examples/calibration)");
   text("--from-runs", own_runs,
        "with --cluster: a table of 3 to 10 runs of your own (columns: docs/formats.md); refits the hardware's parameters to them");
@@ -72,14 +72,21 @@ plan::JobFacts ClusterArguments::facts(const config::RunConfig& config) const {
   return out;
 }
 
-plan::Calibration ClusterArguments::calibrate() const {
+plan::Calibration ClusterArguments::calibrate(const cluster::Cluster& on) const {
   plan::Calibration start = calibration.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration);
   if (own_runs.empty()) return start;
   const train::Console console = make_console();
   plan::FitOptions options;
   options.progress = [&](const std::string& said) { console.live(said); };
-  plan::OwnRuns own =
-      plan::fit_own_runs(start, plan::read_runs(files::Csv::parse(files::read_file(own_runs, kMaxRunsBytes), own_runs.string())), options);
+  const auto rows = plan::read_runs(files::Csv::parse(files::read_file(own_runs, kMaxRunsBytes), own_runs.string()));
+  const auto planned = [&](const plan::MeasuredRun& row) {
+    return row.shape.accelerator == on.accelerator.id && row.shape.framework == framework;
+  };
+  if (std::none_of(rows.begin(), rows.end(), planned))
+    throw UsageError(
+        fmt::format("--from-runs {}: no row is of {} on {}, so none says anything of this plan; give runs of both, or another --framework",
+                    own_runs.string(), framework, on.accelerator.id));
+  plan::OwnRuns own = plan::fit_own_runs(start, rows, options);
   fmt::print(stderr, "{}", plan::to_text(own));
   return std::move(own.calibration);
 }

@@ -23,7 +23,7 @@ struct ClusterArguments {
   plan::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
   plan::JobFacts facts(const config::RunConfig& config) const;
   /// The shipped one, or --calibration's; with --from-runs refitted to these, which prints the errors before and after on stderr.
-  plan::Calibration calibrate() const;
+  plan::Calibration calibrate(const cluster::Cluster& on) const;
 };
 
 /// "300B". Throws UsageError that names the option.

@@ -28,6 +28,8 @@ struct PlanArguments : ClusterArguments {
 
   void add_to(CommandLine& line) {
     const Option of = ClusterArguments::add_to(line);
+    line.option("--mtbf-hours", mtbf_hours, "with --cluster: mean hours between failures of the whole job").between(0.01, 1e7).needs(of);
+    line.option("--save-seconds", save_seconds, "with --cluster: seconds a checkpoint stops the run").between(1e-3, 1e6).needs(of);
     line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1").not_empty().needs(of);
     line.option("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing")
         .not_empty()
@@ -91,7 +93,7 @@ struct Question {
 
 void plan_on_cluster(const config::RunConfig& config, const PlanArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
-  const plan::Calibration calibration = arguments.calibrate();
+  const plan::Calibration calibration = arguments.calibrate(cluster);
   plan::JobFacts facts = arguments.facts(config);
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
   const plan::Forecast forecast = plan::forecast(cluster, shape_of(config, arguments, cluster), facts, calibration);

@@ -39,14 +39,14 @@ std::vector<int> device_counts(const std::string& text, int otherwise) {
     const auto count = parse_count(text.substr(begin, end - begin));
     if (!count || *count < 1 || *count > (1 << 20))
       throw UsageError(fmt::format("--devices '{}': write numbers from 1 to {} with commas, like 64,128,256", text, 1 << 20));
-    out.push_back(static_cast<int>(*count));
+    if (std::find(out.begin(), out.end(), *count) == out.end()) out.push_back(static_cast<int>(*count));
     begin = end + 1;
   }
   return out;
 }
 
 void limit(plan::Restriction& space, const std::string& key, std::int64_t most) {
-  if (most > 0) std::erase_if(space[key], [&](const std::string& value) { return std::stoll(value) > most; });
+  if (most > 0) std::erase_if(space[key], [&](const std::string& value) { return parse_count(value).value_or(0) > most; });
 }
 
 std::vector<plan::RunShape> shapes_of(const Arguments& arguments, const config::RunConfig& config, const cluster::Cluster& on) {
@@ -78,6 +78,10 @@ double device_memory(const std::string& text, const cluster::Cluster& on) {
   return static_cast<double>(bytes->value);
 }
 
+std::size_t bounded(const plan::SearchResult& result) {
+  return result.count(plan::Outcome::contradiction) + result.count(plan::Outcome::too_large) + result.count(plan::Outcome::bounded);
+}
+
 /// What a person asks of a layout, beside its step time.
 struct Row {
   double tokens_per_s, mfu, days, device_hours;
@@ -102,6 +106,7 @@ nlohmann::json candidate_json(const plan::Considered& c, const cluster::Cluster&
   const Row row = row_of(c, on, facts);
   out["step_seconds"] = c.seconds;
   out["peak_bytes_per_rank"] = c.memory;
+  out["dollars"] = facts.device_hours_price ? nlohmann::json(row.device_hours * *facts.device_hours_price) : nlohmann::json();
   out["tokens_per_s"] = row.tokens_per_s, out["mfu"] = row.mfu, out["days"] = row.days, out["device_hours"] = row.device_hours;
   return out;
 }
@@ -120,7 +125,7 @@ nlohmann::json to_json(const plan::SearchResult& result, const Arguments& argume
   nlohmann::json out = {{"objective", arguments.by},
                         {"considered", result.all.size()},
                         {"bounded",
-                         {{"total", result.all.size() - simulated},
+                         {{"total", bounded(result)},
                           {"contradiction", count(plan::Outcome::contradiction)},
                           {"too_large", count(plan::Outcome::too_large)},
                           {"slower_at_best", count(plan::Outcome::bounded)}}},
@@ -138,20 +143,20 @@ void print(const plan::SearchResult& result, const Arguments& arguments, const c
            const plan::Calibration& calibration) {
   const std::size_t simulated = result.count(plan::Outcome::simulated);
   fmt::print("considered {} layouts = {} bounded ({} contradictions, {} too large, {} slower at best) + {} simulated\n",
-             format_count(static_cast<std::int64_t>(result.all.size())), result.all.size() - simulated,
-             result.count(plan::Outcome::contradiction), result.count(plan::Outcome::too_large), result.count(plan::Outcome::bounded),
-             simulated);
+             format_count(static_cast<std::int64_t>(result.all.size())), bounded(result), result.count(plan::Outcome::contradiction),
+             result.count(plan::Outcome::too_large), result.count(plan::Outcome::bounded), simulated);
   fmt::print("in {}, {:.0f} layouts simulated a second on one core\n", format(Seconds(result.seconds)),
              result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0.0);
   if (result.best.empty()) return fmt::print("no layout fits; `--all --json` says why each does not\n");
-  fmt::print("\nthe best by {}\n{:>4} {:>8} {:>9} {:>6} {:>9} {:>13} {:>10}  layout\n", arguments.by, "", "devices", "step", "MFU", "days",
-             "device-hours", "memory");
+  fmt::print("\nthe best by {}\n{:>4} {:>8} {:>9} {:>6} {:>9} {:>13} {:>12} {:>10}  layout\n", arguments.by, "", "devices", "step", "MFU",
+             "days", "device-hours", facts.device_hours_price ? "money" : "", "memory");
   int rank = 0;
   for (const std::size_t i : result.best) {
     const plan::Considered& c = result.all[i];
     const Row row = row_of(c, on, facts);
-    fmt::print("{:>4} {:>8} {:>9} {:>5.1f}% {:>9.2f} {:>13.0f} {:>10}  {}\n", ++rank, c.run.devices, format(Seconds(c.seconds)),
-               100 * row.mfu, row.days, row.device_hours, format(Bytes(static_cast<std::int64_t>(c.memory)), ByteUnits::binary),
+    const std::string money = facts.device_hours_price ? fmt::format("${:.0f}", row.device_hours * *facts.device_hours_price) : "";
+    fmt::print("{:>4} {:>8} {:>9} {:>5.1f}% {:>9.2f} {:>13.0f} {:>12} {:>10}  {}\n", ++rank, c.run.devices, format(Seconds(c.seconds)),
+               100 * row.mfu, row.days, row.device_hours, money, format(Bytes(static_cast<std::int64_t>(c.memory)), ByteUnits::binary),
                to_text(c.run));
   }
   fmt::print("\nwhat another choice costs: the best layout that has it, against the best of all\n");
@@ -166,8 +171,14 @@ void print(const plan::SearchResult& result, const Arguments& arguments, const c
 std::size_t find(const plan::SearchResult& result, const std::string& text) {
   const std::size_t space = text.find(' ');
   const program::Layout layout = program::parse_layout(text.substr(0, space));
-  for (std::size_t i = 0; i < result.all.size(); ++i)
-    if (result.all[i].run.layout == layout && (space == std::string::npos || to_text(result.all[i].run) == text)) return i;
+  std::optional<std::size_t> best;  // of several micro-batches and numbers of devices
+  for (std::size_t i = 0; i < result.all.size(); ++i) {
+    const plan::Considered& c = result.all[i];
+    if (c.run.layout != layout || (space != std::string::npos && to_text(c.run) != text)) continue;
+    const auto rank = [](const plan::Considered& of) { return std::pair(of.outcome < plan::Outcome::bounded, of.figure); };
+    if (!best || rank(c) < rank(result.all[*best])) best = i;
+  }
+  if (best) return *best;
   throw UsageError(fmt::format("--why '{}': not among the layouts considered; name it as the table does (--allow widens the space)", text));
 }
 
@@ -193,14 +204,14 @@ int verb_search(int argc, char** argv) {
   line.option("--max-pp", arguments.max_pp, "most pipeline stages (default: layers)").positive();
   line.option("--memory", arguments.memory, "of a device, like 64GB (default: the catalogue's)");
   line.option("--top", arguments.top, "how many of the best to print (default 10)").positive();
-  line.option("--why", arguments.why, "why this layout lost, instead of the table");
-  line.flag("--simulate-all", arguments.simulate_all, "simulate everything that fits: the same result, slower");
+  line.option("--why", arguments.why, "why this layout lost, instead of the table").not_empty();
+  line.flag("--simulate-all", arguments.simulate_all, "simulate everything that fits: the same best layouts, slower");
   line.flag("--all", arguments.all, "each layout considered and its reason too, in the JSON");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.run.resolve().config;
   const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
-  const plan::Calibration calibration = arguments.on.calibrate();
+  const plan::Calibration calibration = arguments.on.calibrate(on);
   plan::check_framework(arguments.on.framework, calibration);
   const plan::JobFacts facts = arguments.on.facts(config);
   const train::Console console = make_console();
@@ -216,6 +227,12 @@ int verb_search(int argc, char** argv) {
   if (!arguments.why.empty()) {
     const std::size_t at = find(result, arguments.why);
     const std::string why = plan::why_lost(result, at, calibration);
+    if (arguments.run.json) {
+      nlohmann::json out = candidate_json(result.all[at], on, facts);
+      out["why"] = why;
+      std::cout << out.dump(2) << '\n';
+      return 0;
+    }
     fmt::print("{}: {}\n", to_text(result.all[at].run), why.empty() ? "the best" : why);
   } else if (arguments.run.json) {
     std::cout << to_json(result, arguments, on, facts).dump(2) << '\n';

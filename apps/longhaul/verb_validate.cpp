@@ -93,6 +93,7 @@ int verb_validate(int argc, char** argv) {
   line.flag("--json", json, "one JSON document on stdout");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
+  if (folds > 0 && !left_out.empty()) throw UsageError("give --folds or --leave-out, not both: each says which rows a fit must not see");
   const plan::Calibration calibration = calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path);
   const files::Csv csv = files::Csv::parse(files::read_file(runs_file, kMaxRunsBytes), runs_file.string());
   std::vector<plan::ScoredRun> scored;

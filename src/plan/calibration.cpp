@@ -180,17 +180,17 @@ std::string to_toml(const std::string& name, const ParameterKey& key, const Para
 
 }  // namespace
 
-const Parameter* Calibration::find(std::string_view name, const ParameterKey& run) const {
-  const Parameter* best = nullptr;
+const std::pair<const Calibration::Id, Parameter>* Calibration::find(std::string_view name, const ParameterKey& run) const {
+  const std::pair<const Id, Parameter>* best = nullptr;
   int closest = -1;
   const auto [first, last] = parameters.equal_range(name);
   for (auto at = first; at != last; ++at)
-    if (const int close = closeness(at->first.second, run); close > closest) best = &at->second, closest = close;
+    if (const int close = closeness(at->first.second, run); close > closest) best = &*at, closest = close;
   return best;
 }
 
 double Calibration::operator()(std::string_view name, const ParameterKey& run) const {
-  if (const Parameter* parameter = find(name, run)) return parameter->value;
+  if (const auto* entry = find(name, run)) return entry->second.value;
   throw UsageError(
       fmt::format("the calibration has no parameter \"{}\" for accelerator {}, link {}, framework {}, dtype {}; add a "
                   "[[parameter]] of this name, for example without any of these fields",

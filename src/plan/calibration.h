@@ -35,13 +35,6 @@ struct Parameter {
 
 class Calibration {
  public:
-  /// The value with the most specific key that matches the run's: the one with most fields that are not "*"; of those equal in number,
-  /// framework counts before accelerator, link, dtype. A framework "torchtitan+compile" is matched by its own key and, less closely, by
-  /// "torchtitan"; "megatron-lm" by its own and, less closely, by "megatron". Throws UsageError for a name that no matching key has.
-  double operator()(std::string_view name, const ParameterKey& run) const;
-  bool has(std::string_view name, const ParameterKey& run) const { return find(name, run) != nullptr; }
-  const Parameter* find(std::string_view name, const ParameterKey& run) const;  ///< null where no key matches
-
   /// (name, key); a name alone finds all its keys, without building one.
   using Id = std::pair<std::string, ParameterKey>;
   struct Order {
@@ -50,6 +43,14 @@ class Calibration {
     bool operator()(const Id& a, std::string_view name) const { return a.first < name; }
     bool operator()(std::string_view name, const Id& b) const { return name < b.first; }
   };
+
+  /// The value with the most specific key that matches the run's: the one with most fields that are not "*"; of those equal in number,
+  /// framework counts before accelerator, link, dtype. A framework "torchtitan+compile" is matched by its own key and, less closely, by
+  /// "torchtitan"; "megatron-lm" by its own and, less closely, by "megatron". Throws UsageError for a name that no matching key has.
+  double operator()(std::string_view name, const ParameterKey& run) const;
+  bool has(std::string_view name, const ParameterKey& run) const { return find(name, run) != nullptr; }
+  const std::pair<const Id, Parameter>* find(std::string_view name, const ParameterKey& run) const;  ///< null where no key matches
+
   std::map<Id, Parameter, Order> parameters;
   /// Errors of one kind of run (plan/interval.h), as log(measured ÷ predicted), on rows that the fit had not seen.
   struct Residuals {

@@ -47,8 +47,8 @@ void derive_states(const Rank& rank, Derivation& out, const std::string& per_par
     out.let("expert_parameters", held.experts, Unit::parameters, fmt::format("routed experts on one of ep = {} ranks", rank.layout().ep));
     formula += fmt::format(" + {} · expert_parameters", per_parameter);
     if (divided) {
-      out.let("ep", rank.layout().ep, Unit::number, "expert-parallel ranks")
-          .define("expert_shards", "shards ÷ ep", Unit::number, "ranks that share an expert's states");
+      out.let("expert_shards", ranks_of(program::Group::expert_shard, rank.layout(), rank.run().model.kv_heads), Unit::number,
+              "ranks that share an expert's states: shards · tp ÷ ep");
       formula += " ÷ expert_shards";
     }
   }

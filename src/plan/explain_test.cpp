@@ -62,6 +62,7 @@ const std::vector<Case>& cases() {
       {"optimizer sharded in copies", llama_8b(), "h100x64", "dp=64,zero=1,shard=8"},
       {"sharded under a pipeline", llama_8b(), "h100x64", "dp=16,pp=4,zero=3", "torchtitan"},
       {"experts", mixture(), "h100x64", "dp=16,tp=2,pp=2,ep=8,zero=1,sp=1"},
+      {"experts on more ranks than share the states", mixture(), "h100x64", "dp=64,shard=4,ep=8,zero=1"},
       {"context", llama_8b(), "h100x64", "dp=8,tp=2,cp=4,zero=1,sp=1"},
   };
   return all;

@@ -23,12 +23,13 @@ struct Labelled {
   bool fitted = false;
 };
 
-std::vector<Labelled> labelled(const Calibration& calibration, const Parameter* parameter, std::span<const MeasuredRun> rows) {
+std::vector<Labelled> labelled(const Calibration& calibration, const Parameter& parameter, std::span<const MeasuredRun> rows) {
   constexpr double kEndless = 1e18;  // bytes: what is refused here is refused by a rule
   std::vector<Labelled> out;
   DeviceMemory memory;
   for (const MeasuredRun& row : rows) {
-    if (!row.skipped.empty() || !row.fits || calibration.find(kName, parameter_key(row.shape)) != parameter) continue;
+    if (!row.skipped.empty() || !row.fits) continue;
+    if (const auto* entry = calibration.find(kName, parameter_key(row.shape)); !entry || &entry->second != &parameter) continue;
     const auto device = memory(row.shape.accelerator);
     if (!device) continue;
     try {
@@ -54,7 +55,7 @@ void fit_usable_share(Calibration& calibration, std::span<const MeasuredRun> row
   for (auto at = first; at != last; ++at) {
     Parameter& parameter = at->second;
     if (parameter.spread <= 0) continue;
-    const std::vector<Labelled> known = labelled(calibration, &parameter, rows);
+    const std::vector<Labelled> known = labelled(calibration, parameter, rows);
     const auto fitted = [](const Labelled& row) { return row.fitted; };
     if (std::all_of(known.begin(), known.end(), fitted) || std::none_of(known.begin(), known.end(), fitted)) continue;
     double best = -1;

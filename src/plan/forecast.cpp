@@ -103,7 +103,7 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
   out.step = estimate_step(shape, calibration);
   out.memory = estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
   out.seconds_interval = interval(out.step.seconds, time_kinds(shape, out.step), calibration.time);
-  out.memory_interval = interval(out.memory.peak(), memory_kinds(shape, calibration), calibration.memory);
+  out.memory_interval = interval(out.memory.peak(), memory_kinds(shape, out.step, calibration), calibration.memory);
   if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
   out.checkpoint = Bytes(out.parameters.total.value * 14);
   const std::string dtype = shape.precision == Precision::fp8 ? "fp8" : "bf16";  // fp16 runs at bf16's rate

@@ -48,9 +48,11 @@ Calibration::Residuals summarize(const std::string& kind, std::vector<double> er
 
 }  // namespace
 
+std::string hardware_kind(const RunShape& run) { return fmt::format("{} {} {}", software(run), run.accelerator, parameter_key(run).link); }
+
 std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& step) {
   if (!step.calibrated) return {uncalibrated(run), "uncalibrated"};
-  const std::string hardware = fmt::format("{} {} {}", software(run), run.accelerator, parameter_key(run).link);
+  const std::string hardware = hardware_kind(run);
   const std::string state =
       fmt::format("{}{}", step.stalled ? ", stalled" : "", run.layout.tp < run.devices_per_node ? ", tp inside a node" : "");
   std::vector<std::string> kinds{
@@ -60,15 +62,14 @@ std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& ste
   return kinds;
 }
 
-std::vector<std::string> memory_kinds(const RunShape& run, const Calibration& calibration) {
+std::vector<std::string> memory_kinds(const RunShape& run, const StepEstimate& step, const Calibration& calibration) {
   const std::string name = software(run);
   const bool known = std::any_of(calibration.parameters.begin(), calibration.parameters.end(), [&](const auto& entry) {
     return entry.first.second.framework != "*" && entry.first.first.starts_with("memory.") &&
            name.starts_with(entry.first.second.framework);
   });
-  if (!known) return {"uncalibrated"};
-  return {fmt::format("{} {} {}", name, run.accelerator, parameter_key(run).link), fmt::format("{} {}", name, run.accelerator), name,
-          "calibrated"};
+  if (!known || !step.calibrated) return {"uncalibrated"};
+  return {hardware_kind(run), fmt::format("{} {}", name, run.accelerator), "calibrated"};
 }
 
 std::vector<Calibration::Residuals> summarize(std::span<const Residual> residuals) {

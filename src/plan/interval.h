@@ -19,7 +19,10 @@ namespace longhaul::plan {
 /// Kinds that a run belongs to, the narrowest first; a run of hardware or software without measured rows is of the kind "uncalibrated"
 /// alone.
 std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& step);
-std::vector<std::string> memory_kinds(const RunShape& run, const Calibration& calibration);
+std::vector<std::string> memory_kinds(const RunShape& run, const StepEstimate& step, const Calibration& calibration);
+
+/// "megatron-lm h100 network": software, hardware and link of a run, one of its kinds where runs of it were measured.
+std::string hardware_kind(const RunShape& run);
 
 /// A measured run beside its prediction.
 struct Residual {

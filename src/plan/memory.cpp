@@ -110,7 +110,7 @@ class StageForm {
       out.weights += states.weights, out.gradients += states.gradients, out.optimizer += states.optimizer;
     };
     add(held.dense, layout.shards());
-    add(held.experts, layout.shards() / layout.ep);
+    add(held.experts, ranks_of(program::Group::expert_shard, layout, run_.model.kv_heads));
     if (content.layers > 0) out.workspace += terms_.layer_copy * parameters_.layer().total();
     if (layout.zero < 3) return;
     const double ends = (content.embedding ? parameters_.embedding() : 0) + (content.head ? parameters_.head() : 0);
@@ -192,14 +192,15 @@ LayerActivations kept_activations(const RunShape& run) {
   const double width = static_cast<double>(m.width), q = static_cast<double>(m.q_width()), kv = static_cast<double>(m.kv_width());
   const double dropout_masks = gated ? 0 : 2;
   // Of a mixture, the experts that a token visits; its layers count as the mean layer.
-  double ffn = static_cast<double>(m.ffn_width);
+  double ffn = static_cast<double>(m.ffn_width), routed = 0;
   if (m.experts.count > 0) {
     const double sparse = static_cast<double>(std::max<std::int64_t>(m.layers - m.experts.dense_layers, 0)) / static_cast<double>(m.layers);
     const double visited = static_cast<double>((m.experts.top_k + m.experts.shared) * m.experts.width);
     ffn = (1 - sparse) * ffn + sparse * visited;
+    routed = 2 * sparse * static_cast<double>(m.experts.top_k) * width;  // rows in the order of their experts, 16 bits
   }
   LayerActivations out;
-  out.hidden = (8 + dropout_masks) * width / whole + (4 * q + 4 * kv) / tp;
+  out.hidden = ((8 + dropout_masks) * width + routed) / whole + (4 * q + 4 * kv) / tp;
   out.ffn = (gated ? 6 : 4) * ffn / tp;
   if (!run.flash_attention) out.scores = 5 * static_cast<double>(m.heads * run.sequence_length) / tp;
   return out;

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <string_view>
 
+#include "plan/interval.h"
 #include "plan/predict.h"
 #include "plan/step.h"
 #include "units/error.h"
@@ -23,18 +26,22 @@ constexpr std::array<std::string_view, 13> kHardware{"time.gemm_efficiency",    
                                                      "memory.fragmentation"};
 /// Of the logarithm: what efficiencies of one kind differ by among the systems of tests/golden/runs.csv.
 constexpr double kSpread = 0.3;
+/// Fewer say little of a dozen parameters.
+constexpr std::size_t kFewestRuns = 3;
 
 /// Only the hardware parameters of these runs are free.
 Calibration free_hardware(Calibration out, std::span<const MeasuredRun> rows) {
   for (auto& [id, parameter] : out.parameters) parameter.spread = 0;
   for (const MeasuredRun& row : rows) {
     const ParameterKey run = parameter_key(row.shape);
-    const ParameterKey key{run.accelerator, "*", run.framework, "*"};
     for (const std::string_view name : kHardware) {
-      const Parameter* shipped = out.find(name, run);
-      if (!shipped || shipped->value <= 0) continue;
+      if (name.starts_with("time.") ? !row.step_seconds : !row.memory_bytes) continue;
+      const auto* shipped = out.find(name, run);
+      if (!shipped || shipped->second.value <= 0) continue;
       if (name == "time.gemm_of_best_matmul" && out.has("time.gemm_efficiency", run)) continue;
-      Parameter own = *shipped;
+      // As closely keyed as the shipped one, so that it neither hides behind that nor speaks for other links.
+      const ParameterKey key{run.accelerator, shipped->first.second.link, run.framework, shipped->first.second.dtype};
+      Parameter own = shipped->second;
       own.prior = own.value, own.spread = kSpread;
       out.parameters.insert_or_assign({std::string(name), key}, own);
     }
@@ -49,6 +56,23 @@ std::vector<ScoredRun> predict_all(const Calibration& calibration, std::span<con
   return out;
 }
 
+/// Where no interval rests on runs of this software, hardware and link: the range of the errors on runs left out.
+void add_own_errors(Calibration& calibration, std::span<const MeasuredRun> rows, std::span<const ScoredRun> left_out) {
+  std::map<std::string, Calibration::Residuals> own;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!left_out[i].seconds || !rows[i].step_seconds) continue;
+    Calibration::Residuals& r = own[hardware_kind(rows[i].shape)];
+    const double error = std::log(*rows[i].step_seconds / *left_out[i].seconds);
+    r.low = std::min(r.low, error), r.high = std::max(r.high, error), ++r.rows;
+  }
+  for (auto& [kind, residuals] : own) {
+    const auto same = [&](const Calibration::Residuals& r) { return r.kind == kind; };
+    if (residuals.rows < kFewestRuns || std::any_of(calibration.time.begin(), calibration.time.end(), same)) continue;
+    residuals.kind = kind;
+    calibration.time.push_back(residuals);
+  }
+}
+
 std::string percent(const std::optional<double>& predicted, const std::optional<double>& measured) {
   return predicted && measured ? fmt::format("{:+.1f} %", 100 * (*predicted / *measured - 1)) : "–";
 }
@@ -56,30 +80,36 @@ std::string percent(const std::optional<double>& predicted, const std::optional<
 }  // namespace
 
 OwnRuns fit_own_runs(const Calibration& start, std::span<const MeasuredRun> rows, const FitOptions& options) {
-  std::string why;
+  OwnRuns out;
   std::vector<MeasuredRun> usable;
+  Predictor try_out(start);
   for (const MeasuredRun& row : rows) {
-    if (row.skipped.empty() && row.fits != false && (row.step_seconds || row.memory_bytes))
+    std::string wrong = try_out(row).skipped;
+    if (wrong.empty() && (row.fits == false || !(row.step_seconds || row.memory_bytes)))
+      wrong = "no step time and no memory of a run that ended well";
+    if (wrong.empty())
       usable.push_back(row);
     else
-      why += fmt::format("\n  {}: {}", row.id, row.skipped.empty() ? "no step time and no memory of a run that ended well" : row.skipped);
+      out.skipped += fmt::format("skipped {}: {}\n", row.id, wrong);
   }
-  if (usable.empty()) throw UsageError("no run of the table can be fitted to" + why);
+  if (usable.size() < kFewestRuns)
+    throw UsageError(
+        fmt::format("{} runs of the table can be fitted to, at least {} are needed\n{}", usable.size(), kFewestRuns, out.skipped));
   const Calibration freed = free_hardware(start, usable);
-  OwnRuns out;
   out.calibration = fit(freed, usable, options);
   out.before = predict_all(start, usable), out.after = predict_all(out.calibration, usable);
-  for (std::size_t i = 0; i < usable.size() && usable.size() > 1; ++i) {
+  for (std::size_t i = 0; i < usable.size(); ++i) {
     std::vector<MeasuredRun> others = usable;
     others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
     out.left_out.push_back(predict_all(fit(freed, others, options), std::span(usable).subspan(i, 1)).front());
   }
+  add_own_errors(out.calibration, usable, out.left_out);
   return out;
 }
 
 std::string to_text(const OwnRuns& runs) {
-  std::string out = fmt::format("{:<28}{:>11}{:>10}{:>10}{:>10}{:>13}{:>10}{:>10}\n", "run", "step", "before", "after", "left out",
-                                "memory", "before", "after");
+  std::string out = runs.skipped + fmt::format("{:<28}{:>11}{:>10}{:>10}{:>10}{:>13}{:>10}{:>10}\n", "run", "step", "before", "after",
+                                               "left out", "memory", "before", "after");
   for (std::size_t i = 0; i < runs.before.size(); ++i) {
     const ScoredRun &before = runs.before[i], &after = runs.after[i];
     out += fmt::format("{:<28}{:>11}{:>10}{:>10}{:>10}{:>13}{:>10}{:>10}\n", before.id,

@@ -18,10 +18,11 @@ namespace longhaul::plan {
 struct OwnRuns {
   Calibration calibration;
   std::vector<ScoredRun> before, after;
+  std::string skipped;              ///< rows that could not be used and why, a line each
   std::vector<ScoredRun> left_out;  ///< each run predicted by a fit to the others: what a new run may expect
 };
 
-/// Throws UsageError when there is no row to fit to.
+/// Throws UsageError when fewer than three rows can be fitted to; names each and why.
 OwnRuns fit_own_runs(const Calibration& start, std::span<const MeasuredRun> rows, const FitOptions& options = {});
 
 /// One line a run and the medians: errors of step time and memory before, after, and left out.

@@ -77,7 +77,7 @@ TEST(OwnRuns, CalibratesHardwareThatNoRunWasMeasuredOn) {
   MeasuredRun row;
   row.id = "mine", row.shape = run, row.fits = true;
   row.step_seconds = 1.4 * estimate_step(run, shipped()).seconds;
-  const OwnRuns own = fit_own_runs(shipped(), std::vector{row});
+  const OwnRuns own = fit_own_runs(shipped(), std::vector{row, row, row});
   const StepEstimate after = estimate_step(run, own.calibration);
   EXPECT_TRUE(after.calibrated);
   EXPECT_NEAR(after.seconds / *row.step_seconds, 1, 0.1);
@@ -87,6 +87,7 @@ TEST(OwnRuns, SaysWhyNothingCanBeFitted) {
   MeasuredRun row;
   row.id = "a", row.skipped = "no layers";
   const std::string said = longhaul::testing::usage_error([&] { (void)fit_own_runs(shipped(), std::vector{row}); });
+  EXPECT_NE(said.find("at least 3 are needed"), std::string::npos);
   EXPECT_NE(said.find("a: no layers"), std::string::npos);
 }
 

@@ -27,7 +27,7 @@ ScoredRun Predictor::operator()(const MeasuredRun& run) {
     const StepEstimate step = estimate_step(run.shape, calibration_);
     out.seconds = step.seconds;
     const Pace pace{step.layer.launch_ratio(), step.stalled};
-    out.time_kinds = time_kinds(run.shape, step), out.memory_kinds = memory_kinds(run.shape, calibration_);
+    out.time_kinds = time_kinds(run.shape, step), out.memory_kinds = memory_kinds(run.shape, step, calibration_);
     out.memory = reported_memory(run.shape, calibration_, estimate_memory(run.shape, calibration_, pace));
     out.seconds_interval = interval(*out.seconds, out.time_kinds, calibration_.time);
     out.memory_interval = interval(*out.memory, out.memory_kinds, calibration_.memory);

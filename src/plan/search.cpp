@@ -128,7 +128,12 @@ std::string why_lost(const SearchResult& result, std::size_t index, const Calibr
   const double slower = 100 * (c.seconds / best.seconds - 1);
   const bool least = c.outcome == Outcome::bounded;
   const StepEstimate lost = least ? bound_step(c.run, calibration) : estimate_step(c.run, calibration);
-  return fmt::format("{}{:+.1f} % step time{}: {}", least ? "at least " : "", slower,
+  const std::string devices =
+      c.run.devices == best.run.devices
+          ? ""
+          : fmt::format("{:+.1f} % device-hours on {} devices instead of {}, ",
+                        100 * (c.seconds * c.run.devices / (best.seconds * best.run.devices) - 1), c.run.devices, best.run.devices);
+  return fmt::format("{}{}{:+.1f} % step time{}: {}", least ? "at least " : "", devices, slower,
                      c.memory > best.memory * 1.001 ? fmt::format(", {:+.1f} % memory", 100 * (c.memory / best.memory - 1)) : "",
                      compare(lost, estimate_step(best.run, calibration)));
 }

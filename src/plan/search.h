@@ -59,7 +59,7 @@ SearchResult search(std::vector<RunShape> shapes, const Calibration& calibration
 /// Why a layout is not the best: its contradiction, what does not fit, or which parts of the step take longer than the best one's.
 std::string why_lost(const SearchResult& result, std::size_t index, const Calibration& calibration);
 
-/// For each key that the space varies and each value: the best layout that has it.
+/// For each key that the space varies and each value: the layout that has it and does best, by its bound where it was not simulated.
 struct Alternative {
   std::string key, value;
   std::optional<std::size_t> best;  ///< absent where no layout with it can run

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "plan/framework.h"
 #include "units/error.h"
@@ -43,13 +44,19 @@ std::vector<std::string> divisors(std::int64_t of, std::int64_t most) {
   return texts(out);
 }
 
-/// The same as a layout without it.
-bool in_disguise(const RunShape& run) {
+/// Several texts are one layout: a schedule without stages, sequence parallelism without tensor parallelism, ZeRO over one rank.
+void normalise(program::Layout& l) {
+  const int data = l.dp * l.cp;
+  if (l.pp == 1) l.schedule = ScheduleKind::one_f_one_b, l.chunks = 1;
+  if (l.tp == 1) l.sequence_parallel = false;
+  if (data == 1) l.zero = 0;
+  if (l.zero == 0 || l.shard_ranks >= data) l.shard_ranks = 0;
+}
+/// Chunks and the interleaved schedule need each other, and chunks of unequal layers are never better.
+bool pointless(const RunShape& run) {
   const Layout& l = run.layout;
   const bool chunked = l.chunks > 1;
-  return (l.pp == 1 && (chunked || l.schedule != ScheduleKind::one_f_one_b)) || chunked != (l.schedule == ScheduleKind::interleaved) ||
-         (chunked && run.model.layers % l.virtual_stages() != 0) || (l.sequence_parallel && l.tp == 1) ||
-         (l.zero > 0 && l.dp * l.cp == 1) || (l.shard_ranks > 0 && (l.zero == 0 || l.shard_ranks >= l.dp * l.cp));
+  return chunked != (l.schedule == ScheduleKind::interleaved) || (chunked && run.model.layers % l.virtual_stages() != 0);
 }
 
 /// False when tp · pp · cp leave no whole number of data-parallel ranks; sets it otherwise.
@@ -77,8 +84,9 @@ Restriction parse_restriction(std::string_view text) {
     if (!values.empty()) throw UsageError(fmt::format("'{0}': {1} is given twice; its values go together: {1}=1+2", text, key));
     for (std::size_t at = equals + 1; at <= part.size();) {
       const std::size_t stop = std::min(part.find('+', at), part.size());
-      values.emplace_back(part.substr(at, stop - at));
-      set(probe, key, values.back());
+      const std::string value(part.substr(at, stop - at));
+      set(probe, key, value);
+      if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
       at = stop + 1;
     }
     begin = end + 1;
@@ -121,7 +129,12 @@ std::vector<RunShape> enumerate(const RunShape& base, const Restriction& space) 
       }
     runs = std::move(more);
   }
-  std::erase_if(runs, in_disguise);
+  std::set<std::string> seen;
+  std::erase_if(runs, [&](RunShape& run) {
+    if (run.layout.pp > 1 && pointless(run)) return true;
+    normalise(run.layout);
+    return !seen.insert(fmt::format("{} {}", to_text(run.layout), run.micro_batch)).second;
+  });
   return runs;
 }
 

@@ -24,9 +24,9 @@ Restriction parse_restriction(std::string_view text);
 /// node's, 1 to 8 chunks, every recomputation and schedule, micro-batches of 1 to 8 sequences.
 Restriction search_space(const RunShape& base, const Restriction& user);
 
-/// Every layout of a space for `base.devices`, each once: combinations that are another one in disguise are left out (a schedule without
-/// stages, sequence parallelism without tensor parallelism, ZeRO over one rank, chunks that do not divide the layers), contradictions are
-/// not.
+/// Every layout of a space for `base.devices`, each once: what means nothing is left out of it (a schedule without stages, sequence
+/// parallelism without tensor parallelism, ZeRO over one rank). Chunks that do not divide the layers are not considered, contradictions
+/// are.
 std::vector<RunShape> enumerate(const RunShape& base, const Restriction& space);
 
 }  // namespace longhaul::plan

@@ -104,10 +104,15 @@ TEST(SearchSpace, RestrictionsReplaceValues) {
   const RunShape base = gpt3(64);
   for (const RunShape& shape : enumerate(base, search_space(base, parse_restriction("tp=4,zero=3,micro_batch=16,schedule=zb-h1")))) {
     EXPECT_EQ(shape.layout.tp, 4);
-    EXPECT_TRUE(shape.layout.zero == 3 || shape.layout.dp == 1);
+    EXPECT_EQ(shape.layout.zero, shape.layout.dp == 1 ? 0 : 3);
     EXPECT_EQ(shape.micro_batch, 16);
   }
   EXPECT_EQ(enumerate(base, search_space(base, parse_restriction("tp=3"))).size(), 0U);
+  // What means nothing for one rank, or of all ranks, is no other layout.
+  EXPECT_EQ(enumerate(gpt3(1), search_space(gpt3(1), parse_restriction("zero=3,micro_batch=1,recompute=none"))).size(), 1U);
+  EXPECT_EQ(
+      to_text(enumerate(base, search_space(base, parse_restriction("tp=1+1,pp=1,zero=3,shard=64,recompute=none,micro_batch=1"))).at(0)),
+      "dp=64,tp=1,pp=1,zero=3 micro_batch=1");
 }
 
 TEST(SearchSpace, ErrorsNameTheKeyAndAFix) {

@@ -65,7 +65,8 @@ HeldParameters count_layer(ModelSpec spec, bool dense, const program::Layout& la
   for (const ParamTensor& tensor : table.tensors()) {
     if (tensor.layer < 0) continue;
     if (tensor.expert >= 0 && tensor.expert < routed)
-      out.experts += held(tensor, layout) / layout.ep;
+      // Divided experts are whole on their rank (program/layout.h: ep folds over tp as well).
+      out.experts += layout.ep > 1 ? static_cast<double>(tensor.count) / layout.ep : held(tensor, layout);
     else
       out.dense += held(tensor, layout);
   }

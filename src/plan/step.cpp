@@ -40,7 +40,7 @@ class Step {
     out_.layer = layer_time(run, prices_, parameters_, stall_.launches);
     out_.embedding = embedding_time(run, prices_);
     out_.head = head_time(run, prices_, parameters_);
-    out_.calibrated = prices_.parameters().calibrated();
+    out_.calibrated = prices_.parameters().calibrated() && run.model.experts.count == 0;  // no mixture was measured
     out_.stalled = stall_.messages || stall_.launches;
   }
 
@@ -127,7 +127,7 @@ class Step {
       out_.warnings.push_back(run_.framework + " is expected to stall on every message between stages: " + stall_.why +
                               " (a state seen in two fifths of such runs; without it the step is shorter by the pipeline_transfers)");
     if (stall_.launches) out_.warnings.push_back(run_.framework + " is expected to launch slowly: " + stall_.why);
-    if (!out_.calibrated)
+    if (!prices_.parameters().calibrated())
       out_.warnings.push_back("uncalibrated: no measured run of " + run_.framework + " on " + run_.accelerator +
                               "; rates are the published ones times usual efficiencies");
   }

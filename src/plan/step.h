@@ -69,8 +69,8 @@ inline constexpr std::array<std::pair<std::string_view, double StepEstimate::*>,
 
 /// Throws UsageError for an accelerator that the catalogue lacks and a schedule that cannot be made.
 StepEstimate estimate_step(const RunShape& run, const Calibration& calibration);
-/// The same with the least time that the pipeline can take instead of the time that it takes (bound_pipeline): never above
-/// estimate_step() in `seconds` and `bubble`, equal to it in all else, and faster to compute.
+/// The same with the least time that the pipeline can take instead of the time that it takes (bound_pipeline): `seconds` is never above
+/// estimate_step()'s. Faster to compute; of the parts, bubble, transfers and other may differ.
 StepEstimate bound_step(const RunShape& run, const Calibration& calibration);
 
 /// The key under which this run's parameters are looked up: link is "node" on one node, else the network tier, or "network".

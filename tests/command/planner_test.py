@@ -245,7 +245,7 @@ class CalibrationFile(unittest.TestCase):
         self.refused(self.PARAMETER * 2, ":7", "parameter.name", "memory.weights")
         self.refused("parameter = 3\n", "[[parameter]]")
         self.refused("= = ", ":1")
-        self.refused('[[residuals]]\nof = "time"\nfamily = "f"\nprotocol = "p"\nmedian_abs = 1\nlow = 2\nhigh = 1\nrows = 3\n', "low")
+        self.refused('[[residuals]]\nof = "time"\nkind = "k"\nmedian_abs = 1\nlow = 2\nhigh = 1\nrows = 3\n', "low")
 
     def test_an_empty_folder(self):
         folder = harness.SCRATCH / "no-calibration"
