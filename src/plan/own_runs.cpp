@@ -66,9 +66,9 @@ void add_own_errors(Calibration& calibration, std::span<const MeasuredRun> rows,
     r.low = std::min(r.low, error), r.high = std::max(r.high, error), ++r.rows;
   }
   for (auto& [kind, residuals] : own) {
-    const auto same = [&](const Calibration::Residuals& r) { return r.kind == kind; };
-    if (residuals.rows < kFewestRuns || std::any_of(calibration.time.begin(), calibration.time.end(), same)) continue;
     residuals.kind = kind;
+    const auto same = [&of = residuals](const Calibration::Residuals& r) { return r.kind == of.kind; };
+    if (residuals.rows < kFewestRuns || std::any_of(calibration.time.begin(), calibration.time.end(), same)) continue;
     calibration.time.push_back(residuals);
   }
 }
