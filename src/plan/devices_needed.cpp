@@ -66,7 +66,8 @@ std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibrati
   while (!(found = fits_on(run, calibration, device_memory, enough)) && enough < kMostDevices) enough *= 2;
   if (!found) return found;
   const int step = enough <= run.devices_per_node ? 1 : run.devices_per_node;
-  for (int devices = enough / 2 + step; devices < enough; devices += step) {
+  // Multiples of a node, which need not be a power of two.
+  for (int devices = (enough / 2 / step + 1) * step; devices < enough; devices += step) {
     if (devices < least) continue;
     if (auto fewer = fits_on(run, calibration, device_memory, devices)) return fewer;
   }
