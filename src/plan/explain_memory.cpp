@@ -218,15 +218,7 @@ constexpr const char* kSumOfLines =
     "weights + gradients + optimizer + activations + gathered + logits + workspace + framework + fragmentation";
 
 void let_lines(const StageMemory& m, Derivation& out) {
-  out.let("weights", m.weights, Unit::bytes, "memory.weights")
-      .let("gradients", m.gradients, Unit::bytes, "memory.gradients")
-      .let("optimizer", m.optimizer, Unit::bytes, "memory.optimizer")
-      .let("activations", m.activations, Unit::bytes, "memory.activations")
-      .let("gathered", m.gathered, Unit::bytes, "memory.gathered")
-      .let("logits", m.logits, Unit::bytes, "memory.logits")
-      .let("workspace", m.workspace, Unit::bytes, "memory.workspace")
-      .let("framework", m.framework, Unit::bytes, "memory.framework")
-      .let("fragmentation", m.fragmentation, Unit::bytes, "memory.fragmentation");
+  for (const auto& [name, line] : kMemoryParts) out.let(std::string(name), m.*line, Unit::bytes, fmt::format("memory.{}", name));
 }
 
 void derive_peak(const Given& given, Derivation& out) {

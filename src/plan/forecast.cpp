@@ -119,14 +119,6 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
 
 namespace {
 
-const std::vector<std::pair<std::string, double StageMemory::*>>& memory_lines() {
-  static const std::vector<std::pair<std::string, double StageMemory::*>> lines = {
-      {"weights", &StageMemory::weights},         {"gradients", &StageMemory::gradients}, {"optimizer", &StageMemory::optimizer},
-      {"activations", &StageMemory::activations}, {"gathered", &StageMemory::gathered},   {"logits", &StageMemory::logits},
-      {"workspace", &StageMemory::workspace},     {"framework", &StageMemory::framework}, {"fragmentation", &StageMemory::fragmentation}};
-  return lines;
-}
-
 nlohmann::json interval_json(const std::optional<Interval>& interval) {
   if (!interval) return nullptr;
   return {{"level_pct", 80}, {"low", interval->low}, {"high", interval->high}, {"rests_on", interval->kind}, {"rows", interval->rows}};
@@ -136,7 +128,7 @@ nlohmann::json memory_json(const Forecast& f) {
   nlohmann::json stages = nlohmann::json::array();
   for (const StageMemory& stage : f.memory.stages) {
     nlohmann::json lines;
-    for (const auto& [name, member] : memory_lines()) lines[name + "_bytes"] = stage.*member;
+    for (const auto& [name, member] : kMemoryParts) lines[fmt::format("{}_bytes", name)] = stage.*member;
     stages.push_back({{"bytes", stage.total()}, {"in_flight", stage.in_flight}, {"lines", lines}});
   }
   nlohmann::json out = {{"peak_bytes_per_rank", f.memory.peak()},
@@ -199,7 +191,7 @@ std::string memory_text(const Forecast& f) {
   const StageMemory& fullest = f.memory.stages[static_cast<std::size_t>(f.memory.fullest)];
   std::string out = fmt::format("memory of one rank of the fullest stage ({} of {}), {} micro-batches in flight\n", f.memory.fullest,
                                 f.memory.stages.size(), fullest.in_flight);
-  for (const auto& [name, member] : memory_lines())
+  for (const auto& [name, member] : kMemoryParts)
     if (fullest.*member > 0) out += line(name, bytes(fullest.*member));
   const auto& interval = f.memory_interval;
   out += line(

@@ -169,17 +169,9 @@ std::string broken_rule(const RunShape& run, const Calibration& calibration) {
 /// "stage 0: activations 41.2 of 71.0 GiB".
 std::string binding_line(const MemoryEstimate& memory) {
   const StageMemory& stage = memory.stages[static_cast<std::size_t>(memory.fullest)];
-  const std::array<std::pair<const char*, double>, 9> lines{{{"weights", stage.weights},
-                                                             {"gradients", stage.gradients},
-                                                             {"optimizer", stage.optimizer},
-                                                             {"activations", stage.activations},
-                                                             {"gathered inputs", stage.gathered},
-                                                             {"logits", stage.logits},
-                                                             {"workspace", stage.workspace},
-                                                             {"framework", stage.framework},
-                                                             {"fragmentation", stage.fragmentation}}};
-  const auto largest = std::max_element(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return fmt::format("stage {}: {} {:.1f} of {:.1f} GiB", memory.fullest, largest->first, largest->second / kGiB, stage.total() / kGiB);
+  const auto& [name, line] = *std::max_element(kMemoryParts.begin(), kMemoryParts.end(),
+                                               [&](const auto& a, const auto& b) { return stage.*a.second < stage.*b.second; });
+  return fmt::format("stage {}: {} {:.1f} of {:.1f} GiB", memory.fullest, name, stage.*line / kGiB, stage.total() / kGiB);
 }
 
 }  // namespace

@@ -5,7 +5,10 @@
 // of parameters of the calibration ("memory.…", examples/calibration), with physical values for frameworks never measured.
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plan/calibration.h"
@@ -31,6 +34,19 @@ struct StageMemory {
   /// What must be there at once: the allocator gives cached blocks back before it fails.
   double needed() const { return total() - fragmentation; }
 };
+
+/// The lines by name, in the order of the struct; they add up to total().
+inline constexpr std::array<std::pair<std::string_view, double StageMemory::*>, 9> kMemoryParts{{
+    {"weights", &StageMemory::weights},
+    {"gradients", &StageMemory::gradients},
+    {"optimizer", &StageMemory::optimizer},
+    {"activations", &StageMemory::activations},
+    {"gathered", &StageMemory::gathered},
+    {"logits", &StageMemory::logits},
+    {"workspace", &StageMemory::workspace},
+    {"framework", &StageMemory::framework},
+    {"fragmentation", &StageMemory::fragmentation},
+}};
 
 struct MemoryEstimate {
   std::vector<StageMemory> stages;  ///< one for each pipeline rank
