@@ -20,19 +20,14 @@
 namespace longhaul::app {
 namespace {
 
-program::Program step_of(const config::RunConfig& config, const model::ParamTable& table) {
-  return program::build_step(config.model, table, train::step_options(config, train::thread_count(config)));
-}
-
-const cluster::ComputeRates* rates_of_run(const cluster::Profile& profile, const config::RunConfig& config) {
+const cluster::ComputeRates* find_rates(const cluster::Profile& profile, const config::RunConfig& config) {
   return profile.find(std::string(kernels::name(train::order_of_run(config))), std::string(kernels::name(train::family_of_run(config))),
                       train::thread_count(config));
 }
 
 /// What must be measured to know the run's step.
 std::vector<cluster::KernelCall> calls_of_run(const config::RunConfig& config) {
-  const model::ParamTable table(config.model);
-  std::vector<cluster::KernelCall> calls = plan::distinct_calls(config.model, plan::batch_plan(config), step_of(config, table));
+  std::vector<cluster::KernelCall> calls = plan::distinct_calls(config.model, plan::batch_plan(config), step_of_run(config));
   std::transform(calls.begin(), calls.end(), calls.begin(), measurable);
   return calls;
 }
@@ -42,7 +37,7 @@ std::optional<cluster::Profile> kept_profile(const std::filesystem::path& path, 
   if (!std::filesystem::exists(path)) return std::nullopt;
   try {
     cluster::Profile kept = cluster::read_profile(path);
-    const cluster::ComputeRates* rates = rates_of_run(kept, config);
+    const cluster::ComputeRates* rates = find_rates(kept, config);
     const std::vector<cluster::KernelCall> calls = calls_of_run(config);
     const bool complete = rates && std::all_of(calls.begin(), calls.end(), [&](const auto& call) { return rates->kernels.measured(call); });
     if (complete && kept.processor == processor_name()) return kept;
@@ -98,11 +93,25 @@ cluster::Profile profile_of_run(const config::RunConfig& config, const Progress&
   return fresh;
 }
 
-plan::Account account_of(const config::RunConfig& config, const cluster::Profile& profile) {
+program::Program step_of_run(const config::RunConfig& config) {
+  return program::build_step(config.model, model::ParamTable(config.model), train::step_options(config, train::thread_count(config)));
+}
+
+const cluster::ComputeRates& rates_of_run(const cluster::Profile& profile, const config::RunConfig& config) {
+  if (const cluster::ComputeRates* rates = find_rates(profile, config)) return *rates;
   const int threads = train::thread_count(config);
+  const std::string_view order = kernels::name(train::order_of_run(config)), family = kernels::name(train::family_of_run(config));
+  throw UsageError(
+      fmt::format("the profile of {} has no rates for order {}, family {}, {} threads (run.threads); `longhaul calibrate --family {} "
+                  "--threads {}` on that machine measures them",
+                  profile.processor, order, family, threads, family, threads));
+}
+
+plan::Account account_of(const config::RunConfig& config, const cluster::Profile& profile) {
   const model::ParamTable table(config.model);
-  const program::Program step = step_of(config, table);
-  const program::Program evaluation = program::build_evaluation(config.model, table, train::evaluation_options(config, threads));
+  const program::Program step = step_of_run(config);
+  const program::Program evaluation =
+      program::build_evaluation(config.model, table, train::evaluation_options(config, train::thread_count(config)));
 
   plan::OutsideArena outside;
   outside.gemm_panels = Bytes(static_cast<std::int64_t>(kernels::gemm_workspace_bytes()));
@@ -111,16 +120,10 @@ plan::Account account_of(const config::RunConfig& config, const cluster::Profile
   if (config.model.position == model::PositionKind::rope)
     outside.rotation_tables = Bytes(config.batch.sequence_length * config.model.head_dim * 4);
 
-  const cluster::ComputeRates* compute = rates_of_run(profile, config);
-  const std::string_view order = kernels::name(train::order_of_run(config)), family = kernels::name(train::family_of_run(config));
-  if (!compute)
-    throw UsageError(
-        fmt::format("the profile of {} has no rates for order {}, family {}, {} threads (run.threads); `longhaul calibrate --family {} "
-                    "--threads {}` on that machine measures them",
-                    profile.processor, order, family, threads, family, threads));
-  const std::string source =
-      fmt::format("measured {} on {}: {}, {}, {} threads", profile.measured, profile.processor, order, family, threads);
-  return plan::make_account(config, step, std::max(step.arena, evaluation.arena), outside, *compute, source);
+  const cluster::ComputeRates& compute = rates_of_run(profile, config);
+  const std::string source = fmt::format("measured {} on {}: {}, {}, {} threads", profile.measured, profile.processor, compute.order,
+                                         compute.family, compute.threads);
+  return plan::make_account(config, step, std::max(step.arena, evaluation.arena), outside, compute, source);
 }
 
 }  // namespace longhaul::app

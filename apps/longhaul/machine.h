@@ -28,6 +28,10 @@ cluster::Profile measure(const config::RunConfig& config, const Progress& progre
 /// The same, kept in the run's directory (profile.toml), so that a resumed launch on the same machine starts at once.
 cluster::Profile profile_of_run(const config::RunConfig& config, const Progress& progress);
 
+/// One optimizer step of the run, with its kernels' workspaces.
+program::Program step_of_run(const config::RunConfig& config);
+/// The profile's rates for the run's order, family and threads. Throws UsageError where it has none.
+const cluster::ComputeRates& rates_of_run(const cluster::Profile& profile, const config::RunConfig& config);
 /// The account of a run: its programs executed on the profile's rates.
 /// @throws UsageError when the profile has no rates for the run's order, family and threads
 plan::Account account_of(const config::RunConfig& config, const cluster::Profile& profile);

@@ -13,7 +13,9 @@
 #include "machine.h"
 #include "plan/explain.h"
 #include "plan/forecast.h"
+#include "plan/search.h"
 #include "plan/trace.h"
+#include "report/plan_page.h"
 #include "run_arguments.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -85,9 +87,28 @@ void write_trace(const std::string& path, const plan::Forecast& forecast, const 
              trace.detailed, forecast.shape.micro_batches());
 }
 
+void write_page(const std::string& path, const std::string& html) {
+  files::write_file_atomically(files::Disk(), path, html);
+  fmt::print(stderr, "{}: {}\n", path, format(Bytes(static_cast<std::int64_t>(html.size()))));
+}
+
+/// Until a law is chosen elsewhere.
+report::NamedLaw page_law() { return {{1.81686, 482.006, 2085.43, 0.34781, 0.36585}, "TEMPORARY"}; }
+
+/// The layouts that `search` considers for the same run, for the page's table.
+plan::SearchResult layouts_of(const plan::Forecast& forecast, const plan::Calibration& calibration) {
+  const train::Console console = make_console();
+  plan::SearchOptions options;
+  if (forecast.cluster.accelerator.memory) options.device_memory = static_cast<double>(forecast.cluster.accelerator.memory->value);
+  options.progress = [&](std::size_t done, std::size_t all) {
+    if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
+  };
+  return plan::search(plan::enumerate(forecast.shape, plan::search_space(forecast.shape, {})), calibration, options);
+}
+
 /// What is asked of a plan, wherever it is for.
 struct Question {
-  std::string unique_tokens, explain;
+  std::string unique_tokens, explain, html;
   bool run_file = false, json = false;
 };
 
@@ -98,6 +119,8 @@ void plan_on_cluster(const config::RunConfig& config, const PlanArguments& argum
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
   const plan::Forecast forecast = plan::forecast(cluster, shape_of(config, arguments, cluster), facts, calibration);
   if (!arguments.trace.empty()) write_trace(arguments.trace, forecast, calibration);
+  if (!asked.html.empty())
+    write_page(asked.html, report::plan_page({forecast, calibration, config, layouts_of(forecast, calibration), page_law()}));
   if (asked.explain.empty())
     print(
         asked.json, [&] { return plan::to_json(forecast); }, [&] { return plan::to_text(forecast); });
@@ -112,9 +135,21 @@ void plan_on_this_machine(const config::RunConfig& config, const std::string& pr
   if (const auto unique = unique_tokens(config, asked.run_file, asked.unique_tokens))
     if (const auto warning = plan::warn_of_epochs(Tokens(config.tokens_per_step() * config.run.steps), *unique))
       fmt::print(stderr, "warning: {}\n", *warning);
-  const plan::Account account =
-      only_countable ? plan::count(config)
-                     : account_of(config, profile.empty() ? measure(config, make_console().live) : cluster::read_profile(profile));
+  if (only_countable && !asked.html.empty())
+    throw UsageError(
+        fmt::format("--html: a page of this machine needs a model that it can train ({}); --cluster plans any", *only_countable));
+  plan::Account account;
+  if (only_countable) {
+    account = plan::count(config);
+  } else {
+    const cluster::Profile rates = profile.empty() ? measure(config, make_console().live) : cluster::read_profile(profile);
+    account = account_of(config, rates);
+    if (!asked.html.empty()) {
+      const program::Program step = step_of_run(config);
+      write_page(asked.html,
+                 report::plan_page({account, config, step, plan::operation_times(config, step, rates_of_run(rates, config)), page_law()}));
+    }
+  }
   if (asked.explain.empty())
     print(
         asked.json, [&] { return plan::to_json(account); }, [&] { return plan::to_text(account, config); });
@@ -141,6 +176,8 @@ int verb_plan(int argc, char** argv) {
   line.option("--profile", profile, "rates of the machine, as `longhaul calibrate --out` wrote them (default: measured now, about 1 s)");
   line.option("--explain", asked.explain,
               "one line of the plan instead: its formula, its numbers, its source, what would change it; `list` names all")
+      .not_empty();
+  line.option("--html", asked.html, "the plan as one self-contained page into this file, with plots and every figure explained")
       .not_empty();
   line.option("--unique-tokens", asked.unique_tokens,
               "of the data, 100B (default: of the run's dataset, once prepared); warns above 4 epochs")

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "plan/held.h"
 #include "plan/pipeline.h"
 #include "plan/prices.h"
 #include "plan/stages.h"
@@ -291,20 +292,10 @@ class Tracer {
     draw("sharding", fmt::format("sharding.{}", suffix), sharding);
   }
 
-  /// What a rank holds: from a forward turn's begin to the end of the turn that makes its weight gradients.
   void draw_counters(const PipelineTime& time) {
-    const bool split = schedule_.split_backward();
-    std::vector<int> held(static_cast<std::size_t>(run_.layout.pp), 0);
-    const auto change = [&](int rank, double at, int by) {
-      const StageMemory& memory = forecast_.memory.stages[static_cast<std::size_t>(rank)];
-      const int now = held[static_cast<std::size_t>(rank)] += by;
-      const double share = memory.in_flight > 0 ? static_cast<double>(now) / memory.in_flight : 0;
-      events_.counter(rank, "micro-batches in flight", at, static_cast<double>(now) / run_.layout.chunks);
-      events_.counter(rank, "memory GiB", at, (memory.total() - (1 - share) * memory.activations) / kGiB);
-    };
-    for (const PlayedTurn& turn : time.turns) {
-      if (turn.turn.kind == TurnKind::forward) change(turn.rank, turn.begin, 1);
-      if (turn.turn.kind == (split ? TurnKind::weight_gradient : TurnKind::backward)) change(turn.rank, turn.end, -1);
+    for (const Held& held : held_over_step(schedule_, forecast_.memory, time)) {
+      events_.counter(held.rank, "micro-batches in flight", held.at, held.micro_batches);
+      events_.counter(held.rank, "memory GiB", held.at, held.total / kGiB);
     }
   }
 

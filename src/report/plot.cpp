@@ -3,13 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 namespace longhaul::report {
 namespace {
 
-constexpr double kWidth = 720, kHeight = 300, kLeft = 64, kRight = 12, kTop = 12, kBottom = 44;
+/// A drawing's size and where its axes lie, in its own units.
+struct Frame {
+  const char* name;
+  double width, height, left, right, top, bottom;  ///< the last four: distances from the edges
+  int x_ticks, y_ticks;
+  double plot_right() const { return width - right; }
+  double plot_bottom() const { return height - bottom; }
+};
+constexpr std::array<Frame, 2> kFrames{{{"wide", 720, 300, 64, 12, 12, 44, 8, 6}, {"narrow", 380, 260, 56, 10, 10, 44, 4, 5}}};
 constexpr int kColours = 8;               // variables --c0 … --c7 of the page
 constexpr std::size_t kMaxPoints = 1500;  // a point a pixel or so: more are thinned to minimum and maximum of each bin
 
@@ -32,10 +42,12 @@ struct Scale {
   }
 };
 
+/// Short enough for an axis: "1500", "2.5e-4", "3e+12".
 std::string number(double value) {
   const double size = std::abs(value);
-  if (value != 0 && (size >= 1e6 || size < 1e-3)) return fmt::format("{:.3g}", value);
-  return fmt::format("{:.6g}", value);
+  if (value == 0 || (size < 1e6 && size >= 1e-3)) return fmt::format("{:.6g}", value);
+  const int power = static_cast<int>(std::floor(std::log10(size) + 1e-9));
+  return fmt::format("{:.3g}e{}{}", value / std::pow(10, power), power < 0 ? "-" : "+", std::abs(power));
 }
 
 /// Sums of the series below: what a stacked plot draws.
@@ -66,6 +78,20 @@ Series thinned(const Series& series) {
   return out;
 }
 
+/// A value that holds until the next becomes two points.
+Series in_steps(const Series& series) {
+  Series out = series;
+  out.x.clear(), out.y.clear();
+  for (std::size_t k = 0; k < series.x.size(); ++k) {
+    if (k > 0) out.x.push_back(series.x[k]), out.y.push_back(series.y[k - 1]);
+    out.x.push_back(series.x[k]), out.y.push_back(series.y[k]);
+  }
+  return out;
+}
+
+/// A series' colour, by its place unless it says.
+int colour_of(const Series& series, std::size_t place) { return series.colour >= 0 ? series.colour : static_cast<int>(place) % kColours; }
+
 std::string line_path(const Series& series, const Scale& x, const Scale& y) {
   std::string path;
   bool pen_down = false;
@@ -86,44 +112,115 @@ std::string area_path(const Series& upper, const Series* lower, const Scale& x, 
   return path + "Z";
 }
 
-std::string axes(const Plot& plot, const Scale& x, const Scale& y) {
+std::string axes(const Plot& plot, const Frame& frame, const Scale& x, const Scale& y) {
   std::string out;
-  for (double tick : ticks(x.low, x.high, 8))
-    out += fmt::format("<path class='grid' d='M{0:.1f} {1}V{2}'/><text x='{0:.1f}' y='{3}' text-anchor='middle'>{4}</text>", x(tick), kTop,
-                       kHeight - kBottom, kHeight - kBottom + 16, number(tick));
-  std::vector<double> y_ticks = ticks(y.low, y.high, 6);
-  if (plot.log_y) {
-    y_ticks.clear();
-    for (double power = std::pow(10, std::ceil(std::log10(y.low))); power <= y.high; power *= 10) y_ticks.push_back(power);
-  }
-  for (double tick : y_ticks)
+  for (double tick : x.log ? log_ticks(x.low, x.high, frame.x_ticks) : ticks(x.low, x.high, frame.x_ticks))
+    out += fmt::format("<path class='grid' d='M{0:.1f} {1}V{2}'/><text x='{0:.1f}' y='{3}' text-anchor='middle'>{4}</text>", x(tick),
+                       frame.top, frame.plot_bottom(), frame.plot_bottom() + 16, number(tick));
+  for (double tick : y.log ? log_ticks(y.low, y.high, frame.y_ticks) : ticks(y.low, y.high, frame.y_ticks))
     out += fmt::format("<path class='grid' d='M{1} {0:.1f}H{2}'/><text x='{3}' y='{0:.1f}' dy='4' text-anchor='end'>{4}</text>", y(tick),
-                       kLeft, kWidth - kRight, kLeft - 6, number(tick));
-  out +=
-      fmt::format("<text x='{}' y='{}' text-anchor='middle'>{}</text>", (kLeft + kWidth - kRight) / 2, kHeight - 8, escaped(plot.x_label));
-  out += fmt::format("<text transform='translate(14 {}) rotate(-90)' text-anchor='middle'>{}</text>", (kTop + kHeight - kBottom) / 2,
+                       frame.left, frame.plot_right(), frame.left - 6, number(tick));
+  out += fmt::format("<text x='{}' y='{}' text-anchor='middle'>{}</text>", (frame.left + frame.plot_right()) / 2, frame.height - 8,
+                     escaped(plot.x_label));
+  out += fmt::format("<text transform='translate(12 {}) rotate(-90)' text-anchor='middle'>{}</text>", (frame.top + frame.plot_bottom()) / 2,
                      escaped(plot.y_label));
   return out;
 }
 
-std::string legend(const std::vector<std::string>& names) {
-  std::string out = "<div class='legend'>";
-  for (std::size_t i = 0; i < names.size(); ++i)
-    out += fmt::format("<span><i style='background:var(--c{})'></i>{}</span>", i % kColours, escaped(names[i]));
-  return out + "</div>";
+std::string legend_entry(const std::string& name, int colour) {
+  return fmt::format("<span><i style='background:var(--c{})'></i>{}</span>", colour, escaped(name));
 }
 
-/// The values that the page's script shows under the pointer.
-std::string data_attribute(const std::vector<Series>& series, const Scale& x) {
-  std::string out = fmt::format("[{},{},{},{},[", x.low, x.high, x.from, x.to);
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    out += fmt::format("{}[\"{}\",[", i ? "," : "", escaped(series[i].name));
-    for (std::size_t k = 0; k < series[i].x.size(); ++k)
-      if (std::isfinite(series[i].y[k]))
-        out += fmt::format("{}[{:.9g},{:.6g}]", out.back() == '[' ? "" : ",", series[i].x[k], series[i].y[k]);
+/// The values that the page's script shows under the pointer (assets/page.js).
+std::string data_attribute(const Plot& plot, const std::vector<Series>& series, const Scale& x) {
+  std::string out = fmt::format("[{},{},{},{},[", x.low, x.high, x.log, nlohmann::json(plot.x_label).dump());
+  bool more = false;
+  for (const Series& each : series) {
+    if (each.name.empty()) continue;
+    out += fmt::format("{}[{},[", more ? "," : "", nlohmann::json(each.name).dump());
+    more = true;
+    for (std::size_t k = 0; k < each.x.size(); ++k)
+      if (std::isfinite(each.y[k])) out += fmt::format("{}[{:.9g},{:.6g}]", out.back() == '[' ? "" : ",", each.x[k], each.y[k]);
     out += "]]";
   }
   return escaped(out + "]]");
+}
+
+struct Axes {
+  Range x, y;
+  bool log_x, log_y;
+};
+
+Axes axes_of(const Plot& plot, const std::vector<Series>& drawn) {
+  Axes out{{}, {}, plot.log_x, plot.log_y};
+  for (const Series& series : drawn)
+    for (std::size_t k = 0; k < series.x.size(); ++k) {
+      if (!std::isfinite(series.y[k])) continue;
+      if (!plot.log_x || series.x[k] > 0) out.x.include(series.x[k]);
+      if (!plot.log_y || series.y[k] > 0) out.y.include(series.y[k]);
+    }
+  if (out.x.empty() || out.y.empty()) return out;
+  if (plot.from_zero || plot.stacked) out.y.include(0);
+  const auto widened = [](const Range& range) { return range.low + (range.low == 0 ? 1 : std::abs(range.low) * 0.1); };
+  if (out.y.low == out.y.high) out.y.high = widened(out.y);
+  if (out.x.low == out.x.high) out.x.high = out.x.low + 1;
+  return out;
+}
+
+std::string marks(const Plot& plot, const std::vector<Series>& drawn, const Frame& frame, const Scale& x, const Scale& y) {
+  std::string out;
+  for (std::size_t i = drawn.size(); i-- > 0;) {
+    const Series& series = drawn[i];
+    const std::string colour = fmt::format("var(--c{})", colour_of(series, i));
+    if (plot.stacked) {
+      out += fmt::format("<path d='{}' fill='{}' fill-opacity='.8'/>", area_path(series, i ? &drawn[i - 1] : nullptr, x, y), colour);
+      continue;
+    }
+    out += fmt::format("<path d='{}' fill='none' stroke='{}' stroke-width='1.5'{}/>", line_path(series, x, y), colour,
+                       series.dashed ? " stroke-dasharray='5 4'" : "");
+    for (std::size_t k = 0; k < series.x.size() && series.points; ++k)
+      if (std::isfinite(series.y[k]))
+        out += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='3.5' fill='{}'/>", x(series.x[k]), y(series.y[k]), colour);
+    if (!series.label.empty() && !series.x.empty()) {
+      const bool end = x(series.x.back()) > frame.width * 0.7;
+      out += fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='{}'>{}</text>", x(series.x.back()) + (end ? -4 : 4),
+                         std::max(y(series.y.back()) - 5, 10.0), end ? "end" : "start", escaped(series.label));
+    }
+  }
+  return out;
+}
+
+std::string drawing(const Plot& plot, const std::vector<Series>& drawn, const Axes& ranges, const Frame& frame) {
+  const Scale x{ranges.x.low, ranges.x.high, frame.left, frame.plot_right(), ranges.log_x};
+  const Scale y{ranges.y.low, ranges.y.high, frame.plot_bottom(), frame.top, ranges.log_y};
+  return fmt::format(
+      "<svg class='{}' viewBox='0 0 {} {}' role='img' aria-label='{}' data-frame='[{},{},{},{},{}]'>{}{}<path class='cursor' d=''/></svg>",
+      frame.name, frame.width, frame.height, escaped(plot.title), frame.width, frame.left, frame.plot_right(), frame.top,
+      frame.plot_bottom(), axes(plot, frame, x, y), marks(plot, drawn, frame, x, y));
+}
+
+std::string drawing(const Bars& bars, double most, const Frame& frame) {
+  const bool wide = frame.width > 500;  // else a name has a line of its own above its bars
+  constexpr double kBar = 12, kValues = 70;
+  const double names = wide ? 170 : 4, above = wide ? 0 : 14;
+  const double row_height = above + kBar * static_cast<double>(bars.groups.size()) + 10;
+  const double height = row_height * static_cast<double>(bars.rows.size()) + 8;
+  std::string out;
+  for (std::size_t r = 0; r < bars.rows.size(); ++r) {
+    const double top = 4 + row_height * static_cast<double>(r);
+    out += fmt::format("<text x='{}' y='{:.1f}' text-anchor='{}' dy='4'>{}</text>", wide ? names - 8 : names,
+                       top + (wide ? (row_height - 10) / 2 : 6), wide ? "end" : "start", escaped(bars.rows[r].name));
+    for (std::size_t g = 0; g < bars.rows[r].values.size(); ++g) {
+      const double value = bars.rows[r].values[g];
+      if (!std::isfinite(value)) continue;
+      const double width = value / most * (frame.width - names - kValues), y = top + above + kBar * static_cast<double>(g);
+      out +=
+          fmt::format("<rect x='{}' y='{:.1f}' width='{:.1f}' height='{}' fill='var(--c{})'/><text x='{:.1f}' y='{:.1f}' dy='10'>{}</text>",
+                      names, y, std::max(width, 0.5), kBar - 1, g, names + width + 5, y, fmt::format("{:.4g}", value));
+    }
+  }
+  return fmt::format("<svg class='{}' viewBox='0 0 {} {}' role='img' aria-label='{}'>{}</svg>", frame.name, frame.width, height,
+                     escaped(bars.title), out);
 }
 
 }  // namespace
@@ -164,43 +261,38 @@ std::vector<double> ticks(double low, double high, int count) {
   return out;
 }
 
+std::vector<double> log_ticks(double low, double high, int count) {
+  std::vector<double> out;
+  const double decades = std::log10(high / low);
+  const std::vector<double> within = decades * 3 <= count + 3 ? std::vector<double>{1, 2, 5} : std::vector<double>{1};
+  const int every = std::max(1, static_cast<int>(std::ceil(decades / count)));
+  for (int power = static_cast<int>(std::floor(std::log10(low))); power <= std::log10(high); ++power)
+    for (double digit : within) {
+      const double value = digit * std::pow(10, power);
+      if (power % every == 0 && value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9)) out.push_back(value);
+    }
+  return out.size() < 2 ? ticks(low, high, count) : out;
+}
+
 std::string to_svg(const Plot& plot) {
   std::vector<Series> drawn;
-  for (const Series& series : plot.stacked ? stack(plot.series) : plot.series) drawn.push_back(thinned(series));
-  Range xs, ys;
-  for (const Series& series : drawn)
-    for (std::size_t k = 0; k < series.x.size(); ++k) {
-      xs.include(series.x[k]);
-      if (!plot.log_y || series.y[k] > 0) ys.include(series.y[k]);
-    }
-  if (xs.empty() || ys.empty()) return "";
-  if (plot.from_zero || plot.stacked) ys.include(0);
-  if (ys.low == ys.high) ys.high = ys.low + (ys.low == 0 ? 1 : std::abs(ys.low) * 0.1);
-  if (xs.low == xs.high) xs.high = xs.low + 1;
-  const Scale x{xs.low, xs.high, kLeft, kWidth - kRight, false};
-  const Scale y{ys.low, ys.high, kHeight - kBottom, kTop, plot.log_y};
-
-  std::string marks;
-  for (std::size_t i = drawn.size(); i-- > 0;) {
-    const Series& series = drawn[i];
-    const std::string colour = fmt::format("var(--c{})", i % kColours);
-    if (plot.stacked) {
-      marks += fmt::format("<path d='{}' fill='{}' fill-opacity='.8'/>", area_path(series, i ? &drawn[i - 1] : nullptr, x, y), colour);
-      continue;
-    }
-    marks += fmt::format("<path d='{}' fill='none' stroke='{}' stroke-width='1.5'/>", line_path(series, x, y), colour);
-    if (series.points)
-      for (std::size_t k = 0; k < series.x.size(); ++k)
-        if (std::isfinite(series.y[k]))
-          marks += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='3' fill='{}'/>", x(series.x[k]), y(series.y[k]), colour);
+  for (const Series& series : plot.stacked ? stack(plot.series) : plot.series)
+    drawn.push_back(thinned(plot.steps ? in_steps(series) : series));
+  const Axes ranges = axes_of(plot, drawn);
+  if (ranges.x.empty() || ranges.y.empty()) return "";
+  std::string legend, drawings;
+  for (std::size_t i = 0; i < drawn.size(); ++i)
+    if (!drawn[i].name.empty()) legend += legend_entry(drawn[i].name, colour_of(drawn[i], i));
+  for (const Frame& frame : kFrames) drawings += drawing(plot, drawn, ranges, frame);
+  std::string surface;
+  if (plot.surface) {
+    const LossSurface& law = *plot.surface;
+    surface = fmt::format(" data-surface='{{\"E\":{},\"A\":{},\"B\":{},\"alpha\":{},\"beta\":{},\"low\":{},\"high\":{}}}'", law.E, law.A,
+                          law.B, law.alpha, law.beta, ranges.y.low, ranges.y.high);
   }
-  std::vector<std::string> names;
-  for (const Series& series : drawn) names.push_back(series.name);
-  return fmt::format(
-      "<figure><figcaption>{}</figcaption>{}<svg viewBox='0 0 {} {}' role='img' aria-label='{}' data-series='{}'>{}{}<path class='cursor' "
-      "d=''/></svg>"
-      "<output></output></figure>\n",
-      escaped(plot.title), legend(names), kWidth, kHeight, escaped(plot.title), data_attribute(drawn, x), axes(plot, x, y), marks);
+  return fmt::format("<figure data-series='{}'{}><figcaption>{}</figcaption><div class='legend'>{}</div>{}<output></output></figure>\n",
+                     data_attribute(plot, drawn, {ranges.x.low, ranges.x.high, 0, 1, plot.log_x}), surface, escaped(plot.title), legend,
+                     drawings);
 }
 
 std::string to_svg(const Bars& bars) {
@@ -209,25 +301,12 @@ std::string to_svg(const Bars& bars) {
   for (const Bars::Row& row : bars.rows)
     for (double value : row.values) range.include(value);
   if (bars.rows.empty() || range.high <= 0) return "";
-  constexpr double kBar = 12, kNames = 170, kValues = 70;
-  const double row_height = kBar * static_cast<double>(bars.groups.size()) + 10;
-  const double height = row_height * static_cast<double>(bars.rows.size()) + 8;
-  std::string marks;
-  for (std::size_t r = 0; r < bars.rows.size(); ++r) {
-    const double top = 4 + row_height * static_cast<double>(r);
-    marks += fmt::format("<text x='{}' y='{:.1f}' text-anchor='end' dy='4'>{}</text>", kNames - 8, top + (row_height - 10) / 2,
-                         escaped(bars.rows[r].name));
-    for (std::size_t g = 0; g < bars.rows[r].values.size(); ++g) {
-      const double value = bars.rows[r].values[g];
-      if (!std::isfinite(value)) continue;
-      const double width = value / range.high * (kWidth - kNames - kValues), y = top + kBar * static_cast<double>(g);
-      marks +=
-          fmt::format("<rect x='{}' y='{:.1f}' width='{:.1f}' height='{}' fill='var(--c{})'/><text x='{:.1f}' y='{:.1f}' dy='10'>{}</text>",
-                      kNames, y, std::max(width, 0.5), kBar - 1, g, kNames + width + 5, y, number(std::round(value * 1000) / 1000));
-    }
-  }
-  return fmt::format("<figure><figcaption>{} ({})</figcaption>{}<svg viewBox='0 0 {} {}' role='img' aria-label='{}'>{}</svg></figure>\n",
-                     escaped(bars.title), escaped(bars.unit), legend(bars.groups), kWidth, height, escaped(bars.title), marks);
+  std::string legend, drawings;
+  for (std::size_t g = 0; g < bars.groups.size() && bars.groups.size() > 1; ++g)
+    legend += legend_entry(bars.groups[g], static_cast<int>(g) % kColours);
+  for (const Frame& frame : kFrames) drawings += drawing(bars, range.high, frame);
+  return fmt::format("<figure><figcaption>{} ({})</figcaption><div class='legend'>{}</div>{}</figure>\n", escaped(bars.title),
+                     escaped(bars.unit), legend, drawings);
 }
 
 }  // namespace longhaul::report

@@ -1,18 +1,27 @@
 // report/plot.h — line plots and bars as SVG in a page: axes with units, a legend, values under the pointer, readable in light and dark.
 //
-// Hand-written so that a report is one file without network or library. Colours are CSS variables of the page (report/page.cpp); the
-// Okabe-Ito palette, distinguishable with the common colour-vision deficiencies.
+// Hand-written so that a page is one file without network or library. Each plot is drawn twice, for a wide page and for a telephone: the
+// page's style shows the one that fits, so that letters keep their size. Colours are CSS variables of the page (assets/page.css).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace longhaul::report {
 
 struct Series {
-  std::string name;
+  std::string name;          ///< in the legend; empty: not there
   std::vector<double> x, y;  ///< equal lengths; points that are not finite break the line
   bool points = false;       ///< marks instead of a line alone (few values, e.g. validations)
+  int colour = -1;           ///< of the palette's eight; -1: by its place among the series
+  bool dashed = false;
+  std::string label{};  ///< written at the line's last point
+};
+
+/// L(N, D) = E + A/N^α + B/D^β under a plot whose axes are N and D, both logarithmic: the pointer then reads N, D, loss and 6ND.
+struct LossSurface {
+  double E = 0, A = 0, B = 0, alpha = 0, beta = 0;
 };
 
 struct Plot {
@@ -22,6 +31,9 @@ struct Plot {
   bool log_y = false;
   bool from_zero = false;  ///< the y axis starts at 0
   bool stacked = false;    ///< areas one above the other: all series share their x
+  bool log_x = false;
+  bool steps = false;  ///< a value holds until the next x: lines go across, then up
+  std::optional<LossSurface> surface{};
 };
 
 /// One horizontal bar a row: planned beside measured.
@@ -42,6 +54,8 @@ std::string to_svg(const Bars& bars);
 
 /// Tick positions that people read easily (1, 2, 5 × 10^k), about `count` of them, covering [low, high].
 std::vector<double> ticks(double low, double high, int count);
+/// Powers of ten in [low, high], and 2 and 5 times them where there are few; thinned to about `count`.
+std::vector<double> log_ticks(double low, double high, int count);
 /// Text with &, <, >, " and ' replaced: safe inside HTML and attributes.
 std::string escaped(const std::string& text);
 

@@ -7,10 +7,14 @@
 #include <set>
 #include <utility>
 
+#include "config/resolve.h"
 #include "files/read.h"
 #include "ledger/ledger.h"
+#include "program/build.h"
 #include "report/page.h"
+#include "report/plan_sections.h"
 #include "report/plot.h"
+#include "train/engine.h"
 #include "units/error.h"
 #include "units/format.h"
 
@@ -57,14 +61,10 @@ std::string phase_plot(const Records& records) {
   return to_svg(plot);
 }
 
-std::string plots(const Records& records) {
+std::string plots(const config::RunConfig& config, const Records& records) {
   std::string out = loss_plot(records);
-  out += to_svg(Plot{"Learning rate",
-                     "step",
-                     "learning rate",
-                     {over_steps("learning rate", records, [](const ledger::Record& r) { return r.result.learning_rate; })},
-                     false,
-                     true});
+  out += schedule_plot(train::schedule_of(config),
+                       over_steps("used", records, [](const ledger::Record& r) { return r.result.learning_rate; }));
   Plot norms{"Gradient norm", "step", "global L2 norm", {}};
   norms.series = {over_steps("before clip", records, [](const ledger::Record& r) { return r.result.grad_norm_before_clip; }),
                   over_steps("after clip", records, [](const ledger::Record& r) { return r.result.grad_norm_after_clip; })};
@@ -98,6 +98,12 @@ std::string memory_bars(const nlohmann::json& plan, const nlohmann::json& measur
   for (const auto& [name, bytes] : memory.at("lines_at_peak").items())
     if (bytes.get<double>() > 0) bars.rows.push_back({name.substr(0, name.rfind("_bytes")), {bytes.get<double>() / kGB, absent}});
   return to_svg(bars);
+}
+
+/// As planned: the program's buffer lifetimes.
+std::string memory_over_step(const config::RunConfig& config) {
+  const model::ParamTable table(config.model);
+  return program_memory_plot(program::build_step(config.model, table, train::step_options(config, train::thread_count(config))), {});
 }
 
 std::string comparison_tables(const std::vector<ComparedLine>& lines) {
@@ -152,7 +158,8 @@ Report make_report(const std::filesystem::path& run_directory) {
       "layers and micro-batches, medians of the launch's steps 3 to 10. MFU: 6·N_matmul + 12·L·heads·head_dim·s, of the register-only "
       "peak.</p>",
       escaped(plan.at("step").at("rates").get<std::string>()));
-  body += plots(records) + memory_bars(plan, measured_memory(events));
+  const config::RunConfig config = config::resolve_file((run_directory / "run.toml").string()).config;
+  body += plots(config, records) + memory_bars(plan, measured_memory(events)) + memory_over_step(config);
   body += "<h2>Events</h2>" + event_table(events);
   body += "<h2>Run file</h2><pre>" + escaped(files::read_file(run_directory / "run.toml")) + "</pre>";
   return {std::move(comparison), page(std::filesystem::absolute(run_directory).lexically_normal().filename().string(), body)};

@@ -1,0 +1,45 @@
+// report/plan_page.h — a plan as one self-contained page: what it comes to, memory by line and over the step, the step as a timeline,
+// curves of bubble and activations, the learning rate, the loss surface, the layouts considered, and every figure with its explanation.
+//
+// Nothing is computed here that the planner does not compute: the page draws its figures.
+#pragma once
+
+#include <string>
+
+#include "config/run_config.h"
+#include "plan/account.h"
+#include "plan/explain.h"
+#include "plan/forecast.h"
+#include "plan/search.h"
+#include "program/program.h"
+#include "report/plot.h"
+
+namespace longhaul::report {
+
+/// A law of loss, with its source.
+struct NamedLaw {
+  LossSurface law;
+  std::string name;
+};
+
+/// A plan on a cluster.
+struct ClusterPlan {
+  const plan::Forecast& forecast;
+  const plan::Calibration& calibration;
+  const config::RunConfig& config;   ///< its learning rate
+  const plan::SearchResult& search;  ///< layouts considered for the same run
+  NamedLaw law;
+};
+std::string plan_page(const ClusterPlan& plan);
+
+/// A plan of this machine at one rank.
+struct MachinePlan {
+  const plan::Account& account;
+  const config::RunConfig& config;
+  const program::Program& step;
+  std::vector<Seconds> operation_times;  ///< of the step's operations, in order
+  NamedLaw law;
+};
+std::string plan_page(const MachinePlan& plan);
+
+}  // namespace longhaul::report
