@@ -115,8 +115,9 @@ std::string area_path(const Series& upper, const Series* lower, const Scale& x, 
 std::string axes(const Plot& plot, const Frame& frame, const Scale& x, const Scale& y) {
   std::string out;
   for (double tick : x.log ? log_ticks(x.low, x.high, frame.x_ticks) : ticks(x.low, x.high, frame.x_ticks))
-    out += fmt::format("<path class='grid' d='M{0:.1f} {1}V{2}'/><text x='{0:.1f}' y='{3}' text-anchor='middle'>{4}</text>", x(tick),
-                       frame.top, frame.plot_bottom(), frame.plot_bottom() + 16, number(tick));
+    out +=
+        fmt::format("<path class='grid' d='M{0:.1f} {1}V{2}'/><text x='{0:.1f}' y='{3}' text-anchor='{5}'>{4}</text>", x(tick), frame.top,
+                    frame.plot_bottom(), frame.plot_bottom() + 16, number(tick), x(tick) > frame.width - 24 ? "end" : "middle");
   for (double tick : y.log ? log_ticks(y.low, y.high, frame.y_ticks) : ticks(y.low, y.high, frame.y_ticks))
     out += fmt::format("<path class='grid' d='M{1} {0:.1f}H{2}'/><text x='{3}' y='{0:.1f}' dy='4' text-anchor='end'>{4}</text>", y(tick),
                        frame.left, frame.plot_right(), frame.left - 6, number(tick));

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""The pages in a real browser: no error on the console, light and dark, wide and narrow, and what a hand can do with them.
+
+Needs Debian's chromium-driver and python3-selenium (tools/setup test). Screenshots stay in the build folder: pages/NAME-SCHEME-WIDTH.png.
+"""
+import base64
+import os
+import pathlib
+import unittest
+
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+import harness
+from harness import DONE, USAGE, expect
+
+SHOTS = pathlib.Path(os.environ.get("LONGHAUL_PAGES", harness.SCRATCH / "pages"))
+CLUSTER = ["plan", "--model", "gpt3-175b", "--cluster", "a100x1024", "--layout", "dp=16,tp=8,pp=8,zero=1,sp=1", "--tokens", "300B",
+           "--set", "batch.sequence_length=2048", "--set", "batch.global_batch=1536"]
+
+
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(service=webdriver.chrome.service.Service("/usr/bin/chromedriver"), options=options)
+
+
+class Pages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        cls.files = {name: harness.SCRATCH / f"{name}.html" for name in ("cluster", "machine", "report")}
+        check = cls("test_no_errors_in_any_light_and_width")
+        expect(check, DONE, *CLUSTER, "--html", cls.files["cluster"])
+        run = harness.write_run("page", run={"steps": 12})
+        expect(check, DONE, "plan", run, "--html", cls.files["machine"])
+        expect(check, DONE, "train", run)
+        expect(check, DONE, "report", run, "--out", cls.files["report"])
+        cls.driver = browser()
+        cls.addClassCleanup(cls.driver.quit)
+
+    def show(self, name, scheme="light", width=1200):
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                    {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500})
+        self.driver.get("about:blank")
+        self.driver.get(self.files[name].as_uri())
+
+    def js(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def one(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def test_no_errors_in_any_light_and_width(self):
+        for name in self.files:
+            papers = set()
+            for scheme in ("light", "dark"):
+                for width in (1200, 400):
+                    with self.subTest(page=name, scheme=scheme, width=width):
+                        self.show(name, scheme, width)
+                        self.assertEqual(self.driver.get_log("browser"), [])
+                        self.assertLessEqual(self.js("return document.documentElement.scrollWidth"), width, "the page scrolls sideways")
+                        papers.add(self.js("return getComputedStyle(document.body).backgroundColor"))
+                        small = self.js("""return [...document.querySelectorAll('svg text')].filter(t => t.getBoundingClientRect().width > 0)
+                            .map(t => 11 * t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width)
+                            .filter(size => size < 9.5).length""")
+                        self.assertEqual(small, 0, "letters too small to read")
+                        outside = self.js("""return [...document.querySelectorAll('svg text')].map(t => [t.textContent,
+                            t.getBoundingClientRect(), t.ownerSVGElement.getBoundingClientRect()]).filter(([, t, s]) => t.width > 0 &&
+                            (t.left < s.left - 1 || t.right > s.right + 1 || t.top < s.top - 2)).map(([text]) => text)""")
+                        self.assertEqual(outside, [], "letters cut off")
+                        self.keep(f"{name}-{scheme}-{width}")
+            self.assertEqual(len(papers), 2, "light and dark look the same")
+
+    def keep(self, name):
+        """The whole page as one picture."""
+        size = self.js("const e = document.documentElement; return [e.clientWidth, Math.min(e.scrollHeight, 8000)]")
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {
+            "captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}})
+        (SHOTS / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+    def test_plots_have_axes_with_units(self):
+        for name in self.files:
+            self.show(name)
+            labels = self.js("""return [...document.querySelectorAll('figure[data-series]')].map(
+                f => [...f.querySelectorAll('svg.wide > text')].map(t => t.textContent).filter(t => /[a-z]/i.test(t) && isNaN(t)))""")
+            self.assertGreaterEqual(len(labels), 3)
+            for texts in labels:
+                self.assertGreaterEqual(len(texts), 2, texts)
+
+    def test_nothing_is_loaded_from_elsewhere(self):
+        for name, path in self.files.items():
+            self.show(name)
+            self.assertEqual(self.js("return performance.getEntriesByType('resource').map(e => e.name)"), [])
+            self.assertNotIn("http://", path.read_text())
+            self.assertNotIn("https://", path.read_text().replace("https://arxiv.org", ""))
+
+    def point_at(self, element, x, y):
+        """Moves the pointer to a place of an element, in parts of its size."""
+        self.js("arguments[0].scrollIntoView({block: 'center'})", element)
+        size = element.size
+        ActionChains(self.driver).move_to_element_with_offset(element, (x - .5) * size["width"], (y - .5) * size["height"]).perform()
+
+    def test_the_pointer_reads_values(self):
+        self.show("cluster")
+        for index, plot in enumerate(self.driver.find_elements(By.CSS_SELECTOR, "figure[data-series]")):
+            self.point_at(plot.find_element(By.CSS_SELECTOR, "svg.wide"), .5, .5)
+            said = plot.find_element(By.TAG_NAME, "output").text
+            self.assertRegex(said, r"\d", f"plot {index} says '{said}'")
+        self.assertRegex(self.js("return [...document.querySelectorAll('figure[data-surface] output')].map(o => o.textContent).join()"),
+                         r"loss 2\.\d+.*FLOP.*tokens per parameter")
+
+    def test_the_timeline_zooms_and_names_operations(self):
+        self.show("cluster")
+        canvas, said = self.one("figure.timeline canvas"), lambda: self.one("figure.timeline output").text
+        pixels = lambda: self.js("return arguments[0].toDataURL()", canvas)
+        self.point_at(canvas, .5, .1)
+        self.assertRegex(said(), r"rank 0: mb\d+/s0\.(fwd|bwd), (forward|backward), [\d.]+ m?s to [\d.]+ m?s")
+        whole = pixels()
+        self.one("figure.timeline button[data-zoom='.5']").click()
+        half = pixels()
+        self.assertNotEqual(half, whole)
+        canvas.send_keys(Keys.ARROW_RIGHT)
+        self.assertNotEqual(pixels(), half)
+        canvas.send_keys("0")
+        self.point_at(canvas, .99, .1)
+        self.assertIn("rank 0: other", said())
+        self.show("machine")
+        self.point_at(self.one("figure.timeline canvas"), .5, .2)
+        self.assertRegex(self.one("figure.timeline output").text, r"rank 0: mb\d+/s0/\S+")
+
+    def test_layouts_sort_and_filter(self):
+        self.show("cluster")
+        rows = lambda: [row.text for row in self.driver.find_elements(By.CSS_SELECTOR, ".rows tbody tr")]
+        count = lambda: self.one(".rows output").text
+        self.assertIn("200 of 4200", count())
+        box = self.one(".rows input")
+        box.send_keys("tp=4 simulated -pp=8")
+        self.assertTrue(rows() and all("tp=4," in r and "simulated" in r and "pp=8" not in r for r in rows()), rows()[:3])
+        box.clear()
+        box.send_keys("simulated")
+        step = next(h for h in self.driver.find_elements(By.CSS_SELECTOR, ".rows th") if h.text.startswith("step"))
+        seconds = lambda: self.js("""return [...document.querySelectorAll('.rows tbody tr')].map(r => parseFloat(r.cells[3].textContent))""")
+        step.click()
+        self.assertEqual(seconds(), sorted(seconds()))
+        step.click()
+        self.assertEqual(seconds(), sorted(seconds(), reverse=True))
+
+    def test_every_figure_leads_to_its_explanation(self):
+        self.show("cluster")
+        links = self.driver.find_elements(By.CSS_SELECTOR, ".cards a[href]")
+        self.assertGreaterEqual(len(links), 8)
+        for target in [link.get_attribute("href").split("#")[1] for link in links]:
+            self.js("document.querySelector(`.cards a[href='#${arguments[0]}']`).click()", target)
+            self.assertTrue(self.js("return document.getElementById(arguments[0]).open", target), target)
+        self.assertIn("Formula: weights + gradients", self.js("return document.getElementById('memory.peak').innerText"))
+
+    def test_bad_input(self):
+        expect(self, USAGE, "plan", "--model", "bloom-176b", "--html", harness.SCRATCH / "x.html", says=["--html", "--cluster"])
+        expect(self, harness.FAILED, *CLUSTER, "--html", harness.SCRATCH / "none" / "x.html", says=["none"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
