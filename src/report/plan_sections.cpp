@@ -87,16 +87,13 @@ std::string explanations(const std::vector<plan::Explanation>& all) {
 
 std::string schedule_plot(const train::Schedule& schedule, const Series& seen) {
   Series planned{seen.x.empty() ? "learning rate" : "planned", {}, {}};
-  const std::int64_t last = schedule.total_steps - 1;
-  constexpr std::int64_t kPoints = 600;
+  const auto add = [&](std::int64_t step) {  // the schedule counts steps from 0, the ledger, as people do, from 1
+    planned.x.push_back(static_cast<double>(step + 1)), planned.y.push_back(train::learning_rate(schedule, step));
+  };
   // Warm-up in steps of its own: it may be shorter than one of the others.
-  for (std::int64_t s = 0; s < schedule.warmup_steps; s += std::max<std::int64_t>(1, schedule.warmup_steps / 100))
-    planned.x.push_back(static_cast<double>(s)), planned.y.push_back(train::learning_rate(schedule, s));
-  for (std::int64_t k = 0; k <= kPoints; ++k) {
-    const std::int64_t s = schedule.warmup_steps + (last - schedule.warmup_steps) * k / kPoints;
-    if (s < schedule.warmup_steps || s > last || (!planned.x.empty() && static_cast<double>(s) <= planned.x.back())) continue;
-    planned.x.push_back(static_cast<double>(s)), planned.y.push_back(train::learning_rate(schedule, s));
-  }
+  for (std::int64_t s = 0; s < schedule.warmup_steps; s += std::max<std::int64_t>(1, schedule.warmup_steps / 100)) add(s);
+  const std::int64_t rest = schedule.total_steps - schedule.warmup_steps;
+  for (std::int64_t k = 0; k < std::min<std::int64_t>(rest, 600); ++k) add(schedule.warmup_steps + (rest > 600 ? (rest - 1) * k / 599 : k));
   Plot plot{"Learning rate", "step", "learning rate", {planned}};
   plot.from_zero = true;
   if (!seen.x.empty()) {
