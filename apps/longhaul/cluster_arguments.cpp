@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "console.h"
 #include "files/csv.h"
@@ -16,6 +17,9 @@ namespace {
 
 /// Far above any run, and few enough that every product stays finite.
 constexpr std::int64_t kMostTokens = 10'000'000'000'000'000;
+/// Where a model is named and no batch: 4 Mi tokens a step, as Llama 1 to 3 begin with (arXiv 2302.13971 §2.3, 2307.09288 §2.2, 2407.21783
+/// §3.4.1).
+constexpr std::int64_t kUsualStep = 4 << 20;
 constexpr std::uint64_t kMaxRunsBytes = 16u << 20;
 
 }  // namespace
@@ -44,6 +48,23 @@ Option ClusterArguments::add_to(CommandLine& line) {
   text("--from-runs", own_runs,
        "with --cluster: a table of 3 to 10 runs of your own (columns: docs/formats.md); refits the hardware's parameters to them");
   return of;
+}
+
+config::RunConfig ClusterArguments::resolve(const RunArguments& run, const cluster::Cluster& on) const {
+  const config::ResolvedConfig resolved = run.resolve();
+  const auto unset = [&](const char* option) { return resolved.origins.at(option) == "default"; };
+  if (run.model.empty() || !unset("batch.global_batch")) return resolved.config;
+  RunArguments with = run;
+  const std::int64_t sequence = resolved.config.batch.sequence_length;
+  // A power of two times the devices' odd part: data parallelism of many sizes divides it.
+  const std::uint64_t odd = static_cast<std::uint64_t>(on.devices) >> std::countr_zero(static_cast<unsigned>(on.devices));
+  const std::uint64_t usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence, 1));
+  const auto batch = static_cast<std::int64_t>(odd * std::bit_ceil((usual + odd - 1) / odd));
+  with.sets.push_back(fmt::format("batch.global_batch={}", batch));
+  fmt::print(stderr,
+             "no batch given: {} sequences of {} tokens a step ({}); --set batch.global_batch=… and batch.sequence_length=… change it\n",
+             batch, sequence, format(Tokens(batch * sequence)));
+  return with.resolve().config;
 }
 
 plan::RunShape ClusterArguments::shape(const config::RunConfig& config, const cluster::Cluster& on) const {

@@ -8,6 +8,7 @@
 #include "command_line.h"
 #include "config/run_config.h"
 #include "plan/forecast.h"
+#include "run_arguments.h"
 
 namespace longhaul::app {
 
@@ -19,6 +20,8 @@ struct ClusterArguments {
 
   /// Declares the options; all others need --cluster. @return --cluster, for options of the verb's own
   Option add_to(CommandLine& line);
+  /// The run file, or the model with a batch such as published runs have where none is set; says so on stderr.
+  config::RunConfig resolve(const RunArguments& run, const cluster::Cluster& on) const;
   /// The run on a cluster, without a layout yet.
   plan::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
   plan::JobFacts facts(const config::RunConfig& config) const;

@@ -32,23 +32,12 @@ struct PlanArguments : ClusterArguments {
     const Option of = ClusterArguments::add_to(line);
     line.option("--mtbf-hours", mtbf_hours, "with --cluster: mean hours between failures of the whole job").between(0.01, 1e7).needs(of);
     line.option("--save-seconds", save_seconds, "with --cluster: seconds a checkpoint stops the run").between(1e-3, 1e6).needs(of);
-    line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: dp = all devices, zero=1").not_empty().needs(of);
+    line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: the fastest that fits").not_empty().needs(of);
     line.option("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing")
         .not_empty()
         .needs(of);
   }
 };
-
-plan::RunShape shape_of(const config::RunConfig& config, const PlanArguments& arguments, const cluster::Cluster& cluster) {
-  plan::RunShape shape = arguments.shape(config, cluster);
-  if (arguments.layout.empty()) {
-    shape.layout.dp = cluster.devices;
-    shape.layout.zero = cluster.devices > 1 ? 1 : 0;
-  } else {
-    shape.layout = program::parse_layout(arguments.layout);
-  }
-  return shape;
-}
 
 /// Tokens of the data: as given, else as counted when the run file's dataset was prepared. A model alone has no data.
 std::optional<Tokens> unique_tokens(const config::RunConfig& config, bool run_file, const std::string& given) {
@@ -95,15 +84,30 @@ void write_page(const std::string& path, const std::string& html) {
 /// Until a law is chosen elsewhere.
 report::NamedLaw page_law() { return {{1.81686, 482.006, 2085.43, 0.34781, 0.36585}, "TEMPORARY"}; }
 
-/// The layouts that `search` considers for the same run, for the page's table.
-plan::SearchResult layouts_of(const plan::Forecast& forecast, const plan::Calibration& calibration) {
+/// The layouts that `search` considers for the same run.
+plan::SearchResult layouts_of(const plan::RunShape& run, const cluster::Cluster& cluster, const plan::Calibration& calibration) {
+  plan::check_framework(run.framework, calibration);
   const train::Console console = make_console();
   plan::SearchOptions options;
-  if (forecast.cluster.accelerator.memory) options.device_memory = static_cast<double>(forecast.cluster.accelerator.memory->value);
+  options.device_memory = cluster.accelerator.memory ? static_cast<double>(cluster.accelerator.memory->value) : 1e18;
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
   };
-  return plan::search(plan::enumerate(forecast.shape, plan::search_space(forecast.shape, {})), calibration, options);
+  return plan::search(plan::enumerate(run, plan::search_space(run, {})), calibration, options);
+}
+
+/// The fastest that fits; where none does, data parallelism alone, whose plan says what is missing.
+plan::RunShape best_of(const plan::SearchResult& considered, plan::RunShape run) {
+  if (!considered.best.empty()) {
+    run = considered.all[considered.best.front()].run;
+    fmt::print(stderr, "no layout given: {}, the fastest of {} (`longhaul search` lists them)\n", to_text(run),
+               format_count(static_cast<std::int64_t>(considered.all.size())));
+    return run;
+  }
+  run.layout.dp = run.devices;
+  run.layout.zero = run.devices > 1 ? 1 : 0;
+  fmt::print(stderr, "no layout given, and none fits: planned with {}\n", to_text(run));
+  return run;
 }
 
 /// What is asked of a plan, wherever it is for.
@@ -112,15 +116,22 @@ struct Question {
   bool run_file = false, json = false;
 };
 
-void plan_on_cluster(const config::RunConfig& config, const PlanArguments& arguments, const Question& asked) {
+void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
+  const config::RunConfig config = arguments.resolve(run, cluster);
   const plan::Calibration calibration = arguments.calibrate(cluster);
   plan::JobFacts facts = arguments.facts(config);
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
-  const plan::Forecast forecast = plan::forecast(cluster, shape_of(config, arguments, cluster), facts, calibration);
+  plan::RunShape shape = arguments.shape(config, cluster);
+  std::optional<plan::SearchResult> considered;
+  if (arguments.layout.empty() || !asked.html.empty()) considered = layouts_of(shape, cluster, calibration);
+  if (arguments.layout.empty())
+    shape = best_of(*considered, shape);
+  else
+    shape.layout = program::parse_layout(arguments.layout);
+  const plan::Forecast forecast = plan::forecast(cluster, shape, facts, calibration);
   if (!arguments.trace.empty()) write_trace(arguments.trace, forecast, calibration);
-  if (!asked.html.empty())
-    write_page(asked.html, report::plan_page({forecast, calibration, config, layouts_of(forecast, calibration), page_law()}));
+  if (!asked.html.empty()) write_page(asked.html, report::plan_page({forecast, calibration, config, *considered, page_law()}));
   if (asked.explain.empty())
     print(
         asked.json, [&] { return plan::to_json(forecast); }, [&] { return plan::to_text(forecast); });
@@ -186,11 +197,10 @@ int verb_plan(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   asked.json = arguments.json, asked.run_file = !arguments.run_file.empty();
-  const config::RunConfig config = arguments.resolve().config;
   if (on_cluster.cluster.empty())
-    plan_on_this_machine(config, profile, asked);
+    plan_on_this_machine(arguments.resolve().config, profile, asked);
   else
-    plan_on_cluster(config, on_cluster, asked);
+    plan_on_cluster(arguments, on_cluster, asked);
   return 0;
 }
 

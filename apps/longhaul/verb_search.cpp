@@ -209,8 +209,8 @@ int verb_search(int argc, char** argv) {
   line.flag("--all", arguments.all, "each layout considered and its reason too, in the JSON");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  const config::RunConfig config = arguments.run.resolve().config;
   const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
+  const config::RunConfig config = arguments.on.resolve(arguments.run, on);
   const plan::Calibration calibration = arguments.on.calibrate(on);
   plan::check_framework(arguments.on.framework, calibration);
   const plan::JobFacts facts = arguments.on.facts(config);

@@ -150,6 +150,8 @@ nlohmann::json to_json(const Forecast& f) {
       {"cluster", {{"id", f.cluster.id}, {"devices", f.cluster.devices}, {"devices_per_node", f.cluster.devices_per_node}}},
       {"layout", to_text(f.shape.layout)},
       {"framework", f.shape.framework},
+      {"batch",
+       {{"global_batch", f.shape.global_batch}, {"micro_batch", f.shape.micro_batch}, {"sequence_length", f.shape.sequence_length}}},
       {"parameters", {{"total", f.parameters.total.value}, {"active", f.parameters.active.value}, {"matmul", f.parameters.matmul.value}}},
       {"flops", {{"per_token", f.flops_per_token.value}, {"per_token_by_convention", conventions}}},
       {"memory", memory_json(f)},

@@ -30,6 +30,22 @@ def refused(test, says, *arguments):
     return done
 
 
+class Defaults(unittest.TestCase):
+    def test_a_model_and_a_cluster_are_enough(self):
+        named = ["--model", "llama-3-8b", "--cluster", "h100x64"]
+        said = expect(self, DONE, "plan", *named, "--json", says=["no batch given: 1024 sequences of 4096", "no layout given: dp="])
+        plan = json.loads(said.stdout)
+        self.assertEqual(plan["batch"]["global_batch"] * plan["batch"]["sequence_length"], 4 << 20)
+        best = json.loads(expect(self, DONE, "search", *named, "--json").stdout)["best"][0]
+        self.assertEqual(plan["layout"], best["layout"])
+        self.assertEqual(plan["step"]["seconds"], best["step_seconds"])
+        self.assertTrue(plan["memory"]["fit"]["fits"])
+
+    def test_an_odd_number_of_devices_divides_the_batch(self):
+        plan = json.loads(expect(self, DONE, "plan", "--model", "llama-3-8b", "--cluster", "h100x48", "--json").stdout)
+        self.assertEqual(plan["batch"]["global_batch"] % 3, 0)
+
+
 class Layouts(unittest.TestCase):
     def refused(self, layout, *says):
         with self.subTest(layout):
@@ -73,7 +89,7 @@ class Layouts(unittest.TestCase):
 
     def test_batch_that_does_not_divide(self):
         refused(self, ["batch.global_batch = 100", "nearest: 128"], "plan", "--model", "llama-3-8b", "--cluster", "h100x64", "--set",
-                "batch.global_batch=100", "--set", "batch.virtual_ranks=1")
+                "batch.global_batch=100", "--set", "batch.virtual_ranks=1", "--layout", "dp=64")
 
     def test_heads_that_do_not_divide_the_width(self):
         refused(self, ["heads = 40 does not divide width = 5140"], "plan", "--model", "gpt3-13b", "--cluster", "a100x64", "--set",
