@@ -192,7 +192,7 @@ LayerActivations kept_activations(const RunShape& run) {
     routed = 2 * sparse * static_cast<double>(m.experts.top_k) * width;  // rows in the order of their experts, 16 bits
   }
   LayerActivations out;
-  out.hidden = ((8 + dropout_masks) * width + routed) / whole + (4 * q + 4 * kv) / tp;
+  out.hidden = ((8 + dropout_masks) * width + routed) / whole + 4 * q / tp + 4 * kv / static_cast<double>(key_value_parts(layout, m.kv_heads));
   out.ffn = (gated ? 6 : 4) * ffn / tp;
   if (!run.flash_attention) out.scores = 5 * static_cast<double>(m.heads * run.sequence_length) / tp;
   return out;

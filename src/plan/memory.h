@@ -68,8 +68,9 @@ struct FitVerdict {
 FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, double device_memory);
 
 /// Bytes that autograd keeps of one layer for one token of one rank, in 16 bits: norm inputs 4h and the inputs of the two column-parallel
-/// products 4h, whole without sequence parallelism; q, k, v and attention's output; gate, up and their product (6·ffn; 4·ffn of a plain
-/// MLP); dropout masks of GPT-like models (2h); without flash attention 5·heads·s of scores (Korthikanti et al. 2022 eq. 2: 34h + 5as).
+/// products 4h, whole without sequence parallelism; q, k, v (of at least one key/value head a rank) and attention's output; gate, up and
+/// their product (6·ffn; 4·ffn of a plain MLP); dropout masks of GPT-like models (2h); without flash attention 5·heads·s of scores
+/// (Korthikanti et al. 2022 eq. 2: 34h + 5as).
 struct LayerActivations {
   double hidden = 0, ffn = 0, scores = 0;
 };

@@ -95,6 +95,14 @@ TEST(KeptActivations, AreKorthikantis) {
   }
 }
 
+// Two key/value heads on eight ranks: each rank has one whole, a quarter of the heads of the queries.
+TEST(KeptActivations, HaveAWholeKeyValueHeadOnEveryRank) {
+  RunShape run = megatron();
+  run.model.kv_heads = 2, run.layout.tp = 8;
+  const double norms = 8 * 16384.0 / 8, queries = 4 * 128 * 128.0 / 8, keys = 4 * 128.0;
+  EXPECT_DOUBLE_EQ(kept_activations(run).hidden, norms + queries + keys);
+}
+
 TEST_F(StagePeak, OfStatesFollowsZero) {
   RunShape run = megatron();
   run.layout.tp = 1, run.devices = 4;

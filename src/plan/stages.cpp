@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/param_table.h"
+#include "program/holdings.h"
 
 namespace longhaul::plan {
 namespace {
@@ -50,25 +51,16 @@ std::vector<int> ends_as_layers(int layers, int stages) {
   return out;
 }
 
-/// Elements of a tensor on one rank: split ones are shared, norms and the like are copies.
-double held(const ParamTensor& tensor, const program::Layout& layout) {
-  return static_cast<double>(tensor.count) / (tensor.split_axis >= 0 ? layout.tp : 1);
-}
-
 /// Parameters of one layer of a kind, counted from a model that has nothing but it.
 HeldParameters count_layer(ModelSpec spec, bool dense, const program::Layout& layout) {
-  const std::int64_t routed = spec.experts.count;
   spec.layers = 1;
   spec.experts.dense_layers = dense ? 1 : 0;
   HeldParameters out;
   const ParamTable table(spec);
   for (const ParamTensor& tensor : table.tensors()) {
     if (tensor.layer < 0) continue;
-    if (tensor.expert >= 0 && tensor.expert < routed)
-      // Divided experts are whole on their rank (program/layout.h: ep folds over tp as well).
-      out.experts += layout.ep > 1 ? static_cast<double>(tensor.count) / layout.ep : held(tensor, layout);
-    else
-      out.dense += held(tensor, layout);
+    const bool routed = tensor.expert >= 0 && tensor.expert < spec.experts.count;
+    (routed ? out.experts : out.dense) += static_cast<double>(program::held(tensor, spec, layout));
   }
   return out;
 }
@@ -112,7 +104,8 @@ StageParameters::StageParameters(const RunShape& run) : tied_(run.model.tied_emb
   for (const ParamTensor& tensor : table.tensors()) {
     if (tensor.layer >= 0) continue;
     const bool is_norm = tensor.role == model::Role::final_norm_weight || tensor.role == model::Role::final_norm_bias;
-    (tensor.role == model::Role::head_weight ? head_ : is_norm ? norm_ : embedding_) += held(tensor, run.layout);
+    (tensor.role == model::Role::head_weight ? head_ : is_norm ? norm_ : embedding_) +=
+        static_cast<double>(program::held(tensor, ends, run.layout));
   }
 }
 

@@ -94,6 +94,14 @@ TEST(StageParameters, AreSharedByTensorParallelRanksButForNorms) {
   EXPECT_DOUBLE_EQ(StageParameters(run).layer().total(), (whole - norms) / 8 + norms);
 }
 
+// Four key/value heads on eight ranks: keys and values are divided by four.
+TEST(StageParameters, OfKeysAndValuesAreNoLessThanAHead) {
+  RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 1);
+  run.model.kv_heads = 4, run.layout.tp = 8;
+  const double h = 1024, head = 32;
+  EXPECT_DOUBLE_EQ(StageParameters(run).layer().total(), (2 * h * h + 3 * h * 4096) / 8 + 2 * h * head + 2 * h);
+}
+
 TEST(StageParameters, OfExpertsAreDividedByExpertParallelism) {
   RunShape run = shape("megatron-lm", llama(4, 1024, 4096, 32000), 1);
   run.model.experts = {.count = 8, .top_k = 2, .width = 2048, .dense_layers = 1};

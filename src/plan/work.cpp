@@ -102,9 +102,14 @@ class Builder {
     items_.push_back({.kind = WorkKind::collective, .pass = pass, .name = what, .bytes = count, .collective = kind, .group = group});
   }
 
+  /// Of the keys on one rank.
+  double kv_width() const {
+    return static_cast<double>(model_.kv_width()) / static_cast<double>(key_value_parts(run_.layout, model_.kv_heads));
+  }
+
   void products_of_attention() {
     const double heads = static_cast<double>(model_.heads) / tp_;
-    if (!model_.has_latent_attention()) return column("qkv", hidden_, static_cast<double>(model_.q_width() + 2 * model_.kv_width()) / tp_);
+    if (!model_.has_latent_attention()) return column("qkv", hidden_, static_cast<double>(model_.q_width()) / tp_ + 2 * kv_width());
     const model::LatentAttention& latent = model_.latent;
     const double q = heads * static_cast<double>(latent.qk_dim + latent.rope_dim);
     column("latent", hidden_, static_cast<double>(latent.kv_rank + latent.rope_dim + latent.q_rank));
@@ -126,7 +131,7 @@ class Builder {
     }
     if (run_.layout.cp > 1) {
       // Keys and values go round the context-parallel ranks; in the backward pass with their gradients (Liu et al. 2023, ring attention).
-      const double kv = 2 * 2 * static_cast<double>(run_.micro_batch) * sequence * static_cast<double>(model_.kv_width()) / tp_;
+      const double kv = 2 * 2 * static_cast<double>(run_.micro_batch) * sequence * kv_width();
       collective("attn.ring", WorkPass::forward, CollectiveKind::all_gather, kv, Group::context);
       collective("attn.ring", WorkPass::input_gradient, CollectiveKind::all_reduce, kv, Group::context);
     }

@@ -67,6 +67,15 @@ TEST(LayerWork, HasTheShapesOfOneRank) {
   EXPECT_EQ(scores.batch, 12);
 }
 
+// Eight key/value heads on sixteen ranks: each rank multiplies by one whole, and passes it round the ring.
+TEST(LayerWork, HasAKeyValueHeadOnEveryRank) {
+  RunShape run = llama();
+  run.layout.tp = 16, run.layout.cp = 2;
+  const auto items = layer_work(run);
+  EXPECT_EQ(find(items, "qkv", WorkKind::gemm, WorkPass::forward).n, 32 * 128 / 16 + 2 * 128);
+  EXPECT_EQ(find(items, "attn.ring", WorkKind::collective, WorkPass::forward).bytes, 2 * 2 * 8192.0 * 128);
+}
+
 // Accounting D1: 6 · parameters · tokens of matrix products, 12 · s · h a token of attention, all passes together.
 // Accounting C2: a 4,096 × 16,384 matrix over tp = 4 is 4,096 × 4,096 on each rank, split by columns, then by rows.
 TEST(LayerWork, TensorParallelShards) {
