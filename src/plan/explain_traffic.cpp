@@ -75,12 +75,10 @@ void derive_context(const Given& given, Derivation& out) {
 
 void derive_expert(const Given& given, Derivation& out) {
   const RunShape& run = given.run();
-  const model::Experts& experts = run.model.experts;
-  const std::vector<WorkItem> layer = layer_work(run, experts.count > 0);
-  const double dense = static_cast<double>(std::min(experts.dense_layers, run.model.layers)) / static_cast<double>(run.model.layers);
+  const std::vector<WorkItem> layer = layer_work(run, run.model.experts.count > 0);
   out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
       .let("layers", most_layers(run), Unit::number, "of the rank that has most")
-      .let("sparse", 1 - dense, Unit::number, "of the layers that have experts")
+      .let("sparse", sparse_share(run.model), Unit::number, "of the layers that have experts")
       .let("exchanges", halves(layer, Group::expert), Unit::number, "dispatch and combine, both passes")
       .let("ep", run.layout.ep, Unit::number, "expert-parallel ranks")
       .let("sent", bytes_of(layer, Group::expert), Unit::bytes, "a micro-batch's tokens, once for each of top_k experts, 16 bits")

@@ -44,14 +44,12 @@ Passes price(const std::vector<WorkItem>& items, const Prices& prices) {
 
 /// Layers that the model has of each kind, as shares.
 Passes mean_layer(const RunShape& run, const Prices& prices) {
-  const model::Experts& experts = run.model.experts;
-  if (experts.count == 0) return price(layer_work(run), prices);
-  std::vector<WorkItem> items;
-  const double dense = static_cast<double>(std::min(experts.dense_layers, run.model.layers)) / static_cast<double>(run.model.layers);
+  const double sparse = sparse_share(run.model);
+  if (sparse == 0) return price(layer_work(run), prices);
   Passes out;
-  for (const bool sparse : {false, true})
-    for (const WorkItem& item : layer_work(run, sparse))
-      (item.pass == WorkPass::forward ? out.forward : out.backward).add(item, prices.of(item) * (sparse ? 1 - dense : dense));
+  for (const bool experts : {false, true})
+    for (const WorkItem& item : layer_work(run, experts))
+      (item.pass == WorkPass::forward ? out.forward : out.backward).add(item, prices.of(item) * (experts ? sparse : 1 - sparse));
   return out;
 }
 

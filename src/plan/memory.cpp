@@ -8,6 +8,7 @@
 
 #include "plan/formulas.h"
 #include "plan/step.h"
+#include "plan/work.h"
 #include "program/schedule.h"
 
 namespace longhaul::plan {
@@ -184,15 +185,11 @@ LayerActivations kept_activations(const RunShape& run) {
   const double width = static_cast<double>(m.width), q = static_cast<double>(m.q_width()), kv = static_cast<double>(m.kv_width());
   const double dropout_masks = gated ? 0 : 2;
   // Of a mixture, the experts that a token visits; its layers count as the mean layer.
-  double ffn = static_cast<double>(m.ffn_width), routed = 0;
-  if (m.experts.count > 0) {
-    const double sparse = static_cast<double>(std::max<std::int64_t>(m.layers - m.experts.dense_layers, 0)) / static_cast<double>(m.layers);
-    const double visited = static_cast<double>((m.experts.top_k + m.experts.shared) * m.experts.width);
-    ffn = (1 - sparse) * ffn + sparse * visited;
-    routed = 2 * sparse * static_cast<double>(m.experts.top_k) * width;  // rows in the order of their experts, 16 bits
-  }
+  const double sparse = sparse_share(m), ffn = (1 - sparse) * mlp_width(m, false) + sparse * mlp_width(m, true);
+  const double routed = 2 * sparse * static_cast<double>(m.experts.top_k) * width;  // rows in the order of their experts, 16 bits
   LayerActivations out;
-  out.hidden = ((8 + dropout_masks) * width + routed) / whole + 4 * q / tp + 4 * kv / static_cast<double>(key_value_parts(layout, m.kv_heads));
+  out.hidden =
+      ((8 + dropout_masks) * width + routed) / whole + 4 * q / tp + 4 * kv / static_cast<double>(key_value_parts(layout, m.kv_heads));
   out.ffn = (gated ? 6 : 4) * ffn / tp;
   if (!run.flash_attention) out.scores = 5 * static_cast<double>(m.heads * run.sequence_length) / tp;
   return out;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/param_table.h"
+#include "plan/work.h"
 #include "program/holdings.h"
 
 namespace longhaul::plan {
@@ -87,16 +88,11 @@ StageContent rank_content(const RunShape& run, const std::vector<StageContent>& 
 
 StageParameters::StageParameters(const RunShape& run) : tied_(run.model.tied_embeddings) {
   const ModelSpec& spec = run.model;
-  const double dense_share = spec.experts.count == 0
-                                 ? 1
-                                 : static_cast<double>(std::min(spec.experts.dense_layers, spec.layers)) / static_cast<double>(spec.layers);
-  if (dense_share > 0) {
-    const HeldParameters dense = count_layer(spec, true, run.layout);
-    layer_.dense += dense_share * dense.dense;
-  }
-  if (dense_share < 1) {
+  const double share = sparse_share(spec);
+  if (share < 1) layer_.dense += (1 - share) * count_layer(spec, true, run.layout).dense;
+  if (share > 0) {
     const HeldParameters sparse = count_layer(spec, false, run.layout);
-    layer_.dense += (1 - dense_share) * sparse.dense, layer_.experts += (1 - dense_share) * sparse.experts;
+    layer_.dense += share * sparse.dense, layer_.experts += share * sparse.experts;
   }
   ModelSpec ends = spec;
   ends.layers = 1, ends.experts = {}, ends.tied_embeddings = false;
@@ -104,8 +100,9 @@ StageParameters::StageParameters(const RunShape& run) : tied_(run.model.tied_emb
   for (const ParamTensor& tensor : table.tensors()) {
     if (tensor.layer >= 0) continue;
     const bool is_norm = tensor.role == model::Role::final_norm_weight || tensor.role == model::Role::final_norm_bias;
-    (tensor.role == model::Role::head_weight ? head_ : is_norm ? norm_ : embedding_) +=
-        static_cast<double>(program::held(tensor, ends, run.layout));
+    (tensor.role == model::Role::head_weight ? head_
+     : is_norm                               ? norm_
+                                             : embedding_) += static_cast<double>(program::held(tensor, ends, run.layout));
   }
 }
 

@@ -25,11 +25,9 @@ void add(StepTraffic& out, const RunShape& run, const std::vector<WorkItem>& ite
 
 /// Layers of a mixture count as the mean layer.
 void add_layers(StepTraffic& out, const RunShape& run, double times) {
-  const model::Experts& experts = run.model.experts;
-  if (experts.count == 0) return add(out, run, layer_work(run), times);
-  const double dense = static_cast<double>(std::min(experts.dense_layers, run.model.layers)) / static_cast<double>(run.model.layers);
-  add(out, run, layer_work(run, false), times * dense);
-  add(out, run, layer_work(run, true), times * (1 - dense));
+  const double sparse = sparse_share(run.model);
+  if (sparse < 1) add(out, run, layer_work(run, false), times * (1 - sparse));
+  if (sparse > 0) add(out, run, layer_work(run, true), times * sparse);
 }
 
 /// Gradients and 16-bit parameters of `parameters` on one rank.

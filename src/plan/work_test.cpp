@@ -154,6 +154,21 @@ TEST(LayerWork, OfExpertsCountsTheTokensSentToThem) {
   }
 }
 
+// A gated activation reads two and writes one, 16 bits each, forward; backward a gradient beside each: 8 and 16 bytes for every hidden
+// unit of the experts that a token visits, two routed and one shared, however the experts are divided.
+TEST(LayerWork, OfExpertsMovesTheHiddenUnitsThatATokenVisits) {
+  RunShape run = llama();
+  run.model.experts = {.count = 8, .top_k = 2, .width = 1024, .shared = 1};
+  const auto of_layer = [&] {
+    return sum(layer_work(run, true), WorkKind::bytes, [](const WorkItem& item) { return item.name == "layer" ? item.bytes : 0; });
+  };
+  const double experts = of_layer();
+  run.model.experts.width = 2048;
+  EXPECT_DOUBLE_EQ(of_layer() - experts, (8 + 16) * 8192.0 * 3 * 1024);
+  run.model.ffn_width *= 2;  // of the dense layers
+  EXPECT_DOUBLE_EQ(of_layer() - experts, (8 + 16) * 8192.0 * 3 * 1024);
+}
+
 TEST(Vocabulary, IsPaddedByMegatronAlone) {
   RunShape run = gpt3();
   run.model.vocab = 50257;

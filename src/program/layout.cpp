@@ -149,9 +149,7 @@ int ranks_of(Group group, const Layout& l, std::int64_t kv_heads) {
   return 1;
 }
 
-std::int64_t key_value_parts(const Layout& layout, std::int64_t kv_heads) {
-  return std::clamp<std::int64_t>(kv_heads, 1, layout.tp);
-}
+std::int64_t key_value_parts(const Layout& layout, std::int64_t kv_heads) { return std::clamp<std::int64_t>(kv_heads, 1, layout.tp); }
 
 std::string to_text(const Layout& l) {
   std::string out = fmt::format("dp={},tp={},pp={}", l.dp, l.tp, l.pp);
