@@ -105,13 +105,11 @@ class StageForm {
     const double gradient_bytes = terms_.gradients + (run_.fp32_gradients ? terms_.fp32_gradients : 0);
     const double optimizer_bytes = terms_.optimizer + (layout.zero > 0 ? terms_.shard_copy : 0);
     const HeldParameters held = parameters_.of(content);
-    const auto add = [&](double count, int shards) {
-      const ShardedStates states =
-          zero_states(terms_.weights * count, gradient_bytes * count, optimizer_bytes * count, layout.zero, std::max(shards, 1));
+    for (const DataGroup& group : data_groups(run_, held)) {
+      const ShardedStates states = zero_states(terms_.weights * group.parameters, gradient_bytes * group.parameters,
+                                               optimizer_bytes * group.parameters, layout.zero, std::max(group.shards, 1));
       out.weights += states.weights, out.gradients += states.gradients, out.optimizer += states.optimizer;
-    };
-    add(held.dense, layout.shards());
-    add(held.experts, ranks_of(program::Group::expert_shard, layout, run_.model.kv_heads));
+    }
     if (content.layers > 0) out.workspace += terms_.layer_copy * parameters_.layer().total();
     if (layout.zero < 3) return;
     const double ends = (content.embedding ? parameters_.embedding() : 0) + (content.head ? parameters_.head() : 0);

@@ -114,6 +114,24 @@ HeldParameters StageParameters::of(const StageContent& stage) const {
   return out;
 }
 
+std::array<DataGroup, 2> data_groups(const RunShape& run, const HeldParameters& held) {
+  using program::Group;
+  const program::Layout& layout = run.layout;
+  const auto group = [&](double parameters, Group data, Group shard, int stride) {
+    return DataGroup{parameters, ranks_of(data, layout, run.model.kv_heads), ranks_of(shard, layout, run.model.kv_heads), stride};
+  };
+  if (layout.ep == 1) return {group(held.total(), Group::data, Group::shard, layout.tp), DataGroup{}};
+  return {group(held.dense, Group::data, Group::shard, layout.tp), group(held.experts, Group::expert_data, Group::expert_shard, layout.ep)};
+}
+
+std::vector<HeldParameters> held_by_ranks(const RunShape& run, const StageParameters& parameters, const std::vector<StageContent>& stages) {
+  std::vector<HeldParameters> out;
+  for (int rank = 0; rank < run.layout.pp; ++rank)
+    if (const HeldParameters held = parameters.of(rank_content(run, stages, rank)); out.empty() || !(held == out.back()))
+      out.push_back(held);
+  return out;
+}
+
 double stage_parameters(const RunShape& run, const StageContent& stage) { return StageParameters(run).of(stage).total(); }
 
 }  // namespace longhaul::plan
