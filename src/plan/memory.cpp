@@ -201,12 +201,8 @@ MemoryEstimate estimate_memory(const RunShape& run, const Calibration& calibrati
     out.stages.push_back(form.of(rank));
     if (out.stages.back().total() > out.peak()) out.fullest = rank;
   }
+  out.reporting = calibration("memory.reports_first_rank", parameter_key(run)) != 0 ? 0 : out.fullest;
   return out;
-}
-
-double reported_memory(const RunShape& run, const Calibration& calibration, const MemoryEstimate& memory) {
-  const bool first = calibration("memory.reports_first_rank", parameter_key(run)) != 0;
-  return first ? memory.stages.front().total() : memory.peak();
 }
 
 FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, double device_memory) {

@@ -51,13 +51,13 @@ inline constexpr std::array<std::pair<std::string_view, double StageMemory::*>, 
 struct MemoryEstimate {
   std::vector<StageMemory> stages;  ///< one for each pipeline rank
   int fullest = 0;
+  int reporting = 0;  ///< whose peak the framework reports as the run's: the first or the fullest
   double peak() const { return stages[static_cast<std::size_t>(fullest)].total(); }
+  /// The figure to set beside a measured one, and the one whose errors are known (plan/interval.h).
+  double reported() const { return stages[static_cast<std::size_t>(reporting)].total(); }
 };
 
 MemoryEstimate estimate_memory(const RunShape& run, const Calibration& calibration, const Pace& pace);
-
-/// The figure to set beside a measured one: frameworks report the first rank's peak or the fullest's.
-double reported_memory(const RunShape& run, const Calibration& calibration, const MemoryEstimate& memory);
 
 struct FitVerdict {
   bool fits = false;

@@ -54,9 +54,7 @@ RunShape bloom() {
 class StagePeak : public testing::Test {
  protected:
   static void SetUpTestSuite() { calibration_ = shipped_calibration(); }
-  static double reported(const RunShape& run, const Pace& pace = {}) {
-    return reported_memory(run, calibration_, estimate_memory(run, calibration_, pace)) / kGiB;
-  }
+  static double reported(const RunShape& run, const Pace& pace = {}) { return estimate_memory(run, calibration_, pace).reported() / kGiB; }
   static StageMemory stage(const RunShape& run, int rank, const Pace& pace = {}) {
     return estimate_memory(run, calibration_, pace).stages[static_cast<std::size_t>(rank)];
   }
