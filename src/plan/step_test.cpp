@@ -48,31 +48,27 @@ RunShape gpt_146b() {
   run.devices = 1536;
   return run;
 }
+/// A Llama on as many H100s as its layout has ranks, two sequences at a time.
+RunShape on_h100(model::ModelSpec spec, const char* framework, const char* layout, std::int64_t sequence_length,
+                 std::int64_t global_batch) {
+  RunShape run;
+  run.model = model::with_usual_values(std::move(spec));
+  run.model.mlp = model::MlpKind::swiglu;
+  run.layout = parse(layout);
+  run.sequence_length = sequence_length;
+  run.global_batch = global_batch, run.micro_batch = 2;
+  run.framework = framework, run.accelerator = "h100";
+  run.devices = run.layout.world();
+  return run;
+}
 /// Llama 3.1 8B under torchtitan's compiled FSDP, 128 H100; its table: 16,384 tokens of a device in about 2.5 s.
 RunShape llama() {
-  RunShape run;
-  run.model = model::with_usual_values(
-      {.layers = 32, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 128256, .mlp = model::MlpKind::swiglu});
-  run.layout = parse("dp=128,zero=3,recompute=selective");
-  run.sequence_length = 8192;
-  run.global_batch = 256, run.micro_batch = 2;
-  run.framework = "torchtitan+compile";
-  run.accelerator = "h100";
-  run.devices = 128;
-  return run;
+  return on_h100({.layers = 32, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 128256}, "torchtitan+compile",
+                 "dp=128,zero=3,recompute=selective", 8192, 256);
 }
 /// Llama 3.2 3B under nanotron on one node.
 RunShape small() {
-  RunShape run;
-  run.model = model::with_usual_values(
-      {.layers = 28, .width = 3072, .heads = 32, .ffn_width = 8192, .vocab = 131072, .mlp = model::MlpKind::swiglu});
-  run.layout = parse("dp=8,zero=1");
-  run.sequence_length = 4096;
-  run.global_batch = 64, run.micro_batch = 2;
-  run.framework = "nanotron";
-  run.accelerator = "h100";
-  run.devices = 8;
-  return run;
+  return on_h100({.layers = 28, .width = 3072, .heads = 32, .ffn_width = 8192, .vocab = 131072}, "nanotron", "dp=8,zero=1", 4096, 64);
 }
 
 double parts(const StepEstimate& e) {
@@ -141,12 +137,11 @@ TEST(Exchange, WithoutOverlapIsBytesByBandwidth) {
   EXPECT_NEAR(data_parallel_seconds(run, Prices(run, calibration), {1e9, 0}, 1), 7.0 / 8 * 6e9 / 225e9, 1e-9);
 }
 
-/// Mixtral 8x7B's layers (Jiang et al. 2024 table 1) on two nodes.
+/// Mixtral 8x7B (Jiang et al. 2024 table 1).
 RunShape mixture(const char* layout) {
-  RunShape run = llama();
-  run.model.experts = {.count = 8, .top_k = 2, .width = 14336};
-  run.framework = "megatron-lm", run.layout = parse(layout), run.devices = run.layout.world();
-  return run;
+  model::ModelSpec spec{.layers = 32, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 32000};
+  spec.experts = {.count = 8, .top_k = 2, .width = 14336};
+  return on_h100(spec, "megatron-lm", layout, 8192, 256);
 }
 
 // Each of eight ranks has an expert for itself: dense parameters are exchanged as if there were no experts.
