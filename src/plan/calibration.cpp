@@ -197,6 +197,8 @@ double Calibration::operator()(std::string_view name, const ParameterKey& run) c
                   name, run.accelerator, run.link, run.framework, run.dtype));
 }
 
+double four_digits(double value) { return std::stod(fmt::format("{:.4g}", value)); }
+
 Calibration read_calibration(const fs::path& path) {
   Calibration out;
   if (!fs::is_directory(path)) return add_file(out, path), out;

@@ -38,9 +38,6 @@ std::optional<double> log_ratio(const MeasuredRun& run, const Calibration& calib
   }
 }
 
-/// No fit knows more of them.
-double four_digits(double value) { return std::stod(fmt::format("{:.4g}", value)); }
-
 /// √-shaped soft L1 of Charbonnier: ½r² near zero, |r| far away.
 double soft_l1(double r) { return std::sqrt(1 + r * r) - 1; }
 

@@ -79,7 +79,9 @@ TEST(Fit, FindsThePlantedShareOfADevice) {
   Calibration found = at_priors(truth);
   fit_usable_share(found, runs);
   for (const MeasuredRun& run : runs) EXPECT_EQ(judge_fit(run.shape, found, 80e9).fits, run.fits) << run.shape.model.layers;
-  EXPECT_LT(found.parameters.at(id).value, found.parameters.at(id).prior);
+  const double share = found.parameters.at(id).value;
+  EXPECT_LT(share, found.parameters.at(id).prior);
+  EXPECT_EQ(share, std::round(share * 1e4) / 1e4) << "four digits, as of every fitted parameter";
 }
 
 TEST(Fit, FoldsAreTheIdsOwnAndLeaveNothingSeen) {
