@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include "console.h"
-#include "files/csv.h"
-#include "files/read.h"
 #include "plan/own_runs.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -16,7 +14,6 @@ namespace {
 
 /// Far above any run, and few enough that every product stays finite.
 constexpr std::int64_t kMostTokens = 10'000'000'000'000'000;
-constexpr std::uint64_t kMaxRunsBytes = 16u << 20;
 
 }  // namespace
 
@@ -78,7 +75,7 @@ plan::Calibration ClusterArguments::calibrate(const cluster::Cluster& on) const 
   const train::Console console = make_console();
   plan::FitOptions options;
   options.progress = [&](const std::string& said) { console.live(said); };
-  const auto rows = plan::read_runs(files::Csv::parse(files::read_file(own_runs, kMaxRunsBytes), own_runs.string()));
+  const std::vector<plan::MeasuredRun> rows = plan::read_runs(own_runs).rows;
   const auto planned = [&](const plan::MeasuredRun& row) {
     return row.shape.accelerator == on.accelerator.id && row.shape.framework == framework;
   };

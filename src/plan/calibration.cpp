@@ -139,7 +139,7 @@ void read_seen(Calibration& out, const toml::table& file, const fs::path& path) 
 }
 
 void add_file(Calibration& out, const fs::path& path) {
-  const toml::table file = files::parse_toml(files::read_file(path), path.string());
+  const toml::table file = files::parse_toml(files::read_input(path), path.string());
   for (const auto& [key, node] : file)
     if (key != "parameter" && key != "residuals" && key != "seen_rows" && key != "source")
       throw UsageError(fmt::format("{}:{}: {} is unknown here; known are [[parameter]], [[residuals]], seen_rows and source", path.string(),

@@ -6,7 +6,6 @@
 #include <map>
 #include <set>
 
-#include "files/read.h"
 #include "plan/fit_usable.h"
 #include "plan/memory.h"
 #include "plan/step.h"
@@ -116,9 +115,8 @@ TEST(Calibration, KeysAreHardwareLinkSoftwareAndDtype) {
 
 // At most 15 fitted parameters reach the time of a family's rows.
 TEST(Calibration, FamiliesHaveFewParameters) {
-  const auto csv = files::Csv::parse(files::read_file(LONGHAUL_SOURCE_DIR "/tests/golden/runs.csv"), "runs.csv");
   std::map<std::string, std::vector<MeasuredRun>> families;
-  for (MeasuredRun& run : read_runs(csv))
+  for (MeasuredRun& run : read_runs(std::filesystem::path(LONGHAUL_SOURCE_DIR "/tests/golden/runs.csv")).rows)
     if (run.skipped.empty() && run.step_seconds) families[run.family].push_back(std::move(run));
   EXPECT_EQ(families.size(), 9u);
   const Calibration calibration = shipped_calibration();

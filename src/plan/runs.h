@@ -4,6 +4,7 @@
 // The columns are those of tests/golden/runs.csv, each named in docs/formats.md; other columns are left alone.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,5 +64,13 @@ struct MeasuredRun {
 /// All rows of a file. Fields that are missing or out of place make a row `skipped` with the reason; a malformed number is an error.
 /// Throws UsageError naming file, line and column.
 std::vector<MeasuredRun> read_runs(const files::Csv& csv);
+
+struct RunsTable {
+  files::Csv csv;
+  std::vector<MeasuredRun> rows;
+  std::string sha256;  ///< of the file
+};
+/// The same from a file of at most 256 MiB. Throws UsageError also where it cannot be read.
+RunsTable read_runs(const std::filesystem::path& file);
 
 }  // namespace longhaul::plan
