@@ -1,7 +1,7 @@
 // Memory of the fullest pipeline rank, line by line (plan/memory.h), and whether it fits.
 #include <fmt/format.h>
 
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "plan/stages.h"
 #include "plan/work.h"
 

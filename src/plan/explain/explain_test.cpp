@@ -1,4 +1,4 @@
-#include "plan/explain.h"
+#include "plan/explain/explain.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "plan/expression.h"
+#include "plan/explain/expression.h"
 #include "plan/kernel_calls.h"
 #include "program/build.h"
 #include "units/error.h"

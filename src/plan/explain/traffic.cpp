@@ -1,13 +1,14 @@
 // Bytes that one rank sends in a step (plan/traffic.h).
+#include "plan/traffic.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "plan/framework.h"
 #include "plan/layer_time.h"
 #include "plan/stages.h"
-#include "plan/traffic.h"
 #include "plan/work.h"
 
 namespace longhaul::plan {

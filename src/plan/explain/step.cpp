@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "plan/exchange.h"
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "plan/layer_time.h"
 #include "plan/prices.h"
 #include "plan/stages.h"
