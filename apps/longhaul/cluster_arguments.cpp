@@ -6,8 +6,6 @@
 #include <bit>
 
 #include "console.h"
-#include "files/csv.h"
-#include "files/read.h"
 #include "plan/own_runs.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -20,7 +18,6 @@ constexpr std::int64_t kMostTokens = 10'000'000'000'000'000;
 /// Where a model is named and no batch: 4 Mi tokens a step, as Llama 1 to 3 begin with (arXiv 2302.13971 §2.3, 2307.09288 §2.2, 2407.21783
 /// §3.4.1).
 constexpr std::int64_t kUsualStep = 4 << 20;
-constexpr std::uint64_t kMaxRunsBytes = 16u << 20;
 
 }  // namespace
 
@@ -99,7 +96,7 @@ plan::Calibration ClusterArguments::calibrate(const cluster::Cluster& on) const 
   const train::Console console = make_console();
   plan::FitOptions options;
   options.progress = [&](const std::string& said) { console.live(said); };
-  const auto rows = plan::read_runs(files::Csv::parse(files::read_file(own_runs, kMaxRunsBytes), own_runs.string()));
+  const std::vector<plan::MeasuredRun> rows = plan::read_runs(own_runs).rows;
   const auto planned = [&](const plan::MeasuredRun& row) {
     return row.shape.accelerator == on.accelerator.id && row.shape.framework == framework;
   };

@@ -7,7 +7,6 @@
 #include "command_line.h"
 #include "console.h"
 #include "files/disk.h"
-#include "files/read.h"
 #include "plan/fit.h"
 #include "plan/predict.h"
 #include "verbs.h"
@@ -36,15 +35,14 @@ int verb_fit(int argc, char** argv) {
   // From the priors, so that a calibration once written gives the same again.
   const plan::Calibration start =
       plan::at_priors(calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path));
-  const std::string text = files::read_file(runs_file, std::uint64_t{256} << 20);
-  const std::vector<plan::MeasuredRun> rows = plan::read_runs(files::Csv::parse(text, runs_file.string()));
+  const auto [csv, rows, sha256] = plan::read_runs(runs_file);
   plan::FitOptions options;
   options.progress = [&](const std::string& said) { console.say(said); };
   plan::Calibration fitted = plan::fit(start, rows, options);
   std::vector<plan::ScoredRun> scored;
   if (folds > 0) scored = plan::cross_validate(start, rows, folds, options);
   if (folds > 0) fitted = plan::with_intervals(std::move(fitted), rows, scored);
-  fitted.source = fmt::format("{}, SHA-256 {}", runs_file.filename().string(), files::sha256_hex(text));
+  fitted.source = fmt::format("{}, SHA-256 {}", runs_file.filename().string(), sha256);
   files::write_file_atomically(files::Disk(), out, plan::to_toml(fitted));
   plan::Predictor predict(fitted);
   for (const plan::MeasuredRun& row : rows)

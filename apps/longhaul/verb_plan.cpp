@@ -11,7 +11,7 @@
 #include "data/manifest.h"
 #include "files/disk.h"
 #include "machine.h"
-#include "plan/explain.h"
+#include "plan/explain/explain.h"
 #include "plan/forecast.h"
 #include "plan/search.h"
 #include "plan/trace.h"

@@ -9,7 +9,6 @@
 
 #include "command_line.h"
 #include "console.h"
-#include "files/read.h"
 #include "plan/fit.h"
 #include "plan/predict.h"
 #include "plan/score.h"
@@ -19,8 +18,6 @@
 
 namespace longhaul::app {
 namespace {
-
-constexpr std::uint64_t kMaxRunsBytes = 256u << 20;
 
 nlohmann::json row_json(const plan::ScoredRun& run) {
   const auto figure = [](const auto& value) { return value ? nlohmann::json(*value) : nlohmann::json(nullptr); };
@@ -95,15 +92,14 @@ int verb_validate(int argc, char** argv) {
 
   if (folds > 0 && !left_out.empty()) throw UsageError("give --folds or --leave-out, not both: each says which rows a fit must not see");
   const plan::Calibration calibration = calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path);
-  const files::Csv csv = files::Csv::parse(files::read_file(runs_file, kMaxRunsBytes), runs_file.string());
+  const plan::RunsTable table = plan::read_runs(runs_file);
   std::vector<plan::ScoredRun> scored;
-  const std::vector<plan::MeasuredRun> runs = plan::read_runs(csv);
   if (folds > 0 || !left_out.empty()) {
-    scored = unseen(calibration, runs, csv, left_out, folds);
+    scored = unseen(calibration, table.rows, table.csv, left_out, folds);
     if (scored.empty()) throw UsageError(fmt::format("--leave-out: no row of {} matches", runs_file.string()));
   } else {
     plan::Predictor predict(calibration);
-    for (const plan::MeasuredRun& run : runs) scored.push_back(predict(run));
+    for (const plan::MeasuredRun& run : table.rows) scored.push_back(predict(run));
   }
   const std::vector<plan::FamilyScore> families = plan::score(scored);
   if (!json) return fmt::print("{}", plan::to_text(families, plan::score_rows(scored, false))), 0;

@@ -23,7 +23,7 @@ constexpr int kMostDevices = 1 << 20;
 class Reader {
  public:
   explicit Reader(std::filesystem::path path)
-      : path_(std::move(path)), table_(files::parse_toml(files::read_file(path_), path_.string())) {}
+      : path_(std::move(path)), table_(files::parse_toml(files::read_input(path_), path_.string())) {}
 
   std::string text(const char* key, bool required) const {
     const auto value = table_[key].value<std::string>();

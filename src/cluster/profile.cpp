@@ -76,7 +76,7 @@ const ComputeRates* Profile::find(const std::string& order, const std::string& f
 }
 
 Profile read_profile(const std::filesystem::path& path) {
-  const toml::table document = files::parse_toml(files::read_file(path), path.string());
+  const toml::table document = files::parse_toml(files::read_input(path), path.string());
   if (required<std::int64_t>(document, "version", path) != kVersion)
     throw UsageError(
         fmt::format("{}: this profile is not of version {}, which has the seconds of kernels by shape; `longhaul calibrate --out {}` "

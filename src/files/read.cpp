@@ -71,6 +71,17 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes
   return text;
 }
 
+std::string read_input(const std::filesystem::path& path, std::uint64_t max_bytes) {
+  try {
+    return read_file(path, max_bytes);
+  } catch (const FileError& error) {
+    if (error.errno_value == EIO) throw;
+    throw UsageError(error.what());
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
 MappedFile::MappedFile(const std::filesystem::path& path) {
   const Opened file(path);
   if (file.bytes() == 0) return;

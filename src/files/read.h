@@ -23,6 +23,10 @@ inline constexpr int kMaxDocumentDepth = 64;
 /// The whole file. @throws FileError if it cannot be read, Error if it is larger than `max_bytes` or no regular file
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxDocumentBytes);
 
+/// The same of a file that a user names: where it cannot be read the command line is wrong. @throws UsageError; FileError when the disk
+/// fails
+std::string read_input(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxDocumentBytes);
+
 /// A file mapped read-only. If another process truncates it meanwhile the kernel ends ours with SIGBUS: verify first, map then.
 class MappedFile {
  public:

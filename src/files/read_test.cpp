@@ -37,6 +37,8 @@ TEST(ReadFile, RefusesWhatIsTooLargeOrNoFile) {
   EXPECT_NE(message_of([&] { read_file(dir.path() / "f", 4); }).find("larger than 4 bytes"), std::string::npos);
   EXPECT_THROW(read_file(dir.path() / "none"), FileError);
   EXPECT_THROW(read_file(dir.path()), FileError);
+  EXPECT_THROW(read_input(dir.path() / "none"), UsageError);
+  EXPECT_THROW(read_input(dir.path()), UsageError);
   std::filesystem::create_symlink(dir.path() / "f", dir.path() / "link");
   EXPECT_THROW(read_file(dir.path() / "link"), FileError);
   ASSERT_EQ(::mkfifo((dir.path() / "pipe").c_str(), 0600), 0);

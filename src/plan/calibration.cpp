@@ -139,7 +139,7 @@ void read_seen(Calibration& out, const toml::table& file, const fs::path& path) 
 }
 
 void add_file(Calibration& out, const fs::path& path) {
-  const toml::table file = files::parse_toml(files::read_file(path), path.string());
+  const toml::table file = files::parse_toml(files::read_input(path), path.string());
   for (const auto& [key, node] : file)
     if (key != "parameter" && key != "residuals" && key != "seen_rows" && key != "source")
       throw UsageError(fmt::format("{}:{}: {} is unknown here; known are [[parameter]], [[residuals]], seen_rows and source", path.string(),
@@ -196,6 +196,8 @@ double Calibration::operator()(std::string_view name, const ParameterKey& run) c
                   "[[parameter]] of this name, for example without any of these fields",
                   name, run.accelerator, run.link, run.framework, run.dtype));
 }
+
+double four_digits(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 
 Calibration read_calibration(const fs::path& path) {
   Calibration out;

@@ -64,6 +64,9 @@ class Calibration {
   std::set<std::string, std::less<>> seen_rows;  ///< ids of the rows that a fit has seen: they are scored apart
 };
 
+/// A fitted value as it is kept: no fit knows more than four significant digits.
+double four_digits(double value);
+
 /// Reads a file, or all files *.toml of a folder together. Throws UsageError naming file, line and field.
 Calibration read_calibration(const std::filesystem::path& path);
 /// The files that come with the program: examples/calibration.

@@ -1,7 +1,6 @@
 #include "plan/devices_needed.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "model/flops.h"
@@ -35,6 +34,9 @@ bool any_layout(int devices, int devices_per_node, int layers, const Visit& visi
   return false;
 }
 
+/// Twice as many, but a whole node before several.
+int doubled(int devices, int node) { return devices < node ? std::min(2 * devices, node) : 2 * devices; }
+
 }  // namespace
 
 std::optional<DevicesNeeded> fits_on(const RunShape& run, const Calibration& calibration, double device_memory, int devices) {
@@ -59,19 +61,20 @@ double least_devices(const RunShape& run, const Calibration& calibration, double
 }
 
 std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibration& calibration, double device_memory) {
-  std::optional<DevicesNeeded> found;
+  const int node = run.devices_per_node;
   const double least = least_devices(run, calibration, device_memory);
-  if (least > kMostDevices) return found;
-  int enough = static_cast<int>(std::bit_ceil(static_cast<unsigned>(least)));
-  while (!(found = fits_on(run, calibration, device_memory, enough)) && enough < kMostDevices) enough *= 2;
-  if (!found) return found;
-  const int step = enough <= run.devices_per_node ? 1 : run.devices_per_node;
-  // Multiples of a node, which need not be a power of two.
-  for (int devices = (enough / 2 / step + 1) * step; devices < enough; devices += step) {
+  for (int devices = 1, before = 0; devices <= kMostDevices; before = devices, devices = doubled(devices, node)) {
     if (devices < least) continue;
-    if (auto fewer = fits_on(run, calibration, device_memory, devices)) return fewer;
+    const auto enough = fits_on(run, calibration, device_memory, devices);
+    if (!enough) continue;
+    const int step = devices <= node ? 1 : node;
+    for (int fewer = before + step; fewer < devices; fewer += step) {
+      if (fewer < least) continue;
+      if (auto found = fits_on(run, calibration, device_memory, fewer)) return found;
+    }
+    return enough;
   }
-  return found;
+  return std::nullopt;
 }
 
 }  // namespace longhaul::plan

@@ -16,9 +16,9 @@ struct DevicesNeeded {
   FitVerdict fit;
 };
 
-/// Tries 1, 2, 4 … devices until a layout fits, then the counts above the half of that: every one inside a node, else whole nodes. Layouts:
-/// every pipeline, tensor parallelism inside a node by powers of two, ZeRO stage and recomputation that the model and the batch allow;
-/// micro-batch, sequence and global batch stay.
+/// Tries 1, 2, 4 … devices of a node, a node, 2, 4 … nodes until a layout fits, then the counts between that and the one before: every one
+/// inside a node, else whole nodes. Layouts: every pipeline, tensor parallelism inside a node by powers of two, ZeRO stage and
+/// recomputation that the model and the batch allow; micro-batch, sequence and global batch stay.
 /// @param device_memory bytes, as the maker states them
 /// @return nothing where no layout fits up to 65,536 devices
 std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibration& calibration, double device_memory);

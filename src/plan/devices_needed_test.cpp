@@ -64,12 +64,27 @@ TEST_F(Devices, MoreMemoryNeedsFewer) {
   EXPECT_FALSE(needed(llama_7b(), 100e6)) << "a device that does not even hold the framework";
 }
 
-// The shortcut's 28,672 GB would be 359 devices of 80 GB for a run that two of them hold.
+// A node need not be a power of two: 92 devices of 72 a node are two whole nodes, and where one is enough every count inside it counts.
+TEST_F(Devices, AreWholeNodesWhateverTheirSize) {
+  RunShape run = llama_405b();
+  run.devices_per_node = 72;
+  EXPECT_EQ(needed(run)->devices, 144);
+  run.micro_batch = 4, run.sequence_length = 8192;
+  for (const double memory : {40e9, 60e9, 80e9, 100e9, 150e9, 192e9, 288e9}) {
+    int smallest = 0;
+    for (int devices = 1; smallest == 0; devices += devices < 72 ? 1 : 72)
+      if (fits_on(run, calibration_, memory, devices)) smallest = devices;
+    EXPECT_EQ(needed(run, memory)->devices, smallest) << memory;
+  }
+}
+
+// Of activations the shortcut "batch · seq · params · 0.5 GB" makes 4 · 2,048 · 7 · 0.5 = 28,672 GB, which would be 359 devices.
 TEST_F(Devices, TheShortcutIsWrongByOrdersOfMagnitude) {
-  EXPECT_EQ(4 * 2048 * 7 * 0.5, 28672);
+  constexpr double kShortcut = 28672e9;
   RunShape run = llama_7b();
   run.micro_batch = 4;
-  EXPECT_LT(100 * needed(run)->devices, 28672e9 / kH100 * 100 / 8);
+  EXPECT_LT(100 * estimate_memory(run, calibration_, Pace{}).stages.front().activations, kShortcut);
+  EXPECT_LT(10 * needed(run)->devices * kH100, kShortcut);
 }
 
 }  // namespace

@@ -12,11 +12,6 @@ constexpr double kWeightBytes = 2;
 /// How gradually overlap ends where traffic and work last alike, as a share of the traffic.
 constexpr double kSoftEdge = 0.1;
 
-/// Seconds that one byte a parameter takes through half a ring all-reduce.
-double half_ring(const RunShape& run, const Prices& prices, int ranks, int stride, double parameters) {
-  return ranks > 1 ? (ranks - 1.0) / ranks * parameters / prices.exchange_bandwidth(ranks, stride * run.layout.tp) : 0;
-}
-
 /// max(0, traffic − cover) with a soft edge.
 double uncovered(double traffic, double cover) {
   if (cover <= 0) return traffic;
@@ -26,18 +21,24 @@ double uncovered(double traffic, double cover) {
 
 }  // namespace
 
-double data_parallel_seconds(const RunShape& run, const Prices& prices, double parameters, double slowest) {
+double data_parallel_seconds(const RunShape& run, const Prices& prices, const HeldParameters& held, double slowest) {
   const TimeParameters& p = prices.parameters();
-  const program::Layout& layout = run.layout;
-  const int ranks = layout.dp * layout.cp;
-  if (ranks == 1) return 0;
-  const double reduce = p("reduce_bytes"), latency = p("dp_latency") * std::log2(ranks);
-  if (layout.zero == 0) return uncovered(2 * reduce * half_ring(run, prices, ranks, 1, parameters), p("dp_overlap") * slowest) + latency;
-  // Copies of the sharded states add up their pieces (HSDP).
-  const int shards = layout.shards(), copies = ranks / shards;
-  const double across = 2 * reduce * half_ring(run, prices, copies, shards, parameters / shards);
-  if (shards_by_layer(run)) return across + latency;
-  return (reduce + kWeightBytes) * half_ring(run, prices, shards, 1, parameters) + across + latency + p("dp_shard_latency");
+  const int zero = run.layout.zero;
+  const bool by_layer = shards_by_layer(run);
+  const double reduce = p("reduce_bytes"), latency = p("dp_latency"), shard_latency = zero > 0 && !by_layer ? p("dp_shard_latency") : 0;
+  double traffic = 0, latencies = 0;
+  for (const DataGroup& group : data_groups(run, held)) {
+    if (group.ranks == 1) continue;
+    latencies += latency * std::log2(group.ranks) + shard_latency;
+    if (zero == 0) {
+      traffic += 2 * prices.half_ring(reduce * group.parameters, group.ranks, group.stride);
+      continue;
+    }
+    // Copies of the sharded states add up their pieces (HSDP).
+    traffic += 2 * prices.half_ring(reduce * group.parameters / group.shards, group.copies(), group.shards * group.stride);
+    if (!by_layer) traffic += prices.half_ring((reduce + kWeightBytes) * group.parameters, group.shards, group.stride);
+  }
+  return (zero == 0 ? uncovered(traffic, p("dp_overlap") * slowest) : traffic) + latencies;
 }
 
 double tied_embedding_seconds(const RunShape& run, const Prices& prices, double embedding_parameters) {
@@ -49,10 +50,13 @@ double tied_embedding_seconds(const RunShape& run, const Prices& prices, double 
   return (run.fp32_gradients ? 4 : 2) * embedding_parameters / bandwidth;
 }
 
-double optimizer_seconds(const RunShape& run, const Prices& prices, double parameters) {
+double optimizer_seconds(const RunShape& run, const Prices& prices, const HeldParameters& held) {
   const TimeParameters& p = prices.parameters();
-  const double sharded = p("optimizer_bytes") / (run.layout.zero > 0 ? run.layout.shards() : 1);
-  return parameters * (sharded + p("optimizer_bytes_whole")) / prices.device().memory;
+  const double divided = p("optimizer_bytes"), whole = p("optimizer_bytes_whole");
+  double bytes = 0;
+  for (const DataGroup& group : data_groups(run, held))
+    bytes += group.parameters * (divided / (run.layout.zero > 0 ? group.shards : 1) + whole);
+  return bytes / prices.device().memory;
 }
 
 }  // namespace longhaul::plan

@@ -26,20 +26,17 @@ enum class Target { time, memory };
 bool of(Target target, const Id& id) { return id.first.starts_with(target == Target::memory ? "memory." : "time."); }
 
 std::optional<double> log_ratio(const MeasuredRun& run, const Calibration& calibration, Target target) {
-  const auto& measured = target == Target::time ? run.step_seconds : run.memory_bytes;
-  if (!run.skipped.empty() || !measured || run.fits == false) return std::nullopt;
+  const auto measured = target == Target::time ? run.comparable_seconds() : run.comparable_memory();
+  if (!run.skipped.empty() || !measured) return std::nullopt;
   try {
     const StepEstimate step = estimate_step(run.shape, calibration);
     if (target == Target::time) return std::log(step.seconds / *measured);
     const Pace pace{step.layer.launch_ratio(), step.stalled};
-    return std::log(reported_memory(run.shape, calibration, estimate_memory(run.shape, calibration, pace)) / *measured);
+    return std::log(estimate_memory(run.shape, calibration, pace).reported() / *measured);
   } catch (const UsageError&) {
     return std::nullopt;
   }
 }
-
-/// No fit knows more of them.
-double four_digits(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 
 /// √-shaped soft L1 of Charbonnier: ½r² near zero, |r| far away.
 double soft_l1(double r) { return std::sqrt(1 + r * r) - 1; }
@@ -238,7 +235,7 @@ std::vector<Calibration::Residuals> errors_of(std::span<const ScoredRun> rows, T
   for (const ScoredRun& row : rows) {
     const bool time = target == Target::time;
     const auto &predicted = time ? row.seconds : row.memory, &measured = time ? row.measured_seconds : row.measured_memory;
-    if (predicted && measured && row.measured_fits != false && chosen(row))
+    if (predicted && measured && chosen(row))
       residuals.push_back({time ? row.time_kinds : row.memory_kinds, std::log(*measured / *predicted)});
   }
   return summarize(residuals);

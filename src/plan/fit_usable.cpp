@@ -62,7 +62,7 @@ void fit_usable_share(Calibration& calibration, std::span<const MeasuredRun> row
     for (int i = 0; i <= 2 * kSteps; ++i) {
       // 0, +1, −1, +2, −2 …: the nearest to the prior first.
       const int step = (i % 2 == 0 ? -1 : 1) * ((i + 1) / 2);
-      const double value = parameter.prior * std::exp(step * kSpreads / kSteps * parameter.spread);
+      const double value = four_digits(parameter.prior * std::exp(step * kSpreads / kSteps * parameter.spread));
       if (const double f1 = both_f1(known, value); f1 > best) best = f1, parameter.value = value;
     }
   }

@@ -103,7 +103,7 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
   out.step = estimate_step(shape, calibration);
   out.memory = estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
   out.seconds_interval = interval(out.step.seconds, time_kinds(shape, out.step), calibration.time);
-  out.memory_interval = interval(out.memory.peak(), memory_kinds(shape, out.step, calibration), calibration.memory);
+  out.memory_interval = interval(out.memory.reported(), memory_kinds(shape, out.step, calibration), calibration.memory);
   if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
   out.checkpoint = Bytes(out.parameters.total.value * 14);
   const std::string dtype = shape.precision == Precision::fp8 ? "fp8" : "bf16";  // fp16 runs at bf16's rate
@@ -132,8 +132,10 @@ nlohmann::json memory_json(const Forecast& f) {
     stages.push_back({{"bytes", stage.total()}, {"in_flight", stage.in_flight}, {"lines", lines}});
   }
   nlohmann::json out = {{"peak_bytes_per_rank", f.memory.peak()},
-                        {"interval_bytes", interval_json(f.memory_interval)},
                         {"fullest_stage", f.memory.fullest},
+                        {"reported_bytes", f.memory.reported()},
+                        {"reporting_stage", f.memory.reporting},
+                        {"interval_bytes", interval_json(f.memory_interval)},
                         {"stages", stages}};
   if (f.fit)
     out["fit"] = {{"fits", f.fit->fits}, {"needed_bytes", f.fit->needed}, {"available_bytes", f.fit->available}, {"reason", f.fit->reason}};
@@ -196,10 +198,13 @@ std::string memory_text(const Forecast& f) {
   for (const auto& [name, member] : kMemoryParts)
     if (fullest.*member > 0) out += line(name, bytes(fullest.*member));
   const auto& interval = f.memory_interval;
-  out += line(
-      "peak",
-      fmt::format("{}{}", bytes(fullest.total()),
-                  interval ? fmt::format("; 80 %: {} to {} ({})", bytes(interval->low), bytes(interval->high), rests_on(*interval)) : ""));
+  const std::string likely =
+      interval ? fmt::format("; 80 %: {} to {} ({})", bytes(interval->low), bytes(interval->high), rests_on(*interval)) : "";
+  const bool elsewhere = f.memory.reporting != f.memory.fullest;
+  out += line("peak", bytes(fullest.total()) + (elsewhere ? "" : likely));
+  if (elsewhere)
+    out += line("reported",
+                fmt::format("{} by {}, the peak of stage {}{}", bytes(f.memory.reported()), f.shape.framework, f.memory.reporting, likely));
   if (!f.fit) return out + line("fits", "unknown: the catalogue has no memory of this device");
   return out + line("fits", fmt::format("{}: needs {} of {} usable; {}", f.fit->fits ? "yes" : "NO", bytes(f.fit->needed),
                                         bytes(f.fit->available), f.fit->reason));

@@ -39,10 +39,11 @@ struct Forecast {
   std::vector<std::pair<std::string, Flops>> conventions;
   StepEstimate step;
   MemoryEstimate memory;
-  std::optional<Interval> seconds_interval, memory_interval;  ///< 80 %, from runs of the kind that no fit had seen
-  std::optional<FitVerdict> fit;                              ///< absent where the catalogue has no memory of the device
-  Bytes checkpoint;       ///< fp32 master weights and moments, 16-bit weights: 14 bytes a parameter (BLOOM's format)
-  double peak_flops = 0;  ///< of all devices, in the run's precision
+  /// 80 %, from runs of the kind that no fit had seen: of step.seconds, and of memory.reported(), since that was measured.
+  std::optional<Interval> seconds_interval, memory_interval;
+  std::optional<FitVerdict> fit;  ///< absent where the catalogue has no memory of the device
+  Bytes checkpoint;               ///< fp32 master weights and moments, 16-bit weights: 14 bytes a parameter (BLOOM's format)
+  double peak_flops = 0;          ///< of all devices, in the run's precision
   std::optional<Seconds> save_every;
   std::optional<Goodput> goodput;
   std::vector<std::string> warnings;

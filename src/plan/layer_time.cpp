@@ -44,14 +44,12 @@ Passes price(const std::vector<WorkItem>& items, const Prices& prices) {
 
 /// Layers that the model has of each kind, as shares.
 Passes mean_layer(const RunShape& run, const Prices& prices) {
-  const model::Experts& experts = run.model.experts;
-  if (experts.count == 0) return price(layer_work(run), prices);
-  std::vector<WorkItem> items;
-  const double dense = static_cast<double>(std::min(experts.dense_layers, run.model.layers)) / static_cast<double>(run.model.layers);
+  const double sparse = sparse_share(run.model);
+  if (sparse == 0) return price(layer_work(run), prices);
   Passes out;
-  for (const bool sparse : {false, true})
-    for (const WorkItem& item : layer_work(run, sparse))
-      (item.pass == WorkPass::forward ? out.forward : out.backward).add(item, prices.of(item) * (sparse ? 1 - dense : dense));
+  for (const bool experts : {false, true})
+    for (const WorkItem& item : layer_work(run, experts))
+      (item.pass == WorkPass::forward ? out.forward : out.backward).add(item, prices.of(item) * (experts ? sparse : 1 - sparse));
   return out;
 }
 
@@ -75,23 +73,23 @@ class Launches {
 /// Seconds beside others: the longer of both and a share of the shorter, by which they slow each other down.
 double beside(double work, double traffic, double slowdown) { return std::max(work, traffic) + slowdown * std::min(work, traffic); }
 
-/// Seconds to gather two bytes a parameter, and to scatter its gradient, among the ranks that share the parameters.
+/// Seconds to gather the weights, and to scatter their gradients, among the ranks that share them.
 struct Sharding {
   double gather = 0, scatter = 0;
 };
-Sharding sharding(const RunShape& run, const Prices& prices, double parameters) {
-  const int ranks = run.layout.shards();
-  const double share = (ranks - 1.0) / ranks * parameters / prices.exchange_bandwidth(ranks, run.layout.tp);
+Sharding sharding(const RunShape& run, const Prices& prices, const HeldParameters& held) {
+  double byte = 0;  // seconds, were each parameter one
+  for (const DataGroup& group : data_groups(run, held)) byte += prices.half_ring(group.parameters, group.shards, group.stride);
   // fp8 weights travel as such.
   const double weight = run.precision == Precision::fp8 ? prices.parameters()("fp8_gather_bytes") : 2;
-  return {weight * share, prices.parameters()("reduce_bytes") * share};
+  return {weight * byte, prices.parameters()("reduce_bytes") * byte};
 }
 
 /// Under a pipeline parameters stay gathered from the first micro-batch to the last: a micro-batch bears its part.
 double gathers_per_micro_batch(const RunShape& run) { return run.layout.pp > 1 ? 1.0 / std::max(1, run.micro_batches()) : 1; }
 
-void add_sharding(LayerTime& layer, const RunShape& run, const Prices& prices, double parameters) {
-  const Sharding traffic = sharding(run, prices, parameters);
+void add_sharding(LayerTime& layer, const RunShape& run, const Prices& prices, const HeldParameters& held) {
+  const Sharding traffic = sharding(run, prices, held);
   const double slowdown = prices.parameters()("fsdp_slowdown"), often = gathers_per_micro_batch(run);
   const double again = run.layout.zero == 3 ? traffic.gather : 0;
   const double forward = beside(layer.forward, traffic.gather * often, slowdown);
@@ -147,7 +145,7 @@ LayerTime layer_time(const RunShape& run, const Prices& prices, const StageParam
   out.recomputed = again.seconds;
   out.backward += again.seconds;
   out.exposed_collectives = exposed + again.collectives;
-  if (shards_by_layer(run)) add_sharding(out, run, prices, parameters.layer().total());
+  if (shards_by_layer(run)) add_sharding(out, run, prices, parameters.layer());
   return out;
 }
 
@@ -165,7 +163,7 @@ EndTime head_time(const RunShape& run, const Prices& prices, const StageParamete
   if (!shards_by_layer(run)) return out;
   // Half of it hides behind the last layers.
   constexpr double kExposed = 0.5;
-  const Sharding traffic = sharding(run, prices, kExposed * gathers_per_micro_batch(run) * parameters.head());
+  const Sharding traffic = sharding(run, prices, {kExposed * gathers_per_micro_batch(run) * parameters.head(), 0});
   out.forward += traffic.gather, out.backward += traffic.gather + traffic.scatter;
   out.exposed_sharding = 2 * traffic.gather + traffic.scatter;
   return out;

@@ -8,6 +8,7 @@
 
 #include "plan/formulas.h"
 #include "plan/step.h"
+#include "plan/work.h"
 #include "program/schedule.h"
 
 namespace longhaul::plan {
@@ -104,13 +105,11 @@ class StageForm {
     const double gradient_bytes = terms_.gradients + (run_.fp32_gradients ? terms_.fp32_gradients : 0);
     const double optimizer_bytes = terms_.optimizer + (layout.zero > 0 ? terms_.shard_copy : 0);
     const HeldParameters held = parameters_.of(content);
-    const auto add = [&](double count, int shards) {
-      const ShardedStates states =
-          zero_states(terms_.weights * count, gradient_bytes * count, optimizer_bytes * count, layout.zero, std::max(shards, 1));
+    for (const DataGroup& group : data_groups(run_, held)) {
+      const ShardedStates states = zero_states(terms_.weights * group.parameters, gradient_bytes * group.parameters,
+                                               optimizer_bytes * group.parameters, layout.zero, std::max(group.shards, 1));
       out.weights += states.weights, out.gradients += states.gradients, out.optimizer += states.optimizer;
-    };
-    add(held.dense, layout.shards());
-    add(held.experts, ranks_of(program::Group::expert_shard, layout, run_.model.kv_heads));
+    }
     if (content.layers > 0) out.workspace += terms_.layer_copy * parameters_.layer().total();
     if (layout.zero < 3) return;
     const double ends = (content.embedding ? parameters_.embedding() : 0) + (content.head ? parameters_.head() : 0);
@@ -184,15 +183,11 @@ LayerActivations kept_activations(const RunShape& run) {
   const double width = static_cast<double>(m.width), q = static_cast<double>(m.q_width()), kv = static_cast<double>(m.kv_width());
   const double dropout_masks = gated ? 0 : 2;
   // Of a mixture, the experts that a token visits; its layers count as the mean layer.
-  double ffn = static_cast<double>(m.ffn_width), routed = 0;
-  if (m.experts.count > 0) {
-    const double sparse = static_cast<double>(std::max<std::int64_t>(m.layers - m.experts.dense_layers, 0)) / static_cast<double>(m.layers);
-    const double visited = static_cast<double>((m.experts.top_k + m.experts.shared) * m.experts.width);
-    ffn = (1 - sparse) * ffn + sparse * visited;
-    routed = 2 * sparse * static_cast<double>(m.experts.top_k) * width;  // rows in the order of their experts, 16 bits
-  }
+  const double sparse = sparse_share(m), ffn = (1 - sparse) * mlp_width(m, false) + sparse * mlp_width(m, true);
+  const double routed = 2 * sparse * static_cast<double>(m.experts.top_k) * width;  // rows in the order of their experts, 16 bits
   LayerActivations out;
-  out.hidden = ((8 + dropout_masks) * width + routed) / whole + (4 * q + 4 * kv) / tp;
+  out.hidden =
+      ((8 + dropout_masks) * width + routed) / whole + 4 * q / tp + 4 * kv / static_cast<double>(key_value_parts(layout, m.kv_heads));
   out.ffn = (gated ? 6 : 4) * ffn / tp;
   if (!run.flash_attention) out.scores = 5 * static_cast<double>(m.heads * run.sequence_length) / tp;
   return out;
@@ -206,12 +201,8 @@ MemoryEstimate estimate_memory(const RunShape& run, const Calibration& calibrati
     out.stages.push_back(form.of(rank));
     if (out.stages.back().total() > out.peak()) out.fullest = rank;
   }
+  out.reporting = calibration("memory.reports_first_rank", parameter_key(run)) != 0 ? 0 : out.fullest;
   return out;
-}
-
-double reported_memory(const RunShape& run, const Calibration& calibration, const MemoryEstimate& memory) {
-  const bool first = calibration("memory.reports_first_rank", parameter_key(run)) != 0;
-  return first ? memory.stages.front().total() : memory.peak();
 }
 
 FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, double device_memory) {

@@ -51,13 +51,13 @@ inline constexpr std::array<std::pair<std::string_view, double StageMemory::*>, 
 struct MemoryEstimate {
   std::vector<StageMemory> stages;  ///< one for each pipeline rank
   int fullest = 0;
+  int reporting = 0;  ///< whose peak the framework reports as the run's: the first or the fullest
   double peak() const { return stages[static_cast<std::size_t>(fullest)].total(); }
+  /// The figure to set beside a measured one, and the one whose errors are known (plan/interval.h).
+  double reported() const { return stages[static_cast<std::size_t>(reporting)].total(); }
 };
 
 MemoryEstimate estimate_memory(const RunShape& run, const Calibration& calibration, const Pace& pace);
-
-/// The figure to set beside a measured one: frameworks report the first rank's peak or the fullest's.
-double reported_memory(const RunShape& run, const Calibration& calibration, const MemoryEstimate& memory);
 
 struct FitVerdict {
   bool fits = false;
@@ -68,8 +68,9 @@ struct FitVerdict {
 FitVerdict judge_fit(const RunShape& run, const Calibration& calibration, double device_memory);
 
 /// Bytes that autograd keeps of one layer for one token of one rank, in 16 bits: norm inputs 4h and the inputs of the two column-parallel
-/// products 4h, whole without sequence parallelism; q, k, v and attention's output; gate, up and their product (6·ffn; 4·ffn of a plain
-/// MLP); dropout masks of GPT-like models (2h); without flash attention 5·heads·s of scores (Korthikanti et al. 2022 eq. 2: 34h + 5as).
+/// products 4h, whole without sequence parallelism; q, k, v (of at least one key/value head a rank) and attention's output; gate, up and
+/// their product (6·ffn; 4·ffn of a plain MLP); dropout masks of GPT-like models (2h); without flash attention 5·heads·s of scores
+/// (Korthikanti et al. 2022 eq. 2: 34h + 5as).
 struct LayerActivations {
   double hidden = 0, ffn = 0, scores = 0;
 };

@@ -54,9 +54,7 @@ RunShape bloom() {
 class StagePeak : public testing::Test {
  protected:
   static void SetUpTestSuite() { calibration_ = shipped_calibration(); }
-  static double reported(const RunShape& run, const Pace& pace = {}) {
-    return reported_memory(run, calibration_, estimate_memory(run, calibration_, pace)) / kGiB;
-  }
+  static double reported(const RunShape& run, const Pace& pace = {}) { return estimate_memory(run, calibration_, pace).reported() / kGiB; }
   static StageMemory stage(const RunShape& run, int rank, const Pace& pace = {}) {
     return estimate_memory(run, calibration_, pace).stages[static_cast<std::size_t>(rank)];
   }
@@ -93,6 +91,14 @@ TEST(KeptActivations, AreKorthikantis) {
     const auto which = sequence_parallel ? ActivationCase::tensor_sequence : ActivationCase::tensor;
     EXPECT_NEAR(s * (kept.hidden + kept.ffn + kept.scores), korthikanti_bytes(which, layer, 8), 1);
   }
+}
+
+// Two key/value heads on eight ranks: each rank has one whole, a quarter of the heads of the queries.
+TEST(KeptActivations, HaveAWholeKeyValueHeadOnEveryRank) {
+  RunShape run = megatron();
+  run.model.kv_heads = 2, run.layout.tp = 8;
+  const double norms = 8 * 16384.0 / 8, queries = 4 * 128 * 128.0 / 8, keys = 4 * 128.0;
+  EXPECT_DOUBLE_EQ(kept_activations(run).hidden, norms + queries + keys);
 }
 
 TEST_F(StagePeak, OfStatesFollowsZero) {

@@ -85,7 +85,7 @@ OwnRuns fit_own_runs(const Calibration& start, std::span<const MeasuredRun> rows
   Predictor try_out(start);
   for (const MeasuredRun& row : rows) {
     std::string wrong = try_out(row).skipped;
-    if (wrong.empty() && (row.fits == false || !(row.step_seconds || row.memory_bytes)))
+    if (wrong.empty() && !row.comparable_seconds() && !row.comparable_memory())
       wrong = "no step time and no memory of a run that ended well";
     if (wrong.empty())
       usable.push_back(row);

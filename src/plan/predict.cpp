@@ -20,7 +20,7 @@ ScoredRun Predictor::operator()(const MeasuredRun& run) {
   ScoredRun out;
   out.family = run.family, out.id = run.id;
   out.seen = calibration_.seen_rows.contains(run.id);
-  out.measured_seconds = run.step_seconds, out.measured_memory = run.memory_bytes, out.measured_fits = run.fits;
+  out.measured_seconds = run.comparable_seconds(), out.measured_memory = run.comparable_memory(), out.measured_fits = run.fits;
   out.skipped = run.skipped;
   if (!out.skipped.empty()) return out;
   try {
@@ -28,7 +28,7 @@ ScoredRun Predictor::operator()(const MeasuredRun& run) {
     out.seconds = step.seconds;
     const Pace pace{step.layer.launch_ratio(), step.stalled};
     out.time_kinds = time_kinds(run.shape, step), out.memory_kinds = memory_kinds(run.shape, step, calibration_);
-    out.memory = reported_memory(run.shape, calibration_, estimate_memory(run.shape, calibration_, pace));
+    out.memory = estimate_memory(run.shape, calibration_, pace).reported();
     out.seconds_interval = interval(*out.seconds, out.time_kinds, calibration_.time);
     out.memory_interval = interval(*out.memory, out.memory_kinds, calibration_.memory);
     if (const auto memory = device_memory_(run.shape.accelerator)) out.fits = judge_fit(run.shape, calibration_, *memory).fits;

@@ -165,9 +165,12 @@ double Prices::collective(const WorkItem& item) const {
     const double exposed = item.pass == WorkPass::weight_gradient ? p("tp_regather_exposed") : 1;
     return halves * exposed * tensor_half(item.bytes) * (run_.async_tensor_parallel ? p("tp_async_exposed") : 1);
   }
-  const int ranks = item.group == Group::context ? layout.cp : layout.ep;
-  const double seconds = halves * (ranks - 1.0) / ranks * item.bytes / exchange_bandwidth(ranks, layout.tp);
-  return item.group == Group::context ? seconds * p("cp_exposed") : seconds;
+  if (item.group == Group::context) return p("cp_exposed") * halves * half_ring(item.bytes, layout.cp, layout.tp);
+  return halves * half_ring(item.bytes, layout.ep, 1);  // expert parallelism folds over neighbours (program/layout.h)
+}
+
+double Prices::half_ring(double bytes, int ranks, int stride) const {
+  return ranks > 1 ? (ranks - 1.0) / ranks * bytes / exchange_bandwidth(ranks, stride) : 0;
 }
 
 double Prices::exchange_bandwidth(int ranks, int stride) const {

@@ -53,6 +53,8 @@ class Prices {
 
   /// Bytes per second of a collective among `ranks`, neighbours of which are `stride` apart, when all such groups of a node talk at once.
   double exchange_bandwidth(int ranks, int stride) const;
+  /// Seconds of half a ring all-reduce of `bytes` among such ranks, a gather or a scatter: (N − 1)/N of them at that bandwidth.
+  double half_ring(double bytes, int ranks, int stride) const;
 
   /// A message to a neighbouring stage, in the ways that frameworks send them.
   struct Message {

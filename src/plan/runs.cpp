@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "files/read.h"
 #include "units/error.h"
 
 namespace longhaul::plan {
@@ -183,6 +184,14 @@ std::vector<MeasuredRun> read_runs(const Csv& csv) {
   runs.reserve(csv.rows());
   for (std::size_t row = 0; row < csv.rows(); ++row) runs.push_back(Row(csv, row).read());
   return runs;
+}
+
+RunsTable read_runs(const std::filesystem::path& file) {
+  constexpr std::uint64_t kMaxBytes = 256u << 20;  // files/csv.h
+  const std::string text = files::read_input(file, kMaxBytes);
+  RunsTable out{Csv::parse(text, file.string()), {}, files::sha256_hex(text)};
+  out.rows = read_runs(out.csv);
+  return out;
 }
 
 }  // namespace longhaul::plan

@@ -4,6 +4,7 @@
 // The columns are those of tests/golden/runs.csv, each named in docs/formats.md; other columns are left alone.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,10 +54,23 @@ struct MeasuredRun {
   std::string memory_kind;
   std::optional<bool> fits;  ///< from the status: ok or a failure; absent without one
   std::string skipped;       ///< why it cannot be predicted; empty where it can
+
+  /// What a prediction is set beside, in fits and in scores: nothing of a run that failed, for the time or peak that it left behind is not
+  /// a step's. Whether it fits is judged of every run with a status.
+  std::optional<double> comparable_seconds() const { return fits == false ? std::nullopt : step_seconds; }
+  std::optional<double> comparable_memory() const { return fits == false ? std::nullopt : memory_bytes; }
 };
 
 /// All rows of a file. Fields that are missing or out of place make a row `skipped` with the reason; a malformed number is an error.
 /// Throws UsageError naming file, line and column.
 std::vector<MeasuredRun> read_runs(const files::Csv& csv);
+
+struct RunsTable {
+  files::Csv csv;
+  std::vector<MeasuredRun> rows;
+  std::string sha256;  ///< of the file
+};
+/// The same from a file of at most 256 MiB. Throws UsageError also where it cannot be read.
+RunsTable read_runs(const std::filesystem::path& file);
 
 }  // namespace longhaul::plan

@@ -1,7 +1,8 @@
 // plan/score.h — predictions set beside measurements: errors by family, and how well "fits" is told from "does not fit".
 //
 // Rows that a fit has seen are scored apart from those it has not: only the latter say how far a prediction can be trusted. Errors are
-// predicted ÷ measured − 1 in percent. In "fits" every row with a status counts: none is left out for being predicted to fit.
+// predicted ÷ measured − 1 in percent. Time and memory are scored on runs that did not fail; in "fits" every row with a status counts: none
+// is left out for being predicted to fit.
 #pragma once
 
 #include <map>
@@ -17,7 +18,7 @@
 
 namespace longhaul::plan {
 
-/// One row and what was predicted of it; absent where there is nothing to compare or no way to predict.
+/// One row and what was predicted of it; absent where there is nothing to compare (MeasuredRun::comparable_seconds) or no way to predict.
 struct ScoredRun {
   std::string family, id;
   bool seen = false;  ///< by a fit

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "plan/predict.h"
+
 namespace longhaul::plan {
 namespace {
 
@@ -59,6 +61,25 @@ TEST(FitSummary, CountsBothClasses) {
   EXPECT_DOUBLE_EQ(*fit.f1, 2.0 / 3);
   EXPECT_DOUBLE_EQ(*fit.f1_not, 0.5);
   EXPECT_FALSE(summarize_fits({}, false).f1);
+}
+
+// What a failed run left behind is no step's time or peak; whether it fits is judged of it all the same.
+TEST(Score, OfAFailedRunIsOfFitsAlone) {
+  MeasuredRun run;
+  run.family = "a";
+  run.shape.model = model::with_usual_values({.layers = 32, .width = 4096, .heads = 32, .vocab = 32000});
+  run.shape.sequence_length = 2048, run.shape.global_batch = 8;
+  run.shape.framework = "megatron-lm", run.shape.accelerator = "h100";
+  run.step_seconds = 1, run.memory_bytes = 80e9;
+  Predictor predict(shipped_calibration());
+  for (const std::optional<bool> fits : {std::optional(false), std::optional(true), std::optional<bool>()}) {
+    run.fits = fits;
+    const Score score = score_rows({predict(run)}, false);
+    const std::size_t counted = fits == false ? 0 : 1;
+    EXPECT_EQ(score.time.rows, counted);
+    EXPECT_EQ(score.memory.rows, counted);
+    EXPECT_EQ(score.fit.rows, fits ? 1U : 0U);
+  }
 }
 
 TEST(Score, GroupsByFamilyAndSaysWhatWasSkipped) {

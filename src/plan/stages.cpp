@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "model/param_table.h"
+#include "plan/work.h"
+#include "program/holdings.h"
 
 namespace longhaul::plan {
 namespace {
@@ -50,25 +52,16 @@ std::vector<int> ends_as_layers(int layers, int stages) {
   return out;
 }
 
-/// Elements of a tensor on one rank: split ones are shared, norms and the like are copies.
-double held(const ParamTensor& tensor, const program::Layout& layout) {
-  return static_cast<double>(tensor.count) / (tensor.split_axis >= 0 ? layout.tp : 1);
-}
-
 /// Parameters of one layer of a kind, counted from a model that has nothing but it.
 HeldParameters count_layer(ModelSpec spec, bool dense, const program::Layout& layout) {
-  const std::int64_t routed = spec.experts.count;
   spec.layers = 1;
   spec.experts.dense_layers = dense ? 1 : 0;
   HeldParameters out;
   const ParamTable table(spec);
   for (const ParamTensor& tensor : table.tensors()) {
     if (tensor.layer < 0) continue;
-    if (tensor.expert >= 0 && tensor.expert < routed)
-      // Divided experts are whole on their rank (program/layout.h: ep folds over tp as well).
-      out.experts += layout.ep > 1 ? static_cast<double>(tensor.count) / layout.ep : held(tensor, layout);
-    else
-      out.dense += held(tensor, layout);
+    const bool routed = tensor.expert >= 0 && tensor.expert < spec.experts.count;
+    (routed ? out.experts : out.dense) += static_cast<double>(program::held(tensor, spec, layout));
   }
   return out;
 }
@@ -95,16 +88,11 @@ StageContent rank_content(const RunShape& run, const std::vector<StageContent>& 
 
 StageParameters::StageParameters(const RunShape& run) : tied_(run.model.tied_embeddings) {
   const ModelSpec& spec = run.model;
-  const double dense_share = spec.experts.count == 0
-                                 ? 1
-                                 : static_cast<double>(std::min(spec.experts.dense_layers, spec.layers)) / static_cast<double>(spec.layers);
-  if (dense_share > 0) {
-    const HeldParameters dense = count_layer(spec, true, run.layout);
-    layer_.dense += dense_share * dense.dense;
-  }
-  if (dense_share < 1) {
+  const double share = sparse_share(spec);
+  if (share < 1) layer_.dense += (1 - share) * count_layer(spec, true, run.layout).dense;
+  if (share > 0) {
     const HeldParameters sparse = count_layer(spec, false, run.layout);
-    layer_.dense += (1 - dense_share) * sparse.dense, layer_.experts += (1 - dense_share) * sparse.experts;
+    layer_.dense += share * sparse.dense, layer_.experts += share * sparse.experts;
   }
   ModelSpec ends = spec;
   ends.layers = 1, ends.experts = {}, ends.tied_embeddings = false;
@@ -112,7 +100,9 @@ StageParameters::StageParameters(const RunShape& run) : tied_(run.model.tied_emb
   for (const ParamTensor& tensor : table.tensors()) {
     if (tensor.layer >= 0) continue;
     const bool is_norm = tensor.role == model::Role::final_norm_weight || tensor.role == model::Role::final_norm_bias;
-    (tensor.role == model::Role::head_weight ? head_ : is_norm ? norm_ : embedding_) += held(tensor, run.layout);
+    (tensor.role == model::Role::head_weight ? head_
+     : is_norm                               ? norm_
+                                             : embedding_) += static_cast<double>(program::held(tensor, ends, run.layout));
   }
 }
 
@@ -121,6 +111,24 @@ HeldParameters StageParameters::of(const StageContent& stage) const {
   if (stage.embedding) out.dense += embedding_;
   if (stage.norm) out.dense += norm_;
   if (stage.head && !(tied_ && stage.embedding)) out.dense += head_;
+  return out;
+}
+
+std::array<DataGroup, 2> data_groups(const RunShape& run, const HeldParameters& held) {
+  using program::Group;
+  const program::Layout& layout = run.layout;
+  const auto group = [&](double parameters, Group data, Group shard, int stride) {
+    return DataGroup{parameters, ranks_of(data, layout, run.model.kv_heads), ranks_of(shard, layout, run.model.kv_heads), stride};
+  };
+  if (layout.ep == 1) return {group(held.total(), Group::data, Group::shard, layout.tp), DataGroup{}};
+  return {group(held.dense, Group::data, Group::shard, layout.tp), group(held.experts, Group::expert_data, Group::expert_shard, layout.ep)};
+}
+
+std::vector<HeldParameters> held_by_ranks(const RunShape& run, const StageParameters& parameters, const std::vector<StageContent>& stages) {
+  std::vector<HeldParameters> out;
+  for (int rank = 0; rank < run.layout.pp; ++rank)
+    if (const HeldParameters held = parameters.of(rank_content(run, stages, rank)); out.empty() || !(held == out.back()))
+      out.push_back(held);
   return out;
 }
 

@@ -4,6 +4,7 @@
 // leaves some without parameters, or empty. Memory, time and whether a run starts at all depend on it.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "plan/runs.h"
@@ -34,7 +35,19 @@ struct HeldParameters {
   double dense = 0;
   double experts = 0;  ///< on one expert-parallel rank
   double total() const { return dense + experts; }
+  bool operator==(const HeldParameters&) const = default;
 };
+/// Parameters of a rank that the same ranks hold, and that exchange their gradients.
+struct DataGroup {
+  double parameters = 0;  ///< of one rank
+  int ranks = 1;          ///< that hold them
+  int shards = 1;         ///< of those, the ones among which ZeRO divides one copy of the states
+  int stride = 1;         ///< from one of the ranks to the next
+  int copies() const { return ranks / shards; }
+};
+/// Dense parameters, and experts where they are divided: dp·cp·tp ÷ ep ranks hold the same ones, ep apart (Group::expert_data). Experts
+/// that tensor parallelism slices (ep = 1) are exchanged with the dense ones, and the second group is empty.
+std::array<DataGroup, 2> data_groups(const RunShape& run, const HeldParameters& held);
 /// Counts a model's parameters once, then those of any stage. Layers count as the mean layer where they differ (leading dense layers of
 /// a mixture of experts). A tied head is no second matrix on the stage of its embedding, and a copy on another.
 class StageParameters {
@@ -51,6 +64,9 @@ class StageParameters {
   double embedding_ = 0, norm_ = 0, head_ = 0;
   bool tied_ = false;
 };
+
+/// What the pipeline ranks hold, those that hold as much as the one before left out.
+std::vector<HeldParameters> held_by_ranks(const RunShape& run, const StageParameters& parameters, const std::vector<StageContent>& stages);
 
 /// The same for one stage: all that one rank holds.
 double stage_parameters(const RunShape& run, const StageContent& stage);

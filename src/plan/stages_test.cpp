@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "model/flops.h"
+#include "model/param_table.h"
+#include "program/holdings.h"
 
 namespace longhaul::plan {
 namespace {
@@ -94,12 +98,88 @@ TEST(StageParameters, AreSharedByTensorParallelRanksButForNorms) {
   EXPECT_DOUBLE_EQ(StageParameters(run).layer().total(), (whole - norms) / 8 + norms);
 }
 
+// Four key/value heads on eight ranks: keys and values are divided by four.
+TEST(StageParameters, OfKeysAndValuesAreNoLessThanAHead) {
+  RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 1);
+  run.model.kv_heads = 4, run.layout.tp = 8;
+  const double h = 1024, head = 32;
+  EXPECT_DOUBLE_EQ(StageParameters(run).layer().total(), (2 * h * h + 3 * h * 4096) / 8 + 2 * h * head + 2 * h);
+}
+
 TEST(StageParameters, OfExpertsAreDividedByExpertParallelism) {
   RunShape run = shape("megatron-lm", llama(4, 1024, 4096, 32000), 1);
   run.model.experts = {.count = 8, .top_k = 2, .width = 2048, .dense_layers = 1};
   run.layout.dp = 4, run.layout.ep = 4;
   const double expert = 3.0 * 1024 * 2048;
   EXPECT_DOUBLE_EQ(StageParameters(run).of({.layers = 4}).experts, 3 * 8 * expert / 4);  // three of four layers have them
+}
+
+// The planner counts a mean layer, the program every tensor of every rank: the same parameters, so that memory and traffic foreseen and
+// allocated are of one thing. Sizes are multiples of 16, where the program's alignment leaves no gaps.
+model::ModelSpec gpt() {
+  model::ModelSpec spec = model::with_usual_values({.layers = 8, .width = 512, .heads = 16, .vocab = 1000});
+  spec.mlp = model::MlpKind::gelu, spec.norm = model::NormKind::layer_norm, spec.position = model::PositionKind::learned;
+  spec.norm_bias = spec.qkv_bias = spec.output_bias = spec.mlp_bias = spec.tied_embeddings = true, spec.position_rows = 256;
+  return spec;
+}
+model::ModelSpec grouped() {
+  model::ModelSpec spec = model::with_usual_values(
+      {.layers = 8, .width = 512, .heads = 16, .kv_heads = 2, .ffn_width = 1536, .vocab = 1024, .mlp = model::MlpKind::swiglu});
+  spec.qk_norm = spec.qkv_bias = true;
+  return spec;
+}
+model::ModelSpec mixture() {
+  model::ModelSpec spec = grouped();
+  spec.experts = {.count = 8, .top_k = 2, .width = 256, .shared = 1};
+  return spec;
+}
+
+struct Held {
+  const char* name;
+  model::ModelSpec model;
+  const char* layout;
+  friend void PrintTo(const Held& of, std::ostream* out) { *out << of.name; }
+};
+class AsTheProgram : public testing::TestWithParam<Held> {};
+INSTANTIATE_TEST_SUITE_P(StageParameters, AsTheProgram,
+                         testing::Values(Held{"dense", gpt(), "dp=2"}, Held{"tied ends apart", gpt(), "tp=8,pp=4,sp=1"},
+                                         Held{"tied, uneven stages", gpt(), "tp=2,pp=2,stages=5+3"},
+                                         Held{"grouped heads", grouped(), "dp=2,tp=2,pp=2"},
+                                         Held{"more ranks than key/value heads", grouped(), "tp=8,pp=4,sp=1"},
+                                         Held{"chunks", grouped(), "tp=4,pp=2,virtual=2"}, Held{"mixture, sliced", mixture(), "dp=2,tp=4"},
+                                         Held{"mixture, divided", mixture(), "dp=8,pp=2,ep=8"},
+                                         Held{"mixture, divided over tp", mixture(), "dp=2,tp=4,pp=4,sp=1,ep=4"}));
+
+TEST_P(AsTheProgram, EveryRankHolds) {
+  RunShape run = shape("megatron-lm", GetParam().model, 1);
+  run.layout = program::parse_layout(GetParam().layout);
+  const model::ParamTable table(run.model);
+  const StageParameters parameters(run);
+  for (int rank = 0; rank < run.layout.pp; ++rank) {
+    double dense = 0, experts = 0;
+    for (const program::Bucket& bucket : program::Holdings(run.model, table, run.layout, rank).buckets)
+      (bucket.experts ? experts : dense) += static_cast<double>(bucket.weights);
+    const HeldParameters held = parameters.of(rank_content(run, split_stages(run), rank));
+    EXPECT_DOUBLE_EQ(held.total(), dense + experts) << "pipeline rank " << rank;
+    // Experts that tensor parallelism slices are exchanged with the rest.
+    if (run.layout.ep > 1) {
+      EXPECT_DOUBLE_EQ(held.experts, experts) << "pipeline rank " << rank;
+    }
+  }
+}
+
+// Leading dense layers: the planner's mean layer spreads them over the stages, which adds up to the same.
+TEST(StageParameters, OfAllRanksAreTheProgramsWhereLayersDiffer) {
+  RunShape run = shape("megatron-lm", mixture(), 4);
+  run.model.experts.dense_layers = 1, run.layout.dp = 4, run.layout.ep = 4;
+  const model::ParamTable table(run.model);
+  double programs = 0, plans = 0;
+  for (int rank = 0; rank < 4; ++rank) {
+    for (const program::Bucket& bucket : program::Holdings(run.model, table, run.layout, rank).buckets)
+      programs += static_cast<double>(bucket.weights);
+    plans += stage_parameters(run, rank_content(run, split_stages(run), rank));
+  }
+  EXPECT_NEAR(plans, programs, 1e-9 * programs);
 }
 
 }  // namespace

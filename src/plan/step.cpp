@@ -111,12 +111,12 @@ class Step {
 
   void finish() {
     const TimeParameters& p = prices_.parameters();
-    double most = 0;
-    for (int rank = 0; rank < run_.layout.pp; ++rank) most = std::max(most, parameters_.of(rank_content(run_, contents_, rank)).total());
     const double waiting = p("straggling") * slowest_of(run_.devices) * out_.pipeline;
-    out_.exchange_after = data_parallel_seconds(run_, prices_, most, slowest_);
+    for (const HeldParameters& held : held_by_ranks(run_, parameters_, contents_)) {
+      out_.exchange_after = std::max(out_.exchange_after, data_parallel_seconds(run_, prices_, held, slowest_));
+      out_.optimizer = std::max(out_.optimizer, optimizer_seconds(run_, prices_, held));
+    }
     out_.data_parallel += out_.exchange_after;
-    out_.optimizer = optimizer_seconds(run_, prices_, most);
     out_.other = waiting + tied_embedding_seconds(run_, prices_, parameters_.head()) + p("loop");
     out_.seconds =
         out_.compute + out_.tensor_parallel + out_.pipeline_transfers + out_.bubble + out_.data_parallel + out_.optimizer + out_.other;

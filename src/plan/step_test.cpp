@@ -48,31 +48,27 @@ RunShape gpt_146b() {
   run.devices = 1536;
   return run;
 }
+/// A Llama on as many H100s as its layout has ranks, two sequences at a time.
+RunShape on_h100(model::ModelSpec spec, const char* framework, const char* layout, std::int64_t sequence_length,
+                 std::int64_t global_batch) {
+  RunShape run;
+  run.model = model::with_usual_values(std::move(spec));
+  run.model.mlp = model::MlpKind::swiglu;
+  run.layout = parse(layout);
+  run.sequence_length = sequence_length;
+  run.global_batch = global_batch, run.micro_batch = 2;
+  run.framework = framework, run.accelerator = "h100";
+  run.devices = run.layout.world();
+  return run;
+}
 /// Llama 3.1 8B under torchtitan's compiled FSDP, 128 H100; its table: 16,384 tokens of a device in about 2.5 s.
 RunShape llama() {
-  RunShape run;
-  run.model = model::with_usual_values(
-      {.layers = 32, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 128256, .mlp = model::MlpKind::swiglu});
-  run.layout = parse("dp=128,zero=3,recompute=selective");
-  run.sequence_length = 8192;
-  run.global_batch = 256, run.micro_batch = 2;
-  run.framework = "torchtitan+compile";
-  run.accelerator = "h100";
-  run.devices = 128;
-  return run;
+  return on_h100({.layers = 32, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 128256}, "torchtitan+compile",
+                 "dp=128,zero=3,recompute=selective", 8192, 256);
 }
 /// Llama 3.2 3B under nanotron on one node.
 RunShape small() {
-  RunShape run;
-  run.model = model::with_usual_values(
-      {.layers = 28, .width = 3072, .heads = 32, .ffn_width = 8192, .vocab = 131072, .mlp = model::MlpKind::swiglu});
-  run.layout = parse("dp=8,zero=1");
-  run.sequence_length = 4096;
-  run.global_batch = 64, run.micro_batch = 2;
-  run.framework = "nanotron";
-  run.accelerator = "h100";
-  run.devices = 8;
-  return run;
+  return on_h100({.layers = 28, .width = 3072, .heads = 32, .ffn_width = 8192, .vocab = 131072}, "nanotron", "dp=8,zero=1", 4096, 64);
 }
 
 double parts(const StepEstimate& e) {
@@ -103,7 +99,7 @@ TEST(Step, OfOneStageIsASum) {
   const StageParameters parameters(run);
   const double layers = 28 * (e.layer.forward + e.layer.backward);
   const double micro_batch = layers + e.embedding.forward + e.head.forward + e.head.backward;
-  const double all = parameters.of(split_stages(run).front()).total();
+  const HeldParameters all = parameters.of(split_stages(run).front());
   const double once = data_parallel_seconds(run, prices, all, micro_batch) + optimizer_seconds(run, prices, all);
   const TimeParameters& p = prices.parameters();
   EXPECT_NEAR(e.seconds, 4 * micro_batch + once + p("loop"), 1e-9);
@@ -138,7 +134,70 @@ TEST(Exchange, WithoutOverlapIsBytesByBandwidth) {
     for (auto& [key, parameter] : calibration.parameters)
       if (key.first == "time." + std::string(name)) parameter.value = 0;
   // fp32 gradients scattered, 16-bit weights gathered: 7/8 · 6 bytes a parameter at 225 GB/s.
-  EXPECT_NEAR(data_parallel_seconds(run, Prices(run, calibration), 1e9, 1), 7.0 / 8 * 6e9 / 225e9, 1e-9);
+  EXPECT_NEAR(data_parallel_seconds(run, Prices(run, calibration), {1e9, 0}, 1), 7.0 / 8 * 6e9 / 225e9, 1e-9);
+}
+
+/// Mixtral 8x7B (Jiang et al. 2024 table 1).
+RunShape mixture(const char* layout) {
+  model::ModelSpec spec{.layers = 32, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 32000};
+  spec.experts = {.count = 8, .top_k = 2, .width = 14336};
+  return on_h100(spec, "megatron-lm", layout, 8192, 256);
+}
+
+// Each of eight ranks has an expert for itself: dense parameters are exchanged as if there were no experts.
+TEST(Exchange, OfExpertsIsAmongTheirCopies) {
+  for (const char* zero : {"0", "1", "3"}) {
+    const RunShape run = mixture(("dp=8,ep=8,zero=" + std::string(zero)).c_str());
+    const Prices prices(run, shipped());
+    const auto seconds = [&](double dense, double experts) { return data_parallel_seconds(run, prices, {dense, experts}, 0); };
+    EXPECT_EQ(seconds(1e9, 8e9), seconds(1e9, 0)) << "zero=" << zero;
+  }
+  // Two copies of each, eight ranks apart, on two nodes: half of 2 · reduce_bytes a parameter crosses, each way.
+  const RunShape run = mixture("dp=16,ep=8");
+  const Prices prices(run, shipped());
+  const TimeParameters& p = prices.parameters();
+  EXPECT_NEAR(data_parallel_seconds(run, prices, {0, 8e9}, 0),
+              p("reduce_bytes") * 8e9 / prices.exchange_bandwidth(2, 8) + p("dp_latency") * (std::log2(16) + std::log2(2)), 1e-9);
+  // Experts that tensor parallelism slices are exchanged with everything else.
+  const RunShape sliced = mixture("dp=4,tp=2");
+  const Prices inside(sliced, shipped());
+  EXPECT_EQ(data_parallel_seconds(sliced, inside, {1e9, 8e9}, 0), data_parallel_seconds(sliced, inside, {9e9, 0}, 0));
+}
+
+// With one copy of an expert there is no one to divide its states with.
+TEST(Exchange, OptimizerOfExpertsIsDividedAmongTheirCopies) {
+  for (const auto& [layout, shards] : {std::pair{"dp=16,ep=16,zero=1", 1}, {"dp=16,ep=4,zero=1", 4}, {"dp=16,zero=1", 16}}) {
+    RunShape run = mixture(layout);
+    run.model.experts.count = 16;
+    const Prices prices(run, shipped());
+    const TimeParameters& p = prices.parameters();
+    const double bytes = 8e9 * (p("optimizer_bytes") / shards + p("optimizer_bytes_whole"));
+    EXPECT_NEAR(optimizer_seconds(run, prices, {0, 8e9}), bytes / prices.device().memory, 1e-9) << layout;
+  }
+}
+
+// FSDP gathers a layer's experts among their copies alone: here none.
+TEST(Step, GathersNoExpertThatARankHoldsAlone) {
+  RunShape run = mixture("dp=8,ep=8,zero=3");
+  const StepEstimate few = estimate_step(run, shipped());
+  run.model.experts.shared = 0, run.model.experts.width *= 2;
+  const StepEstimate wide = estimate_step(run, shipped());
+  EXPECT_GT(few.layer.exposed_sharding, 0);
+  // Longer products hide as much or more of the same gathers.
+  EXPECT_LE(wide.layer.exposed_sharding, few.layer.exposed_sharding * (1 + 1e-9));
+}
+
+// Expert-parallel ranks are neighbours, also across tensor-parallel groups: eight of a node exchange tokens inside it.
+TEST(Prices, OfTokensToExpertsAreThoseOfNeighbours) {
+  const RunShape run = mixture("dp=4,tp=4,ep=8,sp=1");
+  const Prices prices(run, shipped());
+  const WorkItem item{.kind = WorkKind::collective,
+                      .pass = WorkPass::forward,
+                      .name = "dispatch",
+                      .bytes = 1e9,
+                      .collective = CollectiveKind::all_to_all,
+                      .group = Group::expert};
+  EXPECT_DOUBLE_EQ(prices.of(item), 7.0 / 8 * 1e9 / prices.exchange_bandwidth(8, 1));
 }
 
 TEST(Step, GrowsWithWorkAndShrinksWithRates) {
@@ -191,8 +250,9 @@ TEST(Step, ShardingInsideANodeTradesGathersForOneAllReduce) {
   EXPECT_LT(estimate_step(inside, c).layer.exposed_sharding, estimate_step(whole, c).layer.exposed_sharding);
   const Prices prices(inside, c);
   const double parameters = 8e9, copies = 16;
+  const HeldParameters held{parameters, 0};
   const double across = 2 * prices.parameters()("reduce_bytes") * (copies - 1) / copies * parameters / 8 / prices.exchange_bandwidth(16, 8);
-  EXPECT_NEAR(data_parallel_seconds(inside, prices, parameters, 1) - data_parallel_seconds(whole, Prices(whole, c), parameters, 1), across,
+  EXPECT_NEAR(data_parallel_seconds(inside, prices, held, 1) - data_parallel_seconds(whole, Prices(whole, c), held, 1), across,
               1e-9 * across);
   const auto weights = [&](const RunShape& run) { return estimate_memory(run, c, Pace{}).stages[0].weights; };
   EXPECT_NEAR(weights(inside) / weights(whole), 16, 1e-9);

@@ -25,27 +25,30 @@ void add(StepTraffic& out, const RunShape& run, const std::vector<WorkItem>& ite
 
 /// Layers of a mixture count as the mean layer.
 void add_layers(StepTraffic& out, const RunShape& run, double times) {
-  const model::Experts& experts = run.model.experts;
-  if (experts.count == 0) return add(out, run, layer_work(run), times);
-  const double dense = static_cast<double>(std::min(experts.dense_layers, run.model.layers)) / static_cast<double>(run.model.layers);
-  add(out, run, layer_work(run, false), times * dense);
-  add(out, run, layer_work(run, true), times * (1 - dense));
+  const double sparse = sparse_share(run.model);
+  if (sparse < 1) add(out, run, layer_work(run, false), times * (1 - sparse));
+  if (sparse > 0) add(out, run, layer_work(run, true), times * sparse);
 }
 
-/// Gradients and 16-bit parameters of `parameters` on one rank.
-double data_bytes(const RunShape& run, double parameters) {
+/// Gradients and 16-bit parameters of one group.
+double group_bytes(const RunShape& run, const DataGroup& group) {
   const program::Layout& layout = run.layout;
-  const int ranks = layout.dp * layout.cp, shards = layout.shards(), copies = ranks / shards;
   const double gradient = run.fp32_gradients ? 4 : 2, weight = 2;
-  if (layout.zero == 0) return 2 * ring_bytes(gradient * parameters, ranks);
-  const double across = 2 * ring_bytes(gradient * parameters / shards, copies);
-  if (!shards_by_layer(run)) return ring_bytes((gradient + weight) * parameters, shards) + across;
+  if (layout.zero == 0) return 2 * ring_bytes(gradient * group.parameters, group.ranks);
+  const double across = 2 * ring_bytes(gradient * group.parameters / group.shards, group.copies());
+  if (!shards_by_layer(run)) return ring_bytes((gradient + weight) * group.parameters, group.shards) + across;
   // Layer by layer: gathered for the forward pass and, sharded weights let go between, once more for the backward pass.
   const double often = layout.pp > 1 ? 1 : run.micro_batches(), gathers = layout.zero == 3 ? 2 : 1;
-  return often * ring_bytes((gathers * weight + gradient) * parameters, shards) + across;
+  return often * ring_bytes((gathers * weight + gradient) * group.parameters, group.shards) + across;
 }
 
 }  // namespace
+
+double data_bytes(const RunShape& run, const HeldParameters& held) {
+  double bytes = 0;
+  for (const DataGroup& group : data_groups(run, held)) bytes += group_bytes(run, group);
+  return bytes;
+}
 
 StepTraffic step_traffic(const RunShape& run) {
   const std::vector<StageContent> stages = split_stages(run);
@@ -64,7 +67,7 @@ StepTraffic step_traffic(const RunShape& run) {
       const int neighbours = (stage > 0) + (stage + 1 < layout.virtual_stages());
       if (layout.pp > 1) of_rank.pipeline += m * neighbours * message / (split ? layout.tp : 1);
     }
-    of_rank.data = data_bytes(run, parameters.of(content).total());
+    of_rank.data = data_bytes(run, parameters.of(content));
     for (double StepTraffic::*kind :
          {&StepTraffic::tensor, &StepTraffic::context, &StepTraffic::expert, &StepTraffic::pipeline, &StepTraffic::data})
       most.*kind = std::max(most.*kind, of_rank.*kind);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "plan/runs.h"
+#include "plan/stages.h"
 
 namespace longhaul::plan {
 
@@ -19,5 +20,8 @@ struct StepTraffic {
 };
 
 StepTraffic step_traffic(const RunShape& run);
+
+/// Its `data` of a rank that holds so much: dense parameters and divided experts each among the ranks that hold the same.
+double data_bytes(const RunShape& run, const HeldParameters& held);
 
 }  // namespace longhaul::plan

@@ -70,6 +70,23 @@ TEST(Traffic, ExpertParallelism) {
   EXPECT_DOUBLE_EQ(step_traffic(run).expert, 4 * 8 * 4 * 0.75 * 2 * kTokens * kWidth * 2);
 }
 
+// An expert's gradient goes to the ranks that hold the same expert: with eight ranks and ep=8 to none.
+TEST(Traffic, OfExpertsGradientsIsAmongTheirCopies) {
+  const auto data = [](const char* layout) {
+    RunShape run = small(layout);
+    run.model.experts = {.count = 8, .top_k = 2, .width = 14336};
+    return step_traffic(run).data;
+  };
+  RunShape run = small("dp=1");
+  run.model.experts = {.count = 8, .top_k = 2, .width = 14336};
+  const HeldParameters all = StageParameters(run).of(split_stages(run).front());
+  EXPECT_DOUBLE_EQ(data("dp=8,ep=8"), 2 * 7.0 / 8 * 4 * all.dense);
+  EXPECT_DOUBLE_EQ(data("dp=8,ep=8,zero=1"), 7.0 / 8 * 6 * all.dense);
+  EXPECT_DOUBLE_EQ(data("dp=8,ep=2"), 2 * 7.0 / 8 * 4 * all.dense + 2 * 3.0 / 4 * 4 * all.experts / 2);
+  EXPECT_DOUBLE_EQ(data("dp=8,ep=2,zero=1"), 7.0 / 8 * 6 * all.dense + 3.0 / 4 * 6 * all.experts / 2);
+  EXPECT_DOUBLE_EQ(data("dp=8"), 2 * 7.0 / 8 * 4 * all.total());
+}
+
 // C5: an all-reduce sends what a reduce-scatter and an all-gather send.
 TEST(Traffic, RingBytes) {
   EXPECT_EQ(ring_bytes(1024, 1), 0);

@@ -50,8 +50,8 @@ class Builder {
     if (experts)
       mixture();
     else
-      mlp(static_cast<double>(model_.ffn_width) / tp_);
-    layer_bytes();
+      mlp(mlp_width(model_, false) / tp_);
+    layer_bytes(experts);
     synchronise("attn");
     synchronise("mlp");
     return std::move(items_);
@@ -102,9 +102,14 @@ class Builder {
     items_.push_back({.kind = WorkKind::collective, .pass = pass, .name = what, .bytes = count, .collective = kind, .group = group});
   }
 
+  /// Of the keys on one rank.
+  double kv_width() const {
+    return static_cast<double>(model_.kv_width()) / static_cast<double>(key_value_parts(run_.layout, model_.kv_heads));
+  }
+
   void products_of_attention() {
     const double heads = static_cast<double>(model_.heads) / tp_;
-    if (!model_.has_latent_attention()) return column("qkv", hidden_, static_cast<double>(model_.q_width() + 2 * model_.kv_width()) / tp_);
+    if (!model_.has_latent_attention()) return column("qkv", hidden_, static_cast<double>(model_.q_width()) / tp_ + 2 * kv_width());
     const model::LatentAttention& latent = model_.latent;
     const double q = heads * static_cast<double>(latent.qk_dim + latent.rope_dim);
     column("latent", hidden_, static_cast<double>(latent.kv_rank + latent.rope_dim + latent.q_rank));
@@ -126,7 +131,7 @@ class Builder {
     }
     if (run_.layout.cp > 1) {
       // Keys and values go round the context-parallel ranks; in the backward pass with their gradients (Liu et al. 2023, ring attention).
-      const double kv = 2 * 2 * static_cast<double>(run_.micro_batch) * sequence * static_cast<double>(model_.kv_width()) / tp_;
+      const double kv = 2 * 2 * static_cast<double>(run_.micro_batch) * sequence * kv_width();
       collective("attn.ring", WorkPass::forward, CollectiveKind::all_gather, kv, Group::context);
       collective("attn.ring", WorkPass::input_gradient, CollectiveKind::all_reduce, kv, Group::context);
     }
@@ -156,14 +161,15 @@ class Builder {
       for (const std::string_view name : {"dispatch", "combine"}) collective(name, pass, CollectiveKind::all_to_all, sent, Group::expert);
   }
 
-  void layer_bytes() {
+  void layer_bytes(bool experts) {
     const bool gpt = !model::gated(model_.mlp);
     const double whole = (gpt ? kGptWhole : kLlamaWhole) * tokens_ * hidden_ / whole_share();
-    const double split = tokens_ / tp_ * ((gpt ? kGptSplit : kLlamaSplit) * hidden_ + (gpt ? kGptMlp : kLlamaMlp) * mlp_width());
+    // Divided experts are whole, but with even routing a rank's share of the tokens sent is as large (sp divides the tokens by tp).
+    const double mlp = (gpt ? kGptMlp : kLlamaMlp) * mlp_width(model_, experts);
+    const double split = tokens_ / tp_ * ((gpt ? kGptSplit : kLlamaSplit) * hidden_ + mlp);
     bytes("layer", WorkPass::forward, BytesKind::elementwise, whole + split);
     bytes("layer", WorkPass::input_gradient, BytesKind::elementwise, kBackward * (whole + split));
   }
-  double mlp_width() const { return static_cast<double>(model_.ffn_width); }
 
   /// Where a pair of column- and row-parallel matrices begins and ends: an all-reduce each way, or its halves, between which the sequence
   /// is sharded; then the weight gradient needs the gathered input once more. A head ends nothing: its loss needs but a few numbers.
@@ -194,6 +200,15 @@ class Builder {
 std::vector<WorkItem> layer_work(const RunShape& run, bool experts) { return Builder(run).layer(experts); }
 std::vector<WorkItem> embedding_work(const RunShape& run) { return Builder(run).embedding(); }
 std::vector<WorkItem> head_work(const RunShape& run) { return Builder(run).head(); }
+
+double mlp_width(const model::ModelSpec& model, bool experts) {
+  return static_cast<double>(experts ? (model.experts.top_k + model.experts.shared) * model.experts.width : model.ffn_width);
+}
+
+double sparse_share(const model::ModelSpec& model) {
+  if (model.experts.count == 0) return 0;
+  return static_cast<double>(std::max<std::int64_t>(model.layers - model.experts.dense_layers, 0)) / static_cast<double>(model.layers);
+}
 
 double tokens(const RunShape& run) { return static_cast<double>(run.micro_batch * run.sequence_length) / run.layout.cp; }
 

@@ -44,6 +44,11 @@ std::vector<WorkItem> layer_work(const RunShape& run, bool experts = false);
 std::vector<WorkItem> embedding_work(const RunShape& run);
 std::vector<WorkItem> head_work(const RunShape& run);
 
+/// Hidden units of the MLP that a token passes through, on all ranks together: with `experts` those of its top_k and of the shared ones.
+double mlp_width(const model::ModelSpec& model, bool experts);
+/// Share of the layers that have a mixture of experts; where time, memory and traffic count a mean layer.
+double sparse_share(const model::ModelSpec& model);
+
 /// Tokens of a micro-batch on one context-parallel rank.
 double tokens(const RunShape& run);
 

@@ -67,6 +67,15 @@ TEST(LayerWork, HasTheShapesOfOneRank) {
   EXPECT_EQ(scores.batch, 12);
 }
 
+// Eight key/value heads on sixteen ranks: each rank multiplies by one whole, and passes it round the ring.
+TEST(LayerWork, HasAKeyValueHeadOnEveryRank) {
+  RunShape run = llama();
+  run.layout.tp = 16, run.layout.cp = 2;
+  const auto items = layer_work(run);
+  EXPECT_EQ(find(items, "qkv", WorkKind::gemm, WorkPass::forward).n, 32 * 128 / 16 + 2 * 128);
+  EXPECT_EQ(find(items, "attn.ring", WorkKind::collective, WorkPass::forward).bytes, 2 * 2 * 8192.0 * 128);
+}
+
 // Accounting D1: 6 · parameters · tokens of matrix products, 12 · s · h a token of attention, all passes together.
 // Accounting C2: a 4,096 × 16,384 matrix over tp = 4 is 4,096 × 4,096 on each rank, split by columns, then by rows.
 TEST(LayerWork, TensorParallelShards) {
@@ -143,6 +152,21 @@ TEST(LayerWork, OfExpertsCountsTheTokensSentToThem) {
     const auto sent = [](const WorkItem& item) { return item.group == Group::expert ? item.bytes : 0; };
     EXPECT_DOUBLE_EQ(sum(items, WorkKind::collective, sent), ep == 1 ? 0 : 4 * 2 * 2 * 8192.0 * 4096) << ep;
   }
+}
+
+// A gated activation reads two and writes one, 16 bits each, forward; backward a gradient beside each: 8 and 16 bytes for every hidden
+// unit of the experts that a token visits, two routed and one shared, however the experts are divided.
+TEST(LayerWork, OfExpertsMovesTheHiddenUnitsThatATokenVisits) {
+  RunShape run = llama();
+  run.model.experts = {.count = 8, .top_k = 2, .width = 1024, .shared = 1};
+  const auto of_layer = [&] {
+    return sum(layer_work(run, true), WorkKind::bytes, [](const WorkItem& item) { return item.name == "layer" ? item.bytes : 0; });
+  };
+  const double experts = of_layer();
+  run.model.experts.width = 2048;
+  EXPECT_DOUBLE_EQ(of_layer() - experts, (8 + 16) * 8192.0 * 3 * 1024);
+  run.model.ffn_width *= 2;  // of the dense layers
+  EXPECT_DOUBLE_EQ(of_layer() - experts, (8 + 16) * 8192.0 * 3 * 1024);
 }
 
 TEST(Vocabulary, IsPaddedByMegatronAlone) {

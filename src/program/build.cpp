@@ -16,7 +16,7 @@ using model::ParamTable;
 
 RankShape::RankShape(const ModelSpec& spec, const BuildOptions& options) : width(spec.width) {
   const Layout& layout = options.layout;
-  const std::int64_t tp = layout.tp, kv_parts = std::min(tp, spec.kv_heads);
+  const std::int64_t tp = layout.tp, kv_parts = key_value_parts(layout, spec.kv_heads);
   n = options.batch.tokens_per_micro_batch() / layout.cp;
   s = layout.sequence_parallel ? n / tp : n;
   heads = spec.heads / tp;

@@ -19,15 +19,6 @@ bool is_key_or_value(Role role) { return role == Role::k_weight || role == Role:
 bool is_table(const ParamTensor& tensor) { return tensor.role == Role::token_embedding || tensor.role == Role::position_embedding; }
 bool is_routed(const ParamTensor& tensor, const ModelSpec& spec) { return tensor.expert >= 0 && tensor.expert < spec.experts.count; }
 
-/// Elements of a tensor on the rank whose shard is largest.
-std::int64_t held(const ParamTensor& tensor, const ModelSpec& spec, const Layout& layout) {
-  if (is_routed(tensor, spec) && layout.ep > 1) return tensor.expert < spec.experts.count / layout.ep ? tensor.count : 0;
-  if (tensor.split_axis < 0) return tensor.count;
-  const std::int64_t parts = is_key_or_value(tensor.role) ? std::min<std::int64_t>(layout.tp, spec.kv_heads) : layout.tp;
-  const std::int64_t axis = tensor.shape[static_cast<std::size_t>(tensor.split_axis)];
-  return tensor.count / axis * ((axis + parts - 1) / parts);
-}
-
 bool is_partial(const ParamTensor& tensor, const Layout& layout) {
   if (layout.tp == 1 || tensor.split_axis >= 0) return false;
   return layout.sequence_parallel || tensor.role == Role::q_norm || tensor.role == Role::k_norm;
@@ -132,6 +123,14 @@ class Filler {
 };
 
 }  // namespace
+
+std::int64_t held(const ParamTensor& tensor, const ModelSpec& spec, const Layout& layout) {
+  if (is_routed(tensor, spec) && layout.ep > 1) return tensor.expert < spec.experts.count / layout.ep ? tensor.count : 0;
+  if (tensor.split_axis < 0) return tensor.count;
+  const std::int64_t parts = is_key_or_value(tensor.role) ? key_value_parts(layout, spec.kv_heads) : layout.tp;
+  const std::int64_t axis = tensor.shape[static_cast<std::size_t>(tensor.split_axis)];
+  return tensor.count / axis * ((axis + parts - 1) / parts);
+}
 
 std::string Bucket::name() const {
   const std::string of_layer = layer >= 0 ? fmt::format("L{}", layer) : "";

@@ -51,6 +51,9 @@ struct Bucket {
   std::string name() const;
 };
 
+/// Elements of a tensor on the tensor- and expert-parallel rank whose shard is largest; 0 for an expert of another rank.
+std::int64_t held(const model::ParamTensor& tensor, const model::ModelSpec& spec, const Layout& layout);
+
 struct Holdings {
   /// @param pipeline_rank  holds the virtual stages that are it modulo pp
   Holdings(const model::ModelSpec& spec, const model::ParamTable& table, const Layout& layout, int pipeline_rank);

@@ -124,7 +124,7 @@ int ranks_of(Group group, const Layout& l, std::int64_t kv_heads) {
     case Group::tensor:
       return l.tp;
     case Group::heads:
-      return l.tp > kv_heads ? static_cast<int>(l.tp / kv_heads) : 1;
+      return static_cast<int>(l.tp / key_value_parts(l, kv_heads));
     case Group::context:
       return l.cp;
     case Group::data:
@@ -148,6 +148,8 @@ int ranks_of(Group group, const Layout& l, std::int64_t kv_heads) {
   }
   return 1;
 }
+
+std::int64_t key_value_parts(const Layout& layout, std::int64_t kv_heads) { return std::clamp<std::int64_t>(kv_heads, 1, layout.tp); }
 
 std::string to_text(const Layout& l) {
   std::string out = fmt::format("dp={},tp={},pp={}", l.dp, l.tp, l.pp);

@@ -72,6 +72,8 @@ std::string_view name(Group group);
 constexpr bool spans_pipeline(Group group) { return group == Group::embedding || group == Group::world; }
 /// Ranks of a group. With experts divided (ep > 1), expert parallelism folds over tp first, and an expert is whole on its rank.
 int ranks_of(Group group, const Layout& layout, std::int64_t kv_heads);
+/// Tensor-parallel ranks with keys and values of their own: where there are more ranks than heads, several hold the same (Group::heads).
+std::int64_t key_value_parts(const Layout& layout, std::int64_t kv_heads);
 
 /// "dp=8,tp=4,pp=2,zero=1": what differs from one rank, in the words of the run file's [parallel] table.
 std::string to_text(const Layout& layout);

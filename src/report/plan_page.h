@@ -8,7 +8,7 @@
 
 #include "config/run_config.h"
 #include "plan/account.h"
-#include "plan/explain.h"
+#include "plan/explain/explain.h"
 #include "plan/forecast.h"
 #include "plan/search.h"
 #include "program/program.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/explain.h"
+#include "plan/explain/explain.h"
 #include "program/program.h"
 #include "report/plot.h"
 #include "train/schedule.h"

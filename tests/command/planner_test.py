@@ -232,6 +232,11 @@ class RunsFile(unittest.TestCase):
         skipped = json_of(self, "validate", path, "--rows")["rows"][0]["skipped"]
         self.assertIn("is not num_gpus = 7", skipped)
 
+    def test_what_cannot_be_read(self):
+        for path in (harness.SCRATCH / "nowhere.csv", harness.SCRATCH):
+            self.refused(path, "cannot")
+            refused(self, [path.name, "cannot"], *ON_CLUSTER, "--from-runs", path)
+
     def test_options(self):
         path = self.table("options.csv", self.row)
         for folds in ("0", "1", "-3", "101", "x"):
@@ -262,6 +267,12 @@ class CalibrationFile(unittest.TestCase):
         self.refused("parameter = 3\n", "[[parameter]]")
         self.refused("= = ", ":1")
         self.refused('[[residuals]]\nof = "time"\nkind = "k"\nmedian_abs = 1\nlow = 2\nhigh = 1\nrows = 3\n', "low")
+
+    def test_what_cannot_be_read(self):
+        for verb in (["validate", RUNS], ["fit", RUNS, "--out", harness.SCRATCH / "never.toml"], ON_CLUSTER,
+                     ["search", *ON_CLUSTER[1:], "--tokens", "1B"]):
+            with self.subTest(verb[0]):
+                refused(self, ["nowhere.toml", "cannot open"], *verb, "--calibration", harness.SCRATCH / "nowhere.toml")
 
     def test_an_empty_folder(self):
         folder = harness.SCRATCH / "no-calibration"

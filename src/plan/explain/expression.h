@@ -1,6 +1,6 @@
-// plan/expression.h — formulas as text: evaluated with numbers for their symbols, or printed with the numbers in their place.
+// plan/explain/expression.h — formulas as text: evaluated with numbers for their symbols, or printed with the numbers in their place.
 //
-// The text that explains a figure (plan/explain.h) is what computes it in the test: an explanation cannot drift from the plan.
+// The text that explains a figure (explain.h) is what computes it in the test: an explanation cannot drift from the plan.
 // Grammar: numbers, symbols [a-zA-Z_][a-zA-Z0-9_]*, + − · ÷ ^ and parentheses; functions max(a, b), min(a, b), sqrt, exp, log2, ceil.
 // · and ÷ are left-associative, ^ binds strongest and to the right; - and / are − and ÷, a² is a^2.
 #pragma once

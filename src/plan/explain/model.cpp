@@ -3,7 +3,7 @@
 
 #include "model/flops.h"
 #include "model/param_table.h"
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 
 namespace longhaul::plan {
 namespace {

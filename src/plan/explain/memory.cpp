@@ -1,7 +1,7 @@
 // Memory of the fullest pipeline rank, line by line (plan/memory.h), and whether it fits.
 #include <fmt/format.h>
 
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "plan/stages.h"
 #include "plan/work.h"
 
@@ -33,22 +33,22 @@ class Rank {
 
 /// Bytes a parameter, times what a tensor-parallel rank of the stage holds, divided from a ZeRO stage on.
 void derive_states(const Rank& rank, Derivation& out, const std::string& per_parameter, int divided_from) {
-  const HeldParameters held = rank.held();
+  const auto [dense, experts] = data_groups(rank.run(), rank.held());
   const bool divided = rank.layout().zero >= divided_from;
-  out.let("parameters", held.dense, Unit::parameters,
+  out.let("parameters", dense.parameters, Unit::parameters,
           fmt::format("of {} layers{}{} on one of tp = {} ranks", rank.content().layers, rank.content().embedding ? ", embedding" : "",
                       rank.content().head ? ", head" : "", rank.layout().tp));
   std::string formula = fmt::format("{} · parameters", per_parameter);
   if (divided) {
-    out.let("shards", rank.layout().shards(), Unit::number, fmt::format("ranks that share the states: zero = {}", rank.layout().zero));
+    out.let("shards", dense.shards, Unit::number, fmt::format("ranks that share the states: zero = {}", rank.layout().zero));
     formula += " ÷ shards";
   }
-  if (held.experts > 0) {
-    out.let("expert_parameters", held.experts, Unit::parameters, fmt::format("routed experts on one of ep = {} ranks", rank.layout().ep));
+  if (experts.parameters > 0) {
+    out.let("expert_parameters", experts.parameters, Unit::parameters,
+            fmt::format("routed experts on one of ep = {} ranks", rank.layout().ep));
     formula += fmt::format(" + {} · expert_parameters", per_parameter);
     if (divided) {
-      out.let("expert_shards", ranks_of(program::Group::expert_shard, rank.layout(), rank.run().model.kv_heads), Unit::number,
-              "ranks that share an expert's states: shards · tp ÷ ep");
+      out.let("expert_shards", experts.shards, Unit::number, "ranks that share an expert's states: shards · tp ÷ ep");
       formula += " ÷ expert_shards";
     }
   }

@@ -1,4 +1,4 @@
-#include "plan/explain.h"
+#include "plan/explain/explain.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "plan/expression.h"
+#include "plan/explain/expression.h"
 #include "plan/kernel_calls.h"
 #include "program/build.h"
 #include "units/error.h"
@@ -63,6 +63,9 @@ const std::vector<Case>& cases() {
       {"sharded under a pipeline", llama_8b(), "h100x64", "dp=16,pp=4,zero=3", "torchtitan"},
       {"experts", mixture(), "h100x64", "dp=16,tp=2,pp=2,ep=8,zero=1,sp=1"},
       {"experts on more ranks than share the states", mixture(), "h100x64", "dp=64,shard=4,ep=8,zero=1"},
+      {"experts on one rank each", mixture(), "h100x8", "dp=8,ep=8"},
+      {"experts in copies, sharded by layer", mixture(), "h100x64", "dp=32,tp=2,ep=4,sp=1,zero=3"},
+      {"experts inside tensor parallelism", mixture(), "h100x8", "tp=8,ep=4,sp=1"},
       {"context", llama_8b(), "h100x64", "dp=8,tp=2,cp=4,zero=1,sp=1"},
   };
   return all;

@@ -1,4 +1,4 @@
-#include "plan/expression.h"
+#include "plan/explain/expression.h"
 
 #include <gtest/gtest.h>
 

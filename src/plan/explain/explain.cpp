@@ -1,4 +1,4 @@
-#include "plan/explain.h"
+#include "plan/explain/explain.h"
 
 #include <fmt/format.h>
 
@@ -8,8 +8,8 @@
 #include <set>
 #include <stdexcept>
 
-#include "plan/explain_lines.h"
-#include "plan/expression.h"
+#include "plan/explain/expression.h"
+#include "plan/explain/lines.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "units/nearest.h"

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 
 namespace longhaul::plan {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "plan/devices_needed.h"
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "units/format.h"
 
 namespace longhaul::plan {

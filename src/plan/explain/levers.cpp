@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "units/error.h"
 
 namespace longhaul::plan {

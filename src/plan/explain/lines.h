@@ -1,4 +1,4 @@
-// plan/explain_lines.h — the tables behind plan/explain.h: one entry for each figure that can be explained.
+// plan/explain/lines.h — the tables behind explain.h: one entry for each figure that can be explained.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/explain.h"
+#include "plan/explain/explain.h"
 
 namespace longhaul::plan {
 

@@ -1,9 +1,9 @@
-// plan/explain.h — a figure of the plan explained: its formula, the same with this plan's numbers and units, its source, what would change
-// it.
+// plan/explain/explain.h — a figure of the plan explained: its formula, the same with this plan's numbers and units, its source, what would
+// change it.
 //
 // Explaining computes nothing of its own: a figure is the plan's, or comes from the library function that the plan calls; the numbers of
-// the formula are what that function reads. The test evaluates every formula (plan/expression.h) and compares it with the figure. What
-// would change a figure is found by making the forecast anew with one thing changed.
+// the formula are what that function reads. The test evaluates every formula (expression.h) and compares it with the figure. What would
+// change a figure is found by making the forecast anew with one thing changed.
 #pragma once
 
 #include <cstdint>

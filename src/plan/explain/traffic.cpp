@@ -1,13 +1,14 @@
 // Bytes that one rank sends in a step (plan/traffic.h).
+#include "plan/traffic.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "plan/framework.h"
 #include "plan/layer_time.h"
 #include "plan/stages.h"
-#include "plan/traffic.h"
 #include "plan/work.h"
 
 namespace longhaul::plan {
@@ -75,12 +76,10 @@ void derive_context(const Given& given, Derivation& out) {
 
 void derive_expert(const Given& given, Derivation& out) {
   const RunShape& run = given.run();
-  const model::Experts& experts = run.model.experts;
-  const std::vector<WorkItem> layer = layer_work(run, experts.count > 0);
-  const double dense = static_cast<double>(std::min(experts.dense_layers, run.model.layers)) / static_cast<double>(run.model.layers);
+  const std::vector<WorkItem> layer = layer_work(run, run.model.experts.count > 0);
   out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
       .let("layers", most_layers(run), Unit::number, "of the rank that has most")
-      .let("sparse", 1 - dense, Unit::number, "of the layers that have experts")
+      .let("sparse", sparse_share(run.model), Unit::number, "of the layers that have experts")
       .let("exchanges", halves(layer, Group::expert), Unit::number, "dispatch and combine, both passes")
       .let("ep", run.layout.ep, Unit::number, "expert-parallel ranks")
       .let("sent", bytes_of(layer, Group::expert), Unit::bytes, "a micro-batch's tokens, once for each of top_k experts, 16 bits")
@@ -106,29 +105,40 @@ void derive_pipeline(const Given& given, Derivation& out) {
       .is("micro_batches · sends · 2 · tokens · width ÷ split");
 }
 
+/// The formula of one group, its symbols behind `prefix`.
+std::string let_group(const RunShape& run, const DataGroup& group, const std::string& prefix, Derivation& out) {
+  const auto with = [&](std::string_view formula) { return fmt::format(fmt::runtime(formula), prefix); };
+  out.let(prefix + "parameters", group.parameters, Unit::parameters,
+          prefix.empty() ? "of the pipeline rank that sends most, on one tensor-parallel rank" : "of the experts on that rank");
+  if (run.layout.zero == 0) {
+    out.let(prefix + "ranks", group.ranks, Unit::number, prefix.empty() ? "dp·cp" : "dp·cp·tp ÷ ep, of the same experts");
+    return with("2 · ({0}ranks − 1) ÷ {0}ranks · gradient · {0}parameters");
+  }
+  out.let(prefix + "shards", group.shards, Unit::number, "ranks that share one copy of the states")
+      .let(prefix + "copies", group.copies(), Unit::number, "of them (HSDP), which add up their pieces");
+  return with(
+      "often · ({0}shards − 1) ÷ {0}shards · (gathers · 2 + gradient) · {0}parameters + 2 · ({0}copies − 1) ÷ {0}copies · gradient · "
+      "{0}parameters ÷ {0}shards");
+}
+
 void derive_data(const Given& given, Derivation& out) {
   const RunShape& run = given.run();
   const program::Layout& layout = run.layout;
-  const int ranks = layout.dp * layout.cp, shards = layout.shards(), copies = ranks / shards;
-  const StageParameters parameters(run);
-  double most = 0;
-  for (const StageContent& content : contents(run)) most = std::max(most, parameters.of(content).total());
-  out.let("parameters", most, Unit::parameters, "of the fullest pipeline rank, on one tensor-parallel rank")
-      .let("gradient", run.fp32_gradients ? 4 : 2, Unit::bytes_per_parameter, "of a gradient");
+  const std::vector<HeldParameters> held = held_by_ranks(run, StageParameters(run), split_stages(run));
+  const auto most = std::max_element(
+      held.begin(), held.end(), [&](const HeldParameters& a, const HeldParameters& b) { return data_bytes(run, a) < data_bytes(run, b); });
+  out.let("gradient", run.fp32_gradients ? 4 : 2, Unit::bytes_per_parameter, "of a gradient");
   if (layout.zero == 0) {
-    out.let("ranks", ranks, Unit::number, "dp·cp")
-        .is("2 · (ranks − 1) ÷ ranks · gradient · parameters")
-        .note("a ring all-reduce: reduce-scatter and all-gather, each (N − 1)/N of the gradients (accounting C5)");
-    return;
+    out.note("a ring all-reduce: reduce-scatter and all-gather, each (N − 1)/N of the gradients (accounting C5)");
+  } else {
+    const bool by_layer = shards_by_layer(run);
+    out.let("gathers", by_layer && layout.zero == 3 ? 2 : 1, Unit::number,
+            "of the 16-bit weights; sharded ones once more for the backward pass")
+        .let("often", by_layer && layout.pp == 1 ? run.micro_batches() : 1, Unit::number, "a step; layer by layer, for each micro-batch");
   }
-  const bool by_layer = shards_by_layer(run);
-  out.let("shards", shards, Unit::number, "ranks that share one copy of the states")
-      .let("copies", copies, Unit::number, "of them (HSDP), which add up their pieces")
-      .let("gathers", by_layer && layout.zero == 3 ? 2 : 1, Unit::number,
-           "of the 16-bit weights; sharded ones once more for the backward pass")
-      .let("often", by_layer && layout.pp == 1 ? run.micro_batches() : 1, Unit::number, "a step; layer by layer, for each micro-batch")
-      .is("often · (shards − 1) ÷ shards · (gathers · 2 + gradient) · parameters + 2 · (copies − 1) ÷ copies · gradient · parameters ÷ "
-          "shards");
+  const auto [dense, experts] = data_groups(run, *most);
+  const std::string formula = let_group(run, dense, "", out);
+  out.is(experts.parameters > 0 ? formula + " + " + let_group(run, experts, "expert_", out) : formula);
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
 // Where the time of a step goes (plan/step.h), the pipeline's closed forms beside it, and how well the devices are used.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "plan/exchange.h"
-#include "plan/explain_lines.h"
+#include "plan/explain/lines.h"
 #include "plan/layer_time.h"
 #include "plan/prices.h"
 #include "plan/stages.h"
@@ -25,10 +26,12 @@ class Busiest {
   double read(std::string_view name) const { return prices_.parameters()(name); }
   StageContent content() const { return rank_content(run(), stages_, step().busiest); }
   double head_parameters() const { return parameters_.head(); }
-  double most_parameters() const {
-    double most = 0;
-    for (int rank = 0; rank < layout().pp; ++rank) most = std::max(most, parameters_.of(rank_content(run(), stages_, rank)).total());
-    return most;
+  /// What the pipeline rank holds that takes longest by `seconds`.
+  template <class Seconds>
+  HeldParameters longest(const Seconds& seconds) const {
+    const std::vector<HeldParameters> held = held_by_ranks(run(), parameters_, stages_);
+    return *std::max_element(held.begin(), held.end(),
+                             [&](const HeldParameters& a, const HeldParameters& b) { return seconds(a) < seconds(b); });
   }
   /// Forward and backward turns of one micro-batch on the rank.
   double turns() const {
@@ -118,64 +121,94 @@ void derive_bubble(const Given& given, Derivation& out) {
       .note("always from the played schedule; bubble.closed_form has the textbook's, for equal stages without messages");
 }
 
+/// Formulas of the exchange after the pipeline, each a sum over the groups of data_groups().
+struct Exchange {
+  std::string traffic, latency;
+  void add(const std::string& more) { traffic += (traffic.empty() ? "" : " + ") + more; }
+};
+
+/// The terms of one group, their symbols behind `prefix`.
+void let_group(const Busiest& rank, const DataGroup& group, const std::string& prefix, Exchange& exchange, Derivation& out) {
+  const auto with = [&](std::string_view formula) { return fmt::format(fmt::runtime(formula), prefix); };
+  const bool sharded = rank.layout().zero > 0, by_layer = shards_by_layer(rank.run());
+  exchange.latency += with(sharded && !by_layer ? " + latency · log2({0}ranks) + shard_latency" : " + latency · log2({0}ranks)");
+  out.let(prefix + "ranks", group.ranks, Unit::number,
+          prefix.empty() ? "dp·cp, which hold the same" : "dp·cp·tp ÷ ep, of the same experts");
+  if (!sharded || !by_layer || group.copies() > 1)
+    out.let(prefix + "parameters", group.parameters, Unit::parameters, "of the pipeline rank that exchanges most");
+  if (!sharded) {
+    out.let(prefix + "bandwidth", rank.prices().exchange_bandwidth(group.ranks, group.stride), Unit::bytes_per_second,
+            "of a rank in the ring");
+    return exchange.add(with("2 · reduce_bytes · ({0}ranks − 1) ÷ {0}ranks · {0}parameters ÷ {0}bandwidth"));
+  }
+  out.let(prefix + "shards", group.shards, Unit::number, "of them share one copy of the states");
+  if (group.copies() > 1) {
+    out.let(prefix + "copies", group.copies(), Unit::number, "of the states (HSDP), which add up their pieces")
+        .let(prefix + "across_bandwidth", rank.prices().exchange_bandwidth(group.copies(), group.shards * group.stride),
+             Unit::bytes_per_second, "between copies");
+    exchange.add(with("2 · reduce_bytes · ({0}copies − 1) ÷ {0}copies · ({0}parameters ÷ {0}shards) ÷ {0}across_bandwidth"));
+  }
+  if (by_layer || group.shards == 1) return;
+  out.let(prefix + "bandwidth", rank.prices().exchange_bandwidth(group.shards, group.stride), Unit::bytes_per_second,
+          "of a rank in the ring");
+  exchange.add(with("(reduce_bytes + 2) · ({0}shards − 1) ÷ {0}shards · {0}parameters ÷ {0}bandwidth"));
+}
+
+/// What runs after the pipeline: terms, and their formula.
+std::string derive_exchange(const Busiest& rank, Derivation& out) {
+  const bool sharded = rank.layout().zero > 0;
+  out.let("reduce_bytes", rank.read("reduce_bytes"), Unit::bytes_per_parameter, "of a gradient as it travels (calibration)")
+      .let("latency", rank.read("dp_latency"), Unit::seconds, "for each doubling of the ranks (calibration)");
+  if (sharded && !shards_by_layer(rank.run()))
+    out.let("shard_latency", rank.read("dp_shard_latency"), Unit::seconds, "of a sharded optimizer's exchange (calibration)");
+  const HeldParameters held =
+      rank.longest([&](const HeldParameters& each) { return data_parallel_seconds(rank.run(), rank.prices(), each, rank.turns()); });
+  const auto [dense, experts] = data_groups(rank.run(), held);
+  Exchange exchange;
+  if (dense.ranks > 1) let_group(rank, dense, "", exchange, out);
+  if (experts.ranks > 1) let_group(rank, experts, "expert_", exchange, out);
+  if (experts.parameters > 0 && experts.ranks == 1) out.note("every expert is on one rank alone (ep = dp·cp·tp): none is exchanged");
+  if (exchange.traffic.empty()) return exchange.latency;
+  out.define("traffic", exchange.traffic, Unit::seconds,
+             sharded ? "gradients scattered and 16-bit weights gathered, unless layer by layer; pieces of copies added up"
+                     : "ring all-reduce (accounting C4)");
+  if (sharded || rank.read("dp_overlap") <= 0) return " + traffic" + exchange.latency;
+  out.let("overlap", rank.read("dp_overlap"), Unit::share, "of a micro-batch that hides the exchange (calibration)")
+      .let("turns", rank.turns(), Unit::seconds, "of one micro-batch")
+      .define("cover", "overlap · turns", Unit::seconds, "work it runs beside")
+      .define("exposed", "(traffic − cover + sqrt((traffic − cover)^2 + (0.1 · traffic)^2)) ÷ 2", Unit::seconds,
+              "max(0, traffic − cover) with a soft edge");
+  return " + exposed" + exchange.latency;
+}
+
 void derive_data_parallel(const Given& given, Derivation& out) {
   const Busiest rank(given);
-  const program::Layout& layout = rank.layout();
-  const int ranks = layout.dp * layout.cp, shards = layout.shards(), copies = ranks / shards;
   let_content(rank, out)
       .let("layer_sharding", rank.step().layer.exposed_sharding, Unit::seconds, "gathers and scatters of a layer that nothing hides")
       .let("head_sharding", rank.step().head.exposed_sharding, Unit::seconds, "the same of the head");
   const std::string during = "micro_batches · (layers · layer_sharding + has_head · head_sharding)";
-  if (ranks == 1) {
+  const auto [dense, experts] = data_groups(rank.run(), {});
+  if (dense.ranks == 1 && experts.ranks == 1)
     out.is(during).note("dp·cp = 1: nothing to exchange");
-    return;
-  }
-  out.let("parameters", rank.most_parameters(), Unit::parameters, "of the fullest pipeline rank, on one tensor-parallel rank")
-      .let("ranks", ranks, Unit::number, "dp·cp")
-      .let("reduce_bytes", rank.read("reduce_bytes"), Unit::bytes_per_parameter, "of a gradient as it travels (calibration)")
-      .let("latency", rank.read("dp_latency"), Unit::seconds, "for each doubling of the ranks (calibration)");
-  if (layout.zero == 0) {
-    out.let("bandwidth", rank.prices().exchange_bandwidth(ranks, layout.tp), Unit::bytes_per_second, "of a rank in the ring")
-        .let("overlap", rank.read("dp_overlap"), Unit::share, "of a micro-batch that hides the exchange (calibration)")
-        .let("turns", rank.turns(), Unit::seconds, "of one micro-batch")
-        .define("traffic", "2 · reduce_bytes · (ranks − 1) ÷ ranks · parameters ÷ bandwidth", Unit::seconds,
-                "ring all-reduce (accounting C4)")
-        .define("cover", "overlap · turns", Unit::seconds, "work it runs beside")
-        .define("exposed",
-                rank.read("dp_overlap") > 0 ? "(traffic − cover + sqrt((traffic − cover)^2 + (0.1 · traffic)^2)) ÷ 2" : "traffic",
-                Unit::seconds, "max(0, traffic − cover) with a soft edge");
-    out.is(during + " + exposed + latency · log2(ranks)");
-    return;
-  }
-  out.let("shards", shards, Unit::number, "ranks that share one copy of the states").let("copies", copies, Unit::number, "of them (HSDP)");
-  std::string formula = during + " + latency · log2(ranks)";
-  if (copies > 1) {
-    out.let("across_bandwidth", rank.prices().exchange_bandwidth(copies, shards * layout.tp), Unit::bytes_per_second, "between copies")
-        .define("across", "2 · reduce_bytes · (copies − 1) ÷ copies · (parameters ÷ shards) ÷ across_bandwidth", Unit::seconds,
-                "the copies add up their pieces");
-    formula += " + across";
-  }
-  if (!shards_by_layer(rank.run())) {
-    out.let("shard_latency", rank.read("dp_shard_latency"), Unit::seconds, "of a sharded optimizer's exchange (calibration)");
-    formula += " + shard_latency";
-    if (shards > 1) {
-      out.let("bandwidth", rank.prices().exchange_bandwidth(shards, layout.tp), Unit::bytes_per_second, "of a rank in the ring")
-          .define("sharded", "(reduce_bytes + 2) · (shards − 1) ÷ shards · parameters ÷ bandwidth", Unit::seconds,
-                  "gradients scattered, 16-bit weights gathered");
-      formula += " + sharded";
-    }
-  }
-  out.is(formula);
+  else
+    out.is(during + derive_exchange(rank, out));
 }
 
 void derive_optimizer(const Given& given, Derivation& out) {
   const Busiest rank(given);
-  out.let("parameters", rank.most_parameters(), Unit::parameters, "of the fullest pipeline rank, on one tensor-parallel rank")
+  const bool sharded = rank.layout().zero > 0;
+  const auto [dense, experts] =
+      data_groups(rank.run(), rank.longest([&](const HeldParameters& held) { return optimizer_seconds(rank.run(), rank.prices(), held); }));
+  out.let("parameters", dense.parameters, Unit::parameters, "of the pipeline rank that has most to update, on one tensor-parallel rank")
       .let("optimizer_bytes", rank.read("optimizer_bytes"), Unit::bytes_per_parameter, "moved for states that ZeRO divides (calibration)")
       .let("whole_bytes", rank.read("optimizer_bytes_whole"), Unit::bytes_per_parameter, "moved on every rank (calibration)")
-      .let("shards", rank.layout().zero > 0 ? rank.layout().shards() : 1, Unit::number, "ranks that share the states")
-      .let("bandwidth", rank.prices().device().memory, Unit::bytes_per_second, "memory bandwidth that work gets")
-      .is("parameters · (optimizer_bytes ÷ shards + whole_bytes) ÷ bandwidth");
+      .let("shards", sharded ? dense.shards : 1, Unit::number, "ranks that share the states")
+      .let("bandwidth", rank.prices().device().memory, Unit::bytes_per_second, "memory bandwidth that work gets");
+  const std::string of_dense = "parameters · (optimizer_bytes ÷ shards + whole_bytes)";
+  if (experts.parameters == 0) return void(out.is(of_dense + " ÷ bandwidth"));
+  out.let("expert_parameters", experts.parameters, Unit::parameters, "of the experts on that rank")
+      .let("expert_shards", sharded ? experts.shards : 1, Unit::number, "ranks that share an expert's states")
+      .is("(" + of_dense + " + expert_parameters · (optimizer_bytes ÷ expert_shards + whole_bytes)) ÷ bandwidth");
 }
 
 void derive_other(const Given& given, Derivation& out) {
