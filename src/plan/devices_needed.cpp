@@ -65,7 +65,7 @@ std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibrati
   const double least = least_devices(run, calibration, device_memory);
   for (int devices = 1, before = 0; devices <= kMostDevices; before = devices, devices = doubled(devices, node)) {
     if (devices < least) continue;
-    const auto enough = fits_on(run, calibration, device_memory, devices);
+    auto enough = fits_on(run, calibration, device_memory, devices);
     if (!enough) continue;
     const int step = devices <= node ? 1 : node;
     for (int fewer = before + step; fewer < devices; fewer += step) {

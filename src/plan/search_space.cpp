@@ -7,6 +7,7 @@
 #include <set>
 
 #include "plan/framework.h"
+#include "plan/stages.h"
 #include "units/error.h"
 #include "units/format.h"
 
@@ -52,11 +53,12 @@ void normalise(program::Layout& l) {
   if (data == 1) l.zero = 0;
   if (l.zero == 0 || l.shard_ranks >= data) l.shard_ranks = 0;
 }
-/// Chunks and the interleaved schedule need each other, and chunks of unequal layers are never better.
+/// Chunks and the interleaved schedule need each other, and chunks of unequal work are never better.
 bool pointless(const RunShape& run) {
   const Layout& l = run.layout;
   const bool chunked = l.chunks > 1;
-  return chunked != (l.schedule == ScheduleKind::interleaved) || (chunked && run.model.layers % l.virtual_stages() != 0);
+  return chunked != (l.schedule == ScheduleKind::interleaved) ||
+         (chunked && run.model.layers % l.virtual_stages() != 0 && !ends_count_as_layers(run));
 }
 
 /// False when tp · pp · cp leave no whole number of data-parallel ranks; sets it otherwise.

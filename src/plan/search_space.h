@@ -25,8 +25,8 @@ Restriction parse_restriction(std::string_view text);
 Restriction search_space(const RunShape& base, const Restriction& user);
 
 /// Every layout of a space for `base.devices`, each once: what means nothing is left out of it (a schedule without stages, sequence
-/// parallelism without tensor parallelism, ZeRO over one rank). Chunks that do not divide the layers are not considered, contradictions
-/// are.
+/// parallelism without tensor parallelism, ZeRO over one rank). Chunks that do not divide the layers (or, where embedding and head
+/// count as layers, these) are not considered, contradictions are.
 std::vector<RunShape> enumerate(const RunShape& base, const Restriction& space);
 
 }  // namespace longhaul::plan

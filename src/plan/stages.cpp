@@ -68,12 +68,17 @@ HeldParameters count_layer(ModelSpec spec, bool dense, const program::Layout& la
 
 }  // namespace
 
+bool ends_count_as_layers(const RunShape& run) {
+  const std::int64_t layers = run.model.layers, stages = run.layout.virtual_stages();
+  return run.layout.stage_layers.empty() && (run.framework == "megatron-deepspeed" || run.framework == "megatron-lm") && stages > 1 &&
+         layers % stages != 0 && (layers + 2) % stages == 0;
+}
+
 std::vector<StageContent> split_stages(const RunShape& run) {
   const int layers = static_cast<int>(run.model.layers), stages = run.layout.virtual_stages();
   if (!run.layout.stage_layers.empty()) return with_ends(run.layout.stage_layers);
   if (run.framework == "nanotron") return split_by_cost(run.model, stages);
-  if (run.framework == "megatron-deepspeed" && stages > 1 && layers % stages != 0 && (layers + 2) % stages == 0)
-    return with_ends(ends_as_layers(layers, stages));
+  if (ends_count_as_layers(run)) return with_ends(ends_as_layers(layers, stages));
   return with_ends(program::even_stages(layers, stages));
 }
 

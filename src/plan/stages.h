@@ -24,9 +24,13 @@ struct StageContent {
 
 /// One entry for each virtual stage, in the order of the model. layout.stage_layers decides where given; otherwise the framework:
 /// nanotron gives blocks (embedding, layers, norm, head, cast, loss) by cumulative cost, 4h² + 3·h·ffn a layer, V·h the head, nothing the
-/// others, moving on once a stage exceeds its share; Megatron under DeepSpeed, where pp does not divide the layers but does divide
-/// layers + 2, lets embedding and head count as a layer each (BLOOM); the others share layers evenly, the longer stages first.
+/// others, moving on once a stage exceeds its share; Megatron lets embedding and head count as layers where that makes stages even; the
+/// others share layers evenly, the longer stages first.
 std::vector<StageContent> split_stages(const RunShape& run);
+/// Megatron, under DeepSpeed (BLOOM) and alone (--account-for-embedding-in-pipeline-split, --account-for-loss-in-pipeline-split; Llama 3
+/// 405B: arXiv 2407.21783 §3.3.2), where the virtual stages do not divide the layers but do divide layers + 2: embedding and head stand for
+/// a layer each, so that a chunk may hold nothing else.
+bool ends_count_as_layers(const RunShape& run);
 /// What a pipeline rank holds: all its virtual stages together.
 StageContent rank_content(const RunShape& run, const std::vector<StageContent>& stages, int rank);
 

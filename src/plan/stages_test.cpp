@@ -34,7 +34,7 @@ std::vector<int> layers_of(const RunShape& run) {
 }
 
 TEST(Stages, AreEvenAndTheLongerOnesComeFirst) {
-  const RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 4);
+  const RunShape run = shape("torchtitan", llama(10, 1024, 4096, 32000), 4);
   EXPECT_EQ(layers_of(run), (std::vector<int>{3, 3, 2, 2}));
   const std::vector<StageContent> stages = split_stages(run);
   EXPECT_EQ(stages.front(), (StageContent{.layers = 3, .embedding = true}));
@@ -46,6 +46,18 @@ TEST(Stages, CountEmbeddingAndHeadAsLayersWhereThatDivides) {
   EXPECT_EQ(layers_of(shape("megatron-deepspeed", llama(70, 1024, 4096, 32000), 12)),
             (std::vector<int>{5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5}));
   EXPECT_EQ(layers_of(shape("megatron-deepspeed", llama(72, 1024, 4096, 32000), 12)), std::vector<int>(12, 6));
+}
+
+// Llama 3 405B: 126 layers, 16 ranks of 8 chunks; the first holds the embedding alone, the last the head (arXiv 2407.21783 §3.3.2).
+TEST(Stages, OfMegatronMayHoldAnEndAlone) {
+  RunShape run = shape("megatron-lm", llama(126, 16384, 53248, 128256), 16);
+  run.layout.chunks = 8;
+  const std::vector<StageContent> stages = split_stages(run);
+  ASSERT_EQ(stages.size(), 128U);
+  EXPECT_EQ(stages.front(), (StageContent{.layers = 0, .embedding = true}));
+  EXPECT_EQ(stages[1], (StageContent{.layers = 1}));
+  EXPECT_EQ(stages.back(), (StageContent{.layers = 0, .norm = true, .head = true, .loss = true}));
+  EXPECT_EQ(rank_content(run, stages, 0).layers, 7);
 }
 
 TEST(Stages, FollowCostUnderNanotron) {

@@ -19,8 +19,6 @@
 namespace longhaul::report {
 namespace {
 
-using program::ScheduleKind;
-
 constexpr double kGiB = 1073741824.0;
 constexpr std::array<std::string_view, 4> kTurns{"forward", "backward", "input gradient", "weight gradient"};
 
