@@ -1,57 +1,144 @@
-// longhaul fit: the cost model's parameters from measured runs.
+// longhaul fit: the cost model's parameters from measured runs, or a scaling law from losses of finished runs.
 #include <fmt/format.h>
 
+#include <array>
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
 #include "console.h"
 #include "files/disk.h"
+#include "files/read.h"
 #include "plan/fit.h"
 #include "plan/predict.h"
+#include "plan/scaling/fit_report.h"
+#include "plan/scaling/law_file.h"
+#include "report/page.h"
+#include "report/plot.h"
+#include "units/error.h"
 #include "verbs.h"
 
 namespace longhaul::app {
+namespace {
 
-int verb_fit(int argc, char** argv) {
-  CommandLine line("longhaul fit",
-                   "Fits the cost model's parameters (examples/calibration: those with a prior and a spread) to the step times and peak\n"
-                   "memories of a table of measured runs, and writes a calibration that names the rows it has seen. Prints how well fits\n"
-                   "without a fifth of the rows predict that fifth (--folds 0: the rows of the fit itself).\n"
-                   "Example: longhaul fit tests/golden/runs.csv --out my-calibration.toml\n"
-                   "         longhaul validate my-runs.csv --calibration my-calibration.toml");
-  std::filesystem::path runs_file, calibration_path, out;
-  bool json = false;
-  line.option("RUNS.csv", runs_file, "measured runs, one a row (columns: docs/formats.md)").required();
-  line.option("--calibration", calibration_path, "parameters to begin with, a file or a folder (default: examples/calibration)");
-  line.option("--out", out, "file to write").required();
+struct Arguments {
+  std::filesystem::path table, calibration, out, plot;
+  bool json = false, non_embedding = false;
   int folds = 5;
-  line.option("--folds", folds, "refit without each of so many parts for the errors that intervals rest on (default 5; 0: no intervals)")
-      .non_negative();
-  line.flag("--json", json, "the errors as one JSON document on stdout");
-  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+  std::string form = "chinchilla", drop;
+  std::int64_t starts = 200, bootstrap = 1000;
+  std::uint64_t seed = 1;
+};
 
+void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
+  if (arguments.out.empty()) throw UsageError("--out is required for a table of measured runs: the calibration to write");
   const train::Console console = make_console();
   // From the priors, so that a calibration once written gives the same again.
   const plan::Calibration start =
-      plan::at_priors(calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path));
-  const auto [csv, rows, sha256] = plan::read_runs(runs_file);
+      plan::at_priors(arguments.calibration.empty() ? plan::shipped_calibration() : plan::read_calibration(arguments.calibration));
+  const std::vector<plan::MeasuredRun> rows = plan::read_runs(csv);
   plan::FitOptions options;
   options.progress = [&](const std::string& said) { console.say(said); };
   plan::Calibration fitted = plan::fit(start, rows, options);
   std::vector<plan::ScoredRun> scored;
-  if (folds > 0) scored = plan::cross_validate(start, rows, folds, options);
-  if (folds > 0) fitted = plan::with_intervals(std::move(fitted), rows, scored);
-  fitted.source = fmt::format("{}, SHA-256 {}", runs_file.filename().string(), sha256);
-  files::write_file_atomically(files::Disk(), out, plan::to_toml(fitted));
+  if (arguments.folds > 0) scored = plan::cross_validate(start, rows, arguments.folds, options);
+  if (arguments.folds > 0) fitted = plan::with_intervals(std::move(fitted), rows, scored);
+  fitted.source = fmt::format("{}, SHA-256 {}", arguments.table.filename().string(), files::sha256_hex(text));
+  files::write_file_atomically(files::Disk(), arguments.out, plan::to_toml(fitted));
   plan::Predictor predict(fitted);
   for (const plan::MeasuredRun& row : rows)
-    if (folds == 0) scored.push_back(predict(row));
+    if (arguments.folds == 0) scored.push_back(predict(row));
   const std::vector<plan::FamilyScore> families = plan::score(scored);
-  if (json)
+  if (arguments.json)
     std::cout << plan::to_json(families, plan::score_rows(scored, false)).dump(2) << '\n';
   else
-    fmt::print("{}{}\n", plan::to_text(families, plan::score_rows(scored, false)), out.string());
+    fmt::print("{}{}\n", plan::to_text(families, plan::score_rows(scored, false)), arguments.out.string());
+}
+
+/// Residuals against what may explain them: a trend is what the form misses.
+void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFit& fit) {
+  using plan::scaling::Point;
+  const std::array<std::pair<const char*, double (*)(const Point&)>, 3> axes{{
+      {"log10 of tokens per parameter", [](const Point& p) { return std::log10(p.at.tokens_per_parameter()); }},
+      {"log10 of parameters", [](const Point& p) { return std::log10(p.at.parameters); }},
+      {"log10 of training FLOPs", [](const Point& p) { return std::log10(p.flops); }},
+  }};
+  std::string body = fmt::format("<h1>Residuals of {}</h1>", report::escaped(fit.label));
+  for (const auto& [label, of] : axes) {
+    std::vector<std::pair<double, double>> at;
+    for (std::size_t i = 0; i < fit.kept.size(); ++i) at.emplace_back(of(fit.kept[i]), 100 * std::expm1(fit.fitted.residuals[i]));
+    std::sort(at.begin(), at.end());
+    report::Series series{"fit − measured", {}, {}, true};
+    for (const auto& [x, y] : at) series.x.push_back(x), series.y.push_back(y);
+    body += report::to_svg(report::Plot{fmt::format("loss, fit − measured, against {}", label), label, "percent of loss", {series}});
+  }
+  files::write_file_atomically(files::Disk(), path, report::page("Residuals", body));
+}
+
+void fit_points(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
+  plan::scaling::FitLawOptions options;
+  options.form = plan::scaling::parse_form(arguments.form);
+  options.starts = static_cast<std::size_t>(arguments.starts), options.bootstrap = static_cast<std::size_t>(arguments.bootstrap);
+  options.seed = arguments.seed;
+  const train::Console console = make_console();
+  options.progress = [&](std::size_t done, std::size_t all) {
+    if (done % 50 == 0) console.live(fmt::format("{} of {} descents", done, all));
+  };
+  const auto rule = arguments.drop.empty() ? plan::scaling::OutlierRule{} : plan::scaling::parse_outlier_rule(arguments.drop);
+  plan::scaling::PointsFit fit = plan::scaling::fit_points(plan::scaling::read_points(csv), arguments.table.filename().string(), rule,
+                                                           arguments.drop.empty(), options);
+  fit.embeddings = !arguments.non_embedding;
+  if (!arguments.out.empty())
+    files::write_file_atomically(files::Disk(), arguments.out, plan::scaling::to_toml(to_law(fit, files::sha256_hex(text))));
+  if (!arguments.plot.empty()) write_plot(arguments.plot, fit);
+  if (arguments.json)
+    std::cout << to_json(fit).dump(2) << '\n';
+  else
+    fmt::print("{}", to_text(fit));
+}
+
+}  // namespace
+
+int verb_fit(int argc, char** argv) {
+  CommandLine line(
+      "longhaul fit",
+      "Two fits, told apart by the columns of the table.\n"
+      "Measured runs (layers, hidden, step_time_s …): the cost model's parameters (examples/calibration: those with a prior and a\n"
+      "spread), written as a calibration that names the rows it has seen. Prints how well fits without a fifth of the rows\n"
+      "predict that fifth (--folds 0: the rows of the fit itself).\n"
+      "Losses (a column loss in nats per token, and two of parameters, tokens, flops): a scaling law with intervals, written as a\n"
+      "law that `longhaul scale --law` takes. Seconds.\n"
+      "Example: longhaul fit tests/golden/runs.csv --out my-calibration.toml\n"
+      "         longhaul validate my-runs.csv --calibration my-calibration.toml\n"
+      "         longhaul fit tests/golden/chinchilla_fig4_epoch.csv --out law.toml\n"
+      "         longhaul scale --flops 1e21 --law law.toml");
+  Arguments arguments;
+  line.option("TABLE.csv", arguments.table, "measured runs or losses, one a row (columns: docs/formats.md)").required();
+  line.option("--out", arguments.out, "file to write: the calibration (required for runs), or the law").not_empty();
+  line.flag("--json", arguments.json, "the errors, or the law with its residuals, as one JSON document on stdout");
+  line.option("--calibration", arguments.calibration, "runs: parameters to begin with, a file or a folder (default: examples/calibration)");
+  line.option("--folds", arguments.folds,
+              "runs: refit without each of so many parts for the errors that intervals rest on (default 5; 0: no intervals)")
+      .non_negative();
+  line.option("--form", arguments.form, "losses: chinchilla (default), kaplan, power-flops, power-parameters, power-tokens");
+  line.option("--drop-lowest-tokens-per-parameter", arguments.drop,
+              "losses: points to leave out, a number or a share (default 2%, and the fit of all is shown beside)")
+      .not_empty();
+  line.option("--bootstrap", arguments.bootstrap, "losses: refits to resampled points (default 1000; 0: no intervals)").between(0, 10'000);
+  line.option("--seed", arguments.seed, "losses: of the resampling (default 1)");
+  line.option("--starts", arguments.starts, "losses: descents, from the best of Hoffmann's grid (default 200; 4500: from all of it)")
+      .between(1, 4500);
+  line.flag("--non-embedding", arguments.non_embedding, "losses: the parameters of the table count no embeddings");
+  line.option("--plot", arguments.plot, "losses: residuals as a page, FILE.html").not_empty();
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+
+  const std::string text = files::read_input(arguments.table, plan::kMaxRunsBytes);
+  const files::Csv csv = files::Csv::parse(text, arguments.table.string());
+  if (plan::scaling::kind_of(csv) == plan::scaling::TableKind::points)
+    fit_points(arguments, csv, text);
+  else
+    fit_runs(arguments, csv, text);
   return 0;
 }
 

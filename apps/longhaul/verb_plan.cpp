@@ -13,6 +13,7 @@
 #include "machine.h"
 #include "plan/explain/explain.h"
 #include "plan/forecast.h"
+#include "plan/scaling/law_file.h"
 #include "plan/search.h"
 #include "plan/trace.h"
 #include "report/plan_page.h"
@@ -81,8 +82,8 @@ void write_page(const std::string& path, const std::string& html) {
   fmt::print(stderr, "{}: {}\n", path, format(Bytes(static_cast<std::int64_t>(html.size()))));
 }
 
-/// Until a law is chosen elsewhere.
-report::NamedLaw page_law() { return {{1.81686, 482.006, 2085.43, 0.34781, 0.36585}, "TEMPORARY"}; }
+/// The law of the page's loss surface: the most careful re-fit of the published points (docs/scaling.md).
+plan::scaling::Law page_law() { return plan::scaling::find_law("epoch-2024"); }
 
 /// The layouts that `search` considers for the same run.
 plan::SearchResult layouts_of(const plan::RunShape& run, const cluster::Cluster& cluster, const plan::Calibration& calibration) {

@@ -187,8 +187,7 @@ std::vector<MeasuredRun> read_runs(const Csv& csv) {
 }
 
 RunsTable read_runs(const std::filesystem::path& file) {
-  constexpr std::uint64_t kMaxBytes = 256u << 20;  // files/csv.h
-  const std::string text = files::read_input(file, kMaxBytes);
+  const std::string text = files::read_input(file, kMaxRunsBytes);
   RunsTable out{Csv::parse(text, file.string()), {}, files::sha256_hex(text)};
   out.rows = read_runs(out.csv);
   return out;

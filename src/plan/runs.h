@@ -70,7 +70,8 @@ struct RunsTable {
   std::vector<MeasuredRun> rows;
   std::string sha256;  ///< of the file
 };
-/// The same from a file of at most 256 MiB. Throws UsageError also where it cannot be read.
+inline constexpr std::uint64_t kMaxRunsBytes = 256u << 20;
+/// The same from a file of at most kMaxRunsBytes. Throws UsageError also where it cannot be read.
 RunsTable read_runs(const std::filesystem::path& file);
 
 }  // namespace longhaul::plan

@@ -10,17 +10,11 @@
 #include "plan/account.h"
 #include "plan/explain/explain.h"
 #include "plan/forecast.h"
+#include "plan/scaling/law.h"
 #include "plan/search.h"
 #include "program/program.h"
-#include "report/plot.h"
 
 namespace longhaul::report {
-
-/// A law of loss, with its source.
-struct NamedLaw {
-  LossSurface law;
-  std::string name;
-};
 
 /// A plan on a cluster.
 struct ClusterPlan {
@@ -28,7 +22,7 @@ struct ClusterPlan {
   const plan::Calibration& calibration;
   const config::RunConfig& config;   ///< its learning rate
   const plan::SearchResult& search;  ///< layouts considered for the same run
-  NamedLaw law;
+  const plan::scaling::Law& law;
 };
 std::string plan_page(const ClusterPlan& plan);
 
@@ -38,7 +32,7 @@ struct MachinePlan {
   const config::RunConfig& config;
   const program::Program& step;
   std::vector<Seconds> operation_times;  ///< of the step's operations, in order
-  NamedLaw law;
+  const plan::scaling::Law& law;
 };
 std::string plan_page(const MachinePlan& plan);
 

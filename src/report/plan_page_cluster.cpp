@@ -42,8 +42,8 @@ class ClusterPage {
     body += "<h2>Memory</h2>\n" + memory_by_line() + memory_by_rank() + memory_over_step() + activation_curves();
     body += "<h2>The step</h2>\n" + step_parts() + timeline() + bubble_curves();
     body += "<h2>The run</h2>\n" + learning_rate() +
-            loss_surface(plan_.law.law, plan_.law.name, static_cast<double>(forecast_.parameters.active.value),
-                         static_cast<double>(forecast_.facts.tokens.value));
+            loss_surface(plan_.law,
+                         {static_cast<double>(forecast_.parameters.active.value), static_cast<double>(forecast_.facts.tokens.value)});
     body += "<h2>Layouts considered</h2>\n" + layouts();
     body += "<h2>Every figure and where it comes from</h2>\n" + all_explanations();
     return page(fmt::format("Plan of {} on {}", run_.model.name, forecast_.cluster.id), body);

@@ -77,8 +77,7 @@ std::string plan_page(const MachinePlan& plan) {
   body += "<h2>The step</h2>\n" + timeline(plan.step, ends) + time_by("Time by phase", account.time->by_phase) +
           time_by("Time by operation, over layers and micro-batches", account.time->by_operation);
   body += "<h2>The run</h2>\n" + schedule_plot(train::schedule_of(plan.config)) +
-          loss_surface(plan.law.law, plan.law.name, static_cast<double>(account.parameters.total.value),
-                       static_cast<double>(account.tokens.value));
+          loss_surface(plan.law, {static_cast<double>(account.parameters.total.value), static_cast<double>(account.tokens.value)});
   body += "<h2>Every figure and where it comes from</h2>\n" + explanations(all);
   return page(fmt::format("Plan of {}", plan.config.model.name), body);
 }

@@ -103,25 +103,26 @@ std::string schedule_plot(const train::Schedule& schedule, const Series& seen) {
   return to_svg(plot);
 }
 
-std::string loss_surface(const LossSurface& law, const std::string& law_name, double parameters, double tokens) {
+std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::Allocation& run) {
+  const std::optional<plan::scaling::Surface> surface = law.surface();
+  if (!surface) return "";
   constexpr double kReach = 30;  // times and parts of the run's place
-  const Box box{parameters / kReach, parameters * kReach, tokens / kReach, tokens * kReach};
-  const auto loss = [&](double n, double d) { return law.E + law.A / std::pow(n, law.alpha) + law.B / std::pow(d, law.beta); };
-  Plot plot{fmt::format("Loss over parameters and tokens: {}", law_name), "parameters N", "tokens D", {}};
+  const Box box{run.parameters / kReach, run.parameters * kReach, run.tokens / kReach, run.tokens * kReach};
+  Plot plot{fmt::format("Loss over parameters and tokens, by {}", law.title), "parameters N", "tokens D", {}};
   plot.log_x = plot.log_y = true;
-  plot.surface = law;
+  plot.surface = surface;
 
-  plot.series.push_back({fmt::format("this plan: loss {:.3f}", loss(parameters, tokens)), {parameters}, {tokens}, true, 1});
-  const double g = std::pow(law.alpha * law.A / (law.beta * law.B), 1 / (law.alpha + law.beta));
-  Series best = inside(box, [&](double n) { return std::pow(n / g, law.alpha / law.beta) / g; });  // D along the optimum, accounting D4
-  best.name = "compute-optimal", best.colour = 2, best.dashed = true;
+  plot.series.push_back({fmt::format("this plan: loss {:.3f}", surface->loss(run)), {run.parameters}, {run.tokens}, true, 1});
+  Series best{"compute-optimal", {}, {}, false, 2, true};
+  const plan::scaling::SurfaceGrid grid = plan::scaling::evaluate_grid(*surface, {box.n_low, box.n_high}, {box.d_low, box.d_high}, 2, 2);
+  for (const plan::scaling::Allocation& at : grid.path)
+    if (at.parameters >= box.n_low && at.parameters <= box.n_high && box.holds(at.tokens))
+      best.x.push_back(at.parameters), best.y.push_back(at.tokens);
   plot.series.push_back(best);
+
   bool named = false;
-  for (const double level : ticks(loss(box.n_high, box.d_high), loss(box.n_low, box.d_low), 12)) {
-    Series line = inside(box, [&](double n) {
-      const double rest = level - law.E - law.A / std::pow(n, law.alpha);
-      return rest > 0 ? std::pow(law.B / rest, 1 / law.beta) : std::numeric_limits<double>::infinity();
-    });
+  for (const double level : ticks(surface->loss(box.n_high, box.d_high), surface->loss(box.n_low, box.d_low), 12)) {
+    Series line = inside(box, [&](double n) { return surface->tokens_for(level, n).value_or(std::numeric_limits<double>::infinity()); });
     if (line.x.empty()) continue;
     line.name = named ? "" : "equal loss", line.colour = 0, named = true;
     if (line.x.back() >= box.n_high * 0.99) line.label = fmt::format("{:.4g}", level);  // at the right edge; the lower edge has no room
@@ -129,13 +130,14 @@ std::string loss_surface(const LossSurface& law, const std::string& law_name, do
   }
   named = false;
   for (const double flops : log_ticks(6 * box.n_low * box.d_low, 6 * box.n_high * box.d_high, 8)) {
-    Series line = inside(box, [&](double n) { return flops / (6 * n); });
+    Series line = inside(box, [&](double n) { return flops / (plan::scaling::kFlopsPerParameterToken * n); });
     if (line.x.empty()) continue;
     std::reverse(line.x.begin(), line.x.end()), std::reverse(line.y.begin(), line.y.end());  // its label stands at the upper end
     line.name = named ? "" : "equal compute, FLOP", line.colour = 6, line.label = fmt::format("{:.0e}", flops), named = true;
     plot.series.push_back(line);
   }
-  return to_svg(plot);
+  return to_svg(plot) +
+         fmt::format("<p class='note'>{} Loss in nats per token of that law's own data and tokenizer.</p>\n", escaped(law.source));
 }
 
 std::string program_memory_plot(const program::Program& step, const std::vector<double>& ends) {

@@ -25,9 +25,9 @@ std::string explanations(const std::vector<plan::Explanation>& all);
 /// The learning rate over the steps of a run. @param seen  what a run recorded; empty where there is none
 std::string schedule_plot(const train::Schedule& schedule, const Series& seen = {});
 
-/// Lines of equal loss and equal compute over parameters and tokens, the compute-optimal path, and a run's place.
-/// @param law_name  with its source
-std::string loss_surface(const LossSurface& law, const std::string& law_name, double parameters, double tokens);
+/// Lines of equal loss and equal compute over parameters and tokens, the compute-optimal path, and a run's place, by a law that has a
+/// surface. Parameters as the law counts them.
+std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::Allocation& run);
 
 /// Bytes live at each operation of a step, by line, exact from the buffers' lifetimes.
 /// @param ends  seconds at which each operation ends; empty: the axis counts operations

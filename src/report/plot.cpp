@@ -287,9 +287,10 @@ std::string to_svg(const Plot& plot) {
   for (const Frame& frame : kFrames) drawings += drawing(plot, drawn, ranges, frame);
   std::string surface;
   if (plot.surface) {
-    const LossSurface& law = *plot.surface;
-    surface = fmt::format(" data-surface='{{\"E\":{},\"A\":{},\"B\":{},\"alpha\":{},\"beta\":{},\"low\":{},\"high\":{}}}'", law.E, law.A,
-                          law.B, law.alpha, law.beta, ranges.y.low, ranges.y.high);
+    const plan::scaling::Surface& law = *plot.surface;
+    const nlohmann::json coefficients = {{"E", law.irreducible}, {"A", law.a},         {"alpha", law.alpha},  {"B", law.b},
+                                         {"beta", law.beta},     {"gamma", law.outer}, {"low", ranges.y.low}, {"high", ranges.y.high}};
+    surface = fmt::format(" data-surface='{}'", escaped(coefficients.dump()));
   }
   return fmt::format("<figure data-series='{}'{}><figcaption>{}</figcaption><div class='legend'>{}</div>{}<output></output></figure>\n",
                      data_attribute(plot, drawn, {ranges.x.low, ranges.x.high, 0, 1, plot.log_x}), surface, escaped(plot.title), legend,

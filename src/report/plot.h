@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "plan/scaling/law.h"
+
 namespace longhaul::report {
 
 struct Series {
@@ -19,11 +21,6 @@ struct Series {
   std::string label{};  ///< written at the line's last point
 };
 
-/// L(N, D) = E + A/N^α + B/D^β under a plot whose axes are N and D, both logarithmic: the pointer then reads N, D, loss and 6ND.
-struct LossSurface {
-  double E = 0, A = 0, B = 0, alpha = 0, beta = 0;
-};
-
 struct Plot {
   std::string title;
   std::string x_label, y_label;  ///< with units
@@ -32,8 +29,8 @@ struct Plot {
   bool from_zero = false;  ///< the y axis starts at 0
   bool stacked = false;    ///< areas one above the other: all series share their x
   bool log_x = false;
-  bool steps = false;  ///< a value holds until the next x: lines go across, then up
-  std::optional<LossSurface> surface{};
+  bool steps = false;                               ///< a value holds until the next x: lines go across, then up
+  std::optional<plan::scaling::Surface> surface{};  ///< under axes N and D, both logarithmic: the pointer then reads N, D, loss and 6ND
 };
 
 /// One horizontal bar a row: planned beside measured.

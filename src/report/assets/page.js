@@ -22,7 +22,7 @@ for (const figure of document.querySelectorAll('figure[data-series]')) {
       const at = x.value(((event.clientX - box.left) * scale - left) / (right - left));
       if (surface) {
         const y = axis(surface.low, surface.high, true).value((bottom - (event.clientY - box.top) * scale) / (bottom - top));
-        const loss = surface.E + surface.A / at ** surface.alpha + surface.B / y ** surface.beta;
+        const loss = surface.E + (surface.A / at ** surface.alpha + surface.B / y ** surface.beta) ** surface.gamma;
         output.textContent = `N ${figures(at)}, D ${figures(y)}: loss ${loss.toFixed(3)}, ${figures(6 * at * y)} FLOP, ` +
           `${(y / at).toPrecision(3)} tokens per parameter`;
         return;
