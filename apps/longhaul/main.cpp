@@ -27,6 +27,7 @@ constexpr std::array kVerbs = {
     Verb{"tokenizer", longhaul::app::verb_tokenizer, "train | encode | decode byte-level BPE vocabularies"},
     Verb{"plan", longhaul::app::verb_plan, "parameters, FLOPs, memory by line and time before a run"},
     Verb{"search", longhaul::app::verb_search, "the best layouts on a cluster, and why the others lost"},
+    Verb{"emit", longhaul::app::verb_emit, "a plan as another system's configuration: torchtitan, megatron"},
     Verb{"fit", longhaul::app::verb_fit, "the cost model's parameters from measured runs"},
     Verb{"cluster", longhaul::app::verb_cluster, "list | show: the hardware catalogue"},
     Verb{"train", longhaul::app::verb_train, "train, or resume from the newest verified checkpoint"},

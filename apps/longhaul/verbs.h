@@ -9,6 +9,7 @@ int verb_cluster(int argc, char** argv);
 int verb_config(int argc, char** argv);
 int verb_data(int argc, char** argv);
 int verb_debug(int argc, char** argv);
+int verb_emit(int argc, char** argv);
 int verb_eval(int argc, char** argv);
 int verb_export(int argc, char** argv);
 int verb_fit(int argc, char** argv);

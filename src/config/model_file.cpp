@@ -8,6 +8,7 @@
 #include "config/options.h"
 #include "files/read.h"
 #include "units/error.h"
+#include "units/one_line.h"
 
 namespace longhaul::config {
 
@@ -46,9 +47,7 @@ std::string model_toml(const model::ModelSpec& spec, const std::string& comment)
   static constexpr std::array<std::string_view, 7> kSizes{"layers", "width", "heads", "kv_heads", "head_dim", "ffn_width", "vocab"};
   RunConfig given, usual;
   given.model = spec;
-  std::string text = "# ";
-  for (const char c : comment) text += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  text += "\n[model]\n";
+  std::string text = "# " + one_line(comment) + "\n[model]\n";
   for (const Option& option : options()) {
     if (option.table != "model" || option.key == "name") continue;
     const bool size = std::find(kSizes.begin(), kSizes.end(), option.key) != kSizes.end();

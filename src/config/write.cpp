@@ -4,6 +4,7 @@
 #include "config/options.h"
 #include "config/resolve.h"
 #include "files/read.h"
+#include "units/one_line.h"
 
 namespace longhaul::config {
 
@@ -19,12 +20,6 @@ bool reaches_bits(const Option& option, const RunConfig& config) {
   }
   if (option.key == "decay_fraction" || option.key == "decay_shape") return kind == ScheduleKind::wsd;
   return option.reaches_bits;
-}
-
-/// File names may hold anything; a comment ends at the end of its line.
-std::string one_line(std::string text) {
-  for (char& c : text) c = static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  return text;
 }
 
 }  // namespace

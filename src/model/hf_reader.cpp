@@ -432,7 +432,7 @@ void Reader::window() {
     window = keys_.size("sliding_window", 0);
   else if (!given && (is({"mistral"}) || switched))
     window = keys_.size("sliding_window", switched ? kQwensWindow : kMistralsWindow);
-  if (window > 0 && window < spec_.position_rows))
+  if (window > 0 && window < spec_.position_rows)
     keys_.note("sliding_window = " + std::to_string(window) +
                ": work of attention is counted as if each query met all keys; for sequences longer than " + std::to_string(window) +
                " tokens the count is above the work done" + (switched ? " (in the layers that have the window)" : ""));
