@@ -3,6 +3,7 @@
 
 namespace longhaul::app {
 
+int verb_audit_claim(int argc, char** argv);
 int verb_bench(int argc, char** argv);
 int verb_calibrate(int argc, char** argv);
 int verb_cluster(int argc, char** argv);
