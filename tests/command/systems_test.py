@@ -91,7 +91,7 @@ class Emitting(unittest.TestCase):
         compile(out.read_text(), "titan.py", "exec")
 
     def test_tokens_decide_the_steps(self):
-        for tokens, steps in (("1048576", 1), ("300B", 286_103)):
+        for tokens, steps in (("104857600", 100), ("104857601", 101), ("300B", 286_103)):
             self.assertEqual(json_of(self, "emit", "--for", "megatron", *RUN, *LAYOUT, "--tokens", tokens)["steps"], steps)
 
     def test_without_a_layout_it_is_the_one_that_search_finds(self):
@@ -107,6 +107,7 @@ class Emitting(unittest.TestCase):
         refused(self, ["zero=1"], "emit", "--for", "torchtitan", *RUN, *LAYOUT)
         refused(self, ["schedule=gpipe"], "emit", "--for", "megatron", *RUN, "--layout", "dp=16,pp=4,schedule=gpipe")
         refused(self, ["dp=64"], "emit", "--for", "megatron", *RUN, "--layout", "dp=8")
+        refused(self, ["warmup_steps = 1 of 1 steps"], "emit", "--for", "megatron", *RUN, *LAYOUT, "--tokens", "1048576")
         refused(self, ["letters, digits"], "emit", "--for", "torchtitan", *RUN, "--layout", "dp=64,zero=3", "--out", harness.SCRATCH / "a-b.py")
         refused(self, ["--cluster"], "emit", "--for", "megatron", "--model", "llama-3-8b")
 

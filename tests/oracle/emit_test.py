@@ -217,6 +217,31 @@ class Megatron(unittest.TestCase):
                 self.assertEqual(count, document["parameters"] + padding)
                 print(f"megatron {name}: {count:,}", flush=True)
 
+    def test_learning_rates_are_those_of_the_plan(self):
+        from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
+        for kind in ("cosine", "linear", "constant", "wsd", "inverse_sqrt"):
+            with self.subTest(kind):
+                document = json_of(self, "emit", "--for", "megatron", "--model", "llama-3-8b", "--cluster", "h100x8", "--layout", "dp=8,zero=1",
+                                   "--set", "run.steps=1000", "--set", f"schedule.kind={kind}", "--set", "schedule.warmup_steps=50",
+                                   "--set", "schedule.min_learning_rate=0.00003", "--set", "optimizer.learning_rate=0.0003")
+                flags = {flag[0]: flag[1] for flag in document["settings"]["flags"] if len(flag) > 1}
+                parameter = torch.nn.Parameter(torch.zeros(1))
+                wsd = int(flags["--lr-wsd-decay-iters"]) if kind == "wsd" else None
+                schedule = OptimizerParamScheduler(
+                    torch.optim.AdamW([parameter]), 0.0, float(flags["--lr"]), float(flags["--min-lr"]), int(flags["--lr-warmup-iters"]),
+                    int(flags["--lr-decay-iters"]), flags["--lr-decay-style"], 0.1, 0.1, 1000, "constant", wsd_decay_steps=wsd,
+                    lr_wsd_decay_style=flags.get("--lr-wsd-decay-style"))
+
+                def rate(step):
+                    schedule.num_steps = step
+                    return schedule.get_lr({}) / 3e-4
+
+                self.assertAlmostEqual(rate(1), 1 / 50)  # the plan's first step
+                self.assertAlmostEqual(rate(50), 1)
+                tail = {"cosine": 0.1, "linear": 0.1, "constant": 1, "wsd": 0.1, "inverse_sqrt": (50 / 1000) ** 0.5}[kind]
+                self.assertAlmostEqual(rate(1000), tail, delta=0.01)
+                self.assertAlmostEqual(rate(790), {"wsd": 1}.get(kind, rate(790)))  # stable until the last fifth
+
     def test_the_script_is_one_command_with_the_flags(self):
         for name in MEGATRON:
             with self.subTest(name):

@@ -124,6 +124,7 @@ TEST(EmitMegatron, RefusesWhatItCannotBe) {
   EXPECT_NE(with([](EmitJob& j) { j.shape.model.mlp = model::MlpKind::geglu; }).find("geglu"), std::string::npos);
   EXPECT_NE(with([](EmitJob& j) { j.shape.model.mlp_bias = true; }).find("mlp_bias = true"), std::string::npos);
   EXPECT_NE(with([](EmitJob& j) { j.shape.layout = program::parse_layout("dp=4,pp=2,schedule=gpipe"); }).find("gpipe"), std::string::npos);
+  EXPECT_NE(with([](EmitJob& j) { j.config.schedule.warmup_steps = 1000; }).find("warmup_steps = 1000"), std::string::npos);
   EXPECT_NE(with([](EmitJob& j) { j.shape.model.rope_theta = 10000.5; }).find("10000.5"), std::string::npos);
   EXPECT_NE(with([](EmitJob& j) { j.shape.model.head_dim = 0; }).find("does not divide"), std::string::npos);
 }

@@ -114,6 +114,9 @@ void Megatron::refuse() {
       fmt::format("schedule={}: it runs 1f1b, and with virtual > 1 interleaved", program::name(layout_.schedule)));
   has(spec_.experts.count == 0 || layout_.tp == 1 || layout_.sequence_parallel,
       "experts with tp > 1 need sequence parallelism there; give sp=1 in the layout");
+  has(job_.config.schedule.warmup_steps < job_.config.run.steps,
+      fmt::format("schedule.warmup_steps = {} of {} steps: its schedules need at least one step after the warm-up",
+                  job_.config.schedule.warmup_steps, job_.config.run.steps));
   has(spec_.position != PositionKind::rope || spec_.rope_theta == static_cast<double>(static_cast<std::int64_t>(spec_.rope_theta)),
       fmt::format("rope_theta = {}: --rotary-base is a whole number", spec_.rope_theta));
 }
