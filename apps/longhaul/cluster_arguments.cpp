@@ -28,6 +28,32 @@ Tokens tokens_of(const char* option, const std::string& text) {
   return Tokens(*tokens);
 }
 
+plan::SearchResult considered_layouts(const plan::RunShape& run, const cluster::Cluster& on, const plan::Calibration& calibration,
+                                      const plan::Restriction& offered) {
+  plan::check_framework(run.framework, calibration);
+  const train::Console console = make_console();
+  plan::SearchOptions options;
+  constexpr double kUnknown = 1e18;  // bytes: everything fits a device whose memory nobody knows
+  options.device_memory = on.accelerator.memory ? static_cast<double>(on.accelerator.memory->value) : kUnknown;
+  options.progress = [&](std::size_t done, std::size_t all) {
+    if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
+  };
+  return plan::search(plan::enumerate(run, plan::search_space(run, offered)), calibration, options);
+}
+
+plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run) {
+  if (!considered.best.empty()) {
+    run = considered.all[considered.best.front()].run;
+    fmt::print(stderr, "no layout given: {}, the fastest of {} (`longhaul search` lists them)\n", to_text(run),
+               format_count(static_cast<std::int64_t>(considered.all.size())));
+    return run;
+  }
+  run.layout.dp = run.devices;
+  run.layout.zero = run.devices > 1 ? 1 : 0;
+  fmt::print(stderr, "no layout given, and none fits: planned with {}\n", to_text(run));
+  return run;
+}
+
 Option ClusterArguments::add_to(CommandLine& line) {
   const Option of =
       line.option("--cluster", cluster, "plan for NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`), or of a file like its")

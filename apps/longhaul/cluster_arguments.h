@@ -8,6 +8,7 @@
 #include "command_line.h"
 #include "config/run_config.h"
 #include "plan/forecast.h"
+#include "plan/search.h"
 #include "run_arguments.h"
 
 namespace longhaul::app {
@@ -28,6 +29,12 @@ struct ClusterArguments {
   /// The shipped one, or --calibration's; with --from-runs refitted to these, which prints the errors before and after on stderr.
   plan::Calibration calibrate(const cluster::Cluster& on) const;
 };
+
+/// The layouts that `search` considers for a run, where a plan was asked for without one.
+plan::SearchResult considered_layouts(const plan::RunShape& run, const cluster::Cluster& on, const plan::Calibration& calibration,
+                                      const plan::Restriction& offered = {});
+/// The fastest that fits; where none does, data parallelism alone, whose plan says what is missing. Says which on stderr.
+plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run);
 
 /// "300B". Throws UsageError that names the option.
 Tokens tokens_of(const char* option, const std::string& text);

@@ -27,12 +27,15 @@ constexpr std::array kVerbs = {
     Verb{"tokenizer", longhaul::app::verb_tokenizer, "train | encode | decode byte-level BPE vocabularies"},
     Verb{"plan", longhaul::app::verb_plan, "parameters, FLOPs, memory by line and time before a run"},
     Verb{"search", longhaul::app::verb_search, "the best layouts on a cluster, and why the others lost"},
+    Verb{"emit", longhaul::app::verb_emit, "a plan as another system's configuration: torchtitan, megatron"},
+    Verb{"audit-claim", longhaul::app::verb_audit_claim, "a claimed training speed: MFU by convention, possible or not, plausible or not"},
     Verb{"fit", longhaul::app::verb_fit, "the cost model's parameters from measured runs"},
     Verb{"cluster", longhaul::app::verb_cluster, "list | show: the hardware catalogue"},
     Verb{"train", longhaul::app::verb_train, "train, or resume from the newest verified checkpoint"},
     Verb{"eval", longhaul::app::verb_eval, "held-out loss in nats/token and bits/byte"},
     Verb{"generate", longhaul::app::verb_generate, "continue a text with a trained model"},
     Verb{"export", longhaul::app::verb_export, "hf: config.json, model.safetensors, tokenizer.json for transformers"},
+    Verb{"hf", longhaul::app::verb_hf, "a Hugging Face config.json: parameters, work per token, and as a model file"},
     Verb{"report", longhaul::app::verb_report, "one HTML page: plan beside measurement, with plots"},
     Verb{"calibrate", longhaul::app::verb_calibrate, "measure this machine: matmul peaks, kernels, memory bandwidth"},
     Verb{"bench", longhaul::app::verb_bench, "step: tokens/s, MFU and peak memory of a model on random tokens"},
@@ -45,7 +48,7 @@ int usage(std::FILE* out) {
              "longhaul {}: plans, runs and audits language-model pretraining\n\nlonghaul VERB [RUN.toml | --model NAME] [--set "
              "table.key=value] [--json] [--help]\n\n",
              LONGHAUL_VERSION);
-  for (const Verb& verb : kVerbs) fmt::print(out, "  {:<10} {}\n", verb.name, verb.help);
+  for (const Verb& verb : kVerbs) fmt::print(out, "  {:<12} {}\n", verb.name, verb.help);
   fmt::print(out, "\n`longhaul VERB --help` shows the verb's options, units and an example.\n");
   return out == stdout ? 0 : static_cast<int>(longhaul::ExitCode::usage);
 }

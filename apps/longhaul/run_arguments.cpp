@@ -8,7 +8,8 @@ namespace longhaul::app {
 
 void RunArguments::add_to(CommandLine& line) {
   line.option("RUN.toml", run_file, "run file; its options: docs/options.md");
-  line.option("--model", model, "instead of a run file: NAME of examples/models, or a model's file; defaults for the rest");
+  line.option("--model", model,
+              "instead of a run file: NAME of examples/models, a model's file, or a Hugging Face config.json; defaults for the rest");
   line.option("--set", sets, "table.key=value: replaces a value of the run file; may be repeated").one_value_each_time();
   line.flag("--json", json, "one JSON document on stdout");
 }

@@ -85,32 +85,6 @@ void write_page(const std::string& path, const std::string& html) {
 /// The law of the page's loss surface: the most careful re-fit of the published points (docs/scaling.md).
 plan::scaling::Law page_law() { return plan::scaling::find_law("epoch-2024"); }
 
-/// The layouts that `search` considers for the same run.
-plan::SearchResult layouts_of(const plan::RunShape& run, const cluster::Cluster& cluster, const plan::Calibration& calibration) {
-  plan::check_framework(run.framework, calibration);
-  const train::Console console = make_console();
-  plan::SearchOptions options;
-  options.device_memory = cluster.accelerator.memory ? static_cast<double>(cluster.accelerator.memory->value) : 1e18;
-  options.progress = [&](std::size_t done, std::size_t all) {
-    if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
-  };
-  return plan::search(plan::enumerate(run, plan::search_space(run, {})), calibration, options);
-}
-
-/// The fastest that fits; where none does, data parallelism alone, whose plan says what is missing.
-plan::RunShape best_of(const plan::SearchResult& considered, plan::RunShape run) {
-  if (!considered.best.empty()) {
-    run = considered.all[considered.best.front()].run;
-    fmt::print(stderr, "no layout given: {}, the fastest of {} (`longhaul search` lists them)\n", to_text(run),
-               format_count(static_cast<std::int64_t>(considered.all.size())));
-    return run;
-  }
-  run.layout.dp = run.devices;
-  run.layout.zero = run.devices > 1 ? 1 : 0;
-  fmt::print(stderr, "no layout given, and none fits: planned with {}\n", to_text(run));
-  return run;
-}
-
 /// What is asked of a plan, wherever it is for.
 struct Question {
   std::string unique_tokens, explain, html;
@@ -125,9 +99,9 @@ void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, co
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
   plan::RunShape shape = arguments.shape(config, cluster);
   std::optional<plan::SearchResult> considered;
-  if (arguments.layout.empty() || !asked.html.empty()) considered = layouts_of(shape, cluster, calibration);
+  if (arguments.layout.empty() || !asked.html.empty()) considered = considered_layouts(shape, cluster, calibration);
   if (arguments.layout.empty())
-    shape = best_of(*considered, shape);
+    shape = fastest(*considered, shape);
   else
     shape.layout = program::parse_layout(arguments.layout);
   const plan::Forecast forecast = plan::forecast(cluster, shape, facts, calibration);

@@ -16,6 +16,12 @@ std::int64_t default_virtual_ranks(std::int64_t micro_batches) {
   return std::min(kMost, micro_batches & -micro_batches);
 }
 
+std::int64_t default_sequence_length(std::int64_t position_rows) {
+  // Most pre-training runs use 2048 to 8192 tokens; more must be asked for.
+  constexpr std::int64_t kUsualLength = 1024, kLongestDefault = 4096;
+  return position_rows > 0 ? std::min(position_rows, kLongestDefault) : kUsualLength;
+}
+
 std::int64_t steps_for(std::int64_t tokens, std::int64_t tokens_per_step) {
   return tokens / tokens_per_step + (tokens % tokens_per_step != 0);
 }

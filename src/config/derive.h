@@ -9,6 +9,8 @@ namespace longhaul::config {
 std::int64_t default_warmup_steps(std::int64_t steps);
 /// V = min(8, the largest power of two dividing the micro-batches of a step) (docs/numerics.md).
 std::int64_t default_virtual_ranks(std::int64_t micro_batches);
+/// Tokens of a sequence for a model meant for contexts of up to `position_rows` (0: not said).
+std::int64_t default_sequence_length(std::int64_t position_rows);
 /// Optimizer steps that process at least this many tokens.
 std::int64_t steps_for(std::int64_t tokens, std::int64_t tokens_per_step);
 

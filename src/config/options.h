@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -48,6 +49,8 @@ using Value = std::variant<bool, std::int64_t, double, std::string>;
 std::optional<std::string> set(const Option& option, RunConfig& config, const Value& value);
 /// The field's present value as TOML text; reading it back gives the same field.
 std::string to_text(const Option& option, const RunConfig& config);
+/// The same as JSON.
+nlohmann::json to_json_value(const Option& option, const RunConfig& config);
 /// What may be written: `bf16, fp32`, `integer ≥ 1`, `"N steps", "N tokens" or "never"` …
 std::string allowed(const Option& option);
 

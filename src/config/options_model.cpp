@@ -4,7 +4,7 @@
 namespace longhaul::config {
 
 namespace {
-constexpr double kLargestSize = 1 << 26;  // of one axis; as in model/spec.cpp
+constexpr double kLargestSize = model::kLargestSize;
 }  // namespace
 
 std::span<const Option> model_options() {

@@ -5,6 +5,7 @@
 
 #include "config/check.h"
 #include "config/derive.h"
+#include "config/model_file.h"
 #include "config/options.h"
 #include "config/toml_reader.h"
 #include "files/examples.h"
@@ -45,6 +46,7 @@ class Resolver {
   void apply_defaults();
   void apply(const Entry& entry);
   void apply_model(const std::vector<Entry>& file, const std::vector<Entry>& sets);
+  std::vector<Entry> hf_entries(const std::string& path);
   void load_model(const std::string& name, const std::string& folder, const std::string& named_at);
 
   bool given(const std::string& option) const { return resolved_.origins.at(option) != "default"; }
@@ -146,7 +148,7 @@ void Resolver::load_model(const std::string& name, const std::string& folder, co
   } catch (const UsageError& error) {
     throw UsageError(named_at + "model.name: " + error.what());
   }
-  for (const Entry& entry : read_toml(files::read_file(path), path)) {
+  for (const Entry& entry : is_hf_file(path) ? hf_entries(path) : read_toml(files::read_file(path), path)) {
     if (entry.table != "model" || entry.key == "name") {
       throw UsageError(prefix(entry) + entry.table + "." + entry.key + " stands in a model's file, which holds axes of [model] alone");
     }
@@ -154,10 +156,20 @@ void Resolver::load_model(const std::string& name, const std::string& folder, co
   }
 }
 
+/// A Hugging Face config.json as the axes it means; what a spec cannot say becomes a warning.
+std::vector<Entry> Resolver::hf_entries(const std::string& path) {
+  const model::HfModel hf = read_hf_file(path);
+  for (const std::string& note : hf.notes) resolved_.warnings.push_back(path + ": " + note);
+  std::vector<Entry> entries = read_toml(model_toml(hf.spec, ""), path);
+  for (Entry& entry : entries) entry.origin = path;
+  return entries;
+}
+
 void Resolver::compute_model() {
   const std::string name = config_.model.name;
   // A model that was found by path is called by its file's name from here on.
-  config_.model.name = name.find('/') != std::string::npos || name.ends_with(".toml") ? fs::path(name).stem().string() : name;
+  const bool path = name.find('/') != std::string::npos || name.ends_with(".toml") || is_hf_file(name);
+  config_.model.name = path ? model_name_of(name) : name;
   const model::ModelSpec before = config_.model;
   config_.model = model::with_usual_values(before);
   if (before.kv_heads != config_.model.kv_heads) computed("model.kv_heads");
@@ -167,10 +179,7 @@ void Resolver::compute_model() {
 
 void Resolver::compute_batch() {
   if (given("batch.sequence_length")) return;
-  // Most pre-training runs use 2048 to 8192 tokens; more must be asked for.
-  constexpr std::int64_t kUsualLength = 1024, kLongestDefault = 4096;
-  const std::int64_t rows = config_.model.position_rows;
-  config_.batch.sequence_length = rows > 0 ? std::min(rows, kLongestDefault) : kUsualLength;
+  config_.batch.sequence_length = default_sequence_length(config_.model.position_rows);
   computed("batch.sequence_length");
 }
 

@@ -4,6 +4,7 @@
 #include "config/options.h"
 #include "config/resolve.h"
 #include "files/read.h"
+#include "units/one_line.h"
 
 namespace longhaul::config {
 
@@ -21,13 +22,9 @@ bool reaches_bits(const Option& option, const RunConfig& config) {
   return option.reaches_bits;
 }
 
-/// File names may hold anything; a comment ends at the end of its line.
-std::string one_line(std::string text) {
-  for (char& c : text) c = static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  return text;
-}
+}  // namespace
 
-nlohmann::ordered_json json_value(const Option& option, const RunConfig& config) {
+nlohmann::json to_json_value(const Option& option, const RunConfig& config) {
   const Field field = option.field(const_cast<RunConfig&>(config));
   if (auto* boolean = std::get_if<bool*>(&field)) return **boolean;
   if (auto* integer = std::get_if<std::int64_t*>(&field)) return **integer;
@@ -36,8 +33,6 @@ nlohmann::ordered_json json_value(const Option& option, const RunConfig& config)
   const std::string text = to_text(option, config);
   return text.substr(1, text.size() - 2);  // choices and cadences hold nothing that is escaped
 }
-
-}  // namespace
 
 std::string to_toml(const ResolvedConfig& resolved, bool with_origins) {
   const RunConfig& config = resolved.config;
@@ -62,7 +57,7 @@ std::string to_toml(const ResolvedConfig& resolved, bool with_origins) {
 std::string to_json(const ResolvedConfig& resolved) {
   nlohmann::ordered_json document;
   for (const Option& option : options()) {
-    document[std::string(option.table)][std::string(option.key)] = {{"value", json_value(option, resolved.config)},
+    document[std::string(option.table)][std::string(option.key)] = {{"value", to_json_value(option, resolved.config)},
                                                                     {"origin", resolved.origins.at(option.name())}};
   }
   document["config_hash"] = config_hash(resolved.config);

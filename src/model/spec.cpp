@@ -57,8 +57,6 @@ ModelSpec with_usual_values(ModelSpec spec) {
 
 namespace {
 
-// Far above any published model; keeps every product of two sizes inside 64 bits and a table of tensors inside memory.
-constexpr std::int64_t kLargestSize = std::int64_t{1} << 26;
 constexpr std::int64_t kMostMlps = std::int64_t{1} << 18;
 
 std::string equals(std::string_view axis, std::int64_t value) { return std::string(axis) + " = " + std::to_string(value); }

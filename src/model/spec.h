@@ -92,6 +92,10 @@ struct ModelSpec {
 /// Fills axes that have a usual value when left 0: kv_heads = heads, head_dim = width / heads where it divides, ffn_width = 4·width.
 ModelSpec with_usual_values(ModelSpec spec);
 
+/// The most that one size of a spec may be: far above any published model; keeps every product of two sizes inside 64 bits and a table of
+/// tensors inside memory.
+inline constexpr std::int64_t kLargestSize = std::int64_t{1} << 26;
+
 /// What makes this spec impossible even to count (a negative size, kv_heads not dividing heads …); nothing if it can be counted.
 /// The sentence names the axis as in the option table, without the table's name.
 std::optional<std::string> countable(const ModelSpec& spec);

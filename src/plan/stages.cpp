@@ -82,6 +82,12 @@ std::vector<StageContent> split_stages(const RunShape& run) {
   return with_ends(program::even_stages(layers, stages));
 }
 
+std::vector<int> layers_of_stages(const RunShape& run) {
+  std::vector<int> out;
+  for (const StageContent& stage : split_stages(run)) out.push_back(stage.layers);
+  return out;
+}
+
 StageContent rank_content(const RunShape& run, const std::vector<StageContent>& stages, int rank) {
   StageContent out;
   for (std::size_t i = static_cast<std::size_t>(rank); i < stages.size(); i += static_cast<std::size_t>(run.layout.pp)) {

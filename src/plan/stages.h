@@ -31,6 +31,8 @@ std::vector<StageContent> split_stages(const RunShape& run);
 /// 405B: arXiv 2407.21783 §3.3.2), where the virtual stages do not divide the layers but do divide layers + 2: embedding and head stand for
 /// a layer each, so that a chunk may hold nothing else.
 bool ends_count_as_layers(const RunShape& run);
+/// The same as layers alone.
+std::vector<int> layers_of_stages(const RunShape& run);
 /// What a pipeline rank holds: all its virtual stages together.
 StageContent rank_content(const RunShape& run, const std::vector<StageContent>& stages, int rank);
 

@@ -27,15 +27,9 @@ RunShape shape(const char* framework, model::ModelSpec model, int pp) {
   return run;
 }
 
-std::vector<int> layers_of(const RunShape& run) {
-  std::vector<int> out;
-  for (const StageContent& stage : split_stages(run)) out.push_back(stage.layers);
-  return out;
-}
-
 TEST(Stages, AreEvenAndTheLongerOnesComeFirst) {
   const RunShape run = shape("torchtitan", llama(10, 1024, 4096, 32000), 4);
-  EXPECT_EQ(layers_of(run), (std::vector<int>{3, 3, 2, 2}));
+  EXPECT_EQ(layers_of_stages(run), (std::vector<int>{3, 3, 2, 2}));
   const std::vector<StageContent> stages = split_stages(run);
   EXPECT_EQ(stages.front(), (StageContent{.layers = 3, .embedding = true}));
   EXPECT_EQ(stages.back(), (StageContent{.layers = 2, .norm = true, .head = true, .loss = true}));
@@ -43,9 +37,9 @@ TEST(Stages, AreEvenAndTheLongerOnesComeFirst) {
 
 // BLOOM-176B: 70 layers over 12 stages, embedding and head in place of a layer each (BigScience's chronicles; Le Scao et al. 2022 §3.3).
 TEST(Stages, CountEmbeddingAndHeadAsLayersWhereThatDivides) {
-  EXPECT_EQ(layers_of(shape("megatron-deepspeed", llama(70, 1024, 4096, 32000), 12)),
+  EXPECT_EQ(layers_of_stages(shape("megatron-deepspeed", llama(70, 1024, 4096, 32000), 12)),
             (std::vector<int>{5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5}));
-  EXPECT_EQ(layers_of(shape("megatron-deepspeed", llama(72, 1024, 4096, 32000), 12)), std::vector<int>(12, 6));
+  EXPECT_EQ(layers_of_stages(shape("megatron-deepspeed", llama(72, 1024, 4096, 32000), 12)), std::vector<int>(12, 6));
 }
 
 // Llama 3 405B: 126 layers, 16 ranks of 8 chunks; the first holds the embedding alone, the last the head (arXiv 2407.21783 §3.3.2).
@@ -62,9 +56,9 @@ TEST(Stages, OfMegatronMayHoldAnEndAlone) {
 
 TEST(Stages, FollowCostUnderNanotron) {
   const RunShape one_billion = shape("nanotron", llama(16, 2048, 8192, 131072), 4);
-  EXPECT_EQ(layers_of(one_billion), (std::vector<int>{6, 5, 5, 0}));
+  EXPECT_EQ(layers_of_stages(one_billion), (std::vector<int>{6, 5, 5, 0}));
   EXPECT_EQ(split_stages(one_billion).back(), (StageContent{.norm = true, .head = true, .loss = true}));
-  EXPECT_EQ(layers_of(shape("nanotron", llama(80, 8192, 28672, 131072), 8)), (std::vector<int>{11, 10, 10, 10, 10, 10, 10, 9}));
+  EXPECT_EQ(layers_of_stages(shape("nanotron", llama(80, 8192, 28672, 131072), 8)), (std::vector<int>{11, 10, 10, 10, 10, 10, 10, 9}));
 }
 
 TEST(Stages, OfManyNanotronRanksHoldTheLossAloneOrNothing) {
@@ -79,7 +73,7 @@ TEST(Stages, OfManyNanotronRanksHoldTheLossAloneOrNothing) {
 TEST(Stages, GivenInTheLayoutAreTaken) {
   RunShape run = shape("nanotron", llama(16, 2048, 8192, 131072), 2);
   run.layout.stage_layers = {3, 13};
-  EXPECT_EQ(layers_of(run), run.layout.stage_layers);
+  EXPECT_EQ(layers_of_stages(run), run.layout.stage_layers);
 }
 
 TEST(Stages, OfARankAreItsChunks) {

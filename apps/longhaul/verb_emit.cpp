@@ -1,0 +1,105 @@
+// longhaul emit: a planned run as another system's configuration.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cluster_arguments.h"
+#include "files/disk.h"
+#include "plan/emit/emission.h"
+#include "run_arguments.h"
+#include "units/error.h"
+#include "units/format.h"
+#include "verbs.h"
+
+namespace longhaul::app {
+namespace {
+
+/// The name under which Python imports the file.
+std::string module_of(const std::string& out) {
+  if (out.empty()) return "longhaul_run";
+  const std::string stem = std::filesystem::path(out).stem().string();
+  const bool identifier = !stem.empty() && !std::isdigit(static_cast<unsigned char>(stem.front())) &&
+                          std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+  if (!identifier)
+    throw UsageError(fmt::format("--out {}: Python imports the file by its name, which takes letters, digits and _ alone", out));
+  return stem;
+}
+
+std::string planned(const plan::Forecast& forecast) {
+  std::string out = fmt::format("Planned: {} a step, MFU {:.1f} %", format(Seconds(forecast.step.seconds)), 100 * forecast.mfu());
+  if (forecast.seconds_interval)
+    out += fmt::format(" (80 % interval {} to {})", format(Seconds(forecast.seconds_interval->low)),
+                       format(Seconds(forecast.seconds_interval->high)));
+  return out + fmt::format(", {} tokens in {}", format_count(forecast.facts.tokens.value), format(forecast.run()));
+}
+
+nlohmann::json to_json(const plan::Emission& emission, const plan::EmitJob& job, const plan::Forecast& forecast) {
+  return {{"system", emission.system},
+          {"version", emission.version},
+          {"layout", to_text(job.shape.layout)},
+          {"micro_batch", job.shape.micro_batch},
+          {"devices", job.shape.devices},
+          {"parameters", forecast.parameters.total.value},
+          {"steps", job.config.run.steps},
+          {"step_seconds", forecast.step.seconds},
+          {"mfu", forecast.mfu()},
+          {"settings", emission.settings},
+          {"not_expressed", emission.not_expressed},
+          {"text", emission.text}};
+}
+
+}  // namespace
+
+int verb_emit(int argc, char** argv) {
+  CommandLine line(
+      "longhaul emit",
+      "A planned run as the configuration of the system that will train it: Megatron-LM's flags as a shell script, or a\n"
+      "torchtitan 0.3 configuration in Python. Takes what `longhaul plan --cluster` takes; what cannot be expressed is listed\n"
+      "in the file and in --json. Sequences and micro-batches count sequences, sequence lengths tokens.\n"
+      "Example: longhaul emit --for megatron --model llama-3-8b --cluster h100x64 --tokens 300B \\\n"
+      "             --layout dp=16,tp=4,pp=1,zero=1,sp=1 --set batch.sequence_length=8192 --set batch.global_batch=128");
+  RunArguments run;
+  ClusterArguments on;
+  std::string system, layout, out;
+  line.option("--for", system, "torchtitan or megatron").required();
+  run.add_to(line);
+  on.framework = "";
+  const Option of = on.add_to(line).required();
+  line.option("--layout", layout, "dp=8,tp=4,pp=2,zero=1 … (default: the fastest that `longhaul search` finds)").not_empty().needs(of);
+  line.option("--out", out, "file to write (default: stdout)").not_empty();
+  if (const std::optional<int> code = line.parse(argc, argv)) return *code;
+
+  // The budget decides the steps, and with them warm-up and decay.
+  if (!on.tokens.empty()) run.sets.push_back(fmt::format("run.tokens={}", tokens_of("--tokens", on.tokens).value));
+  if (on.framework.empty()) on.framework = plan::framework_of_system(system);
+  plan::EmitJob job;
+  const cluster::Cluster cluster = cluster::find_cluster(on.cluster);
+  job.config = on.resolve(run, cluster);
+  if (system == "torchtitan") job.module = module_of(out);
+  const plan::Calibration calibration = on.calibrate(cluster);
+  job.shape = on.shape(job.config, cluster);
+  (void)plan::emit(system, job);  // refuses the model before a search for its layout
+  if (layout.empty())
+    job.shape = fastest(considered_layouts(job.shape, cluster, calibration, plan::space_of_system(system, job.shape.model)), job.shape);
+  else
+    job.shape.layout = program::parse_layout(layout);
+  const plan::Forecast forecast = plan::forecast(cluster, job.shape, on.facts(job.config), calibration);
+  for (const std::string& warning : forecast.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  job.planned = planned(forecast);
+  const plan::Emission emission = plan::emit(system, job);
+  if (!out.empty()) {
+    files::write_file_atomically(files::Disk(), out, emission.text);
+    fmt::print(stderr, "{}: {} ({} things not expressed)\n", out, emission.version, emission.not_expressed.size());
+  }
+  if (run.json)
+    std::cout << to_json(emission, job, forecast).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  else if (out.empty())
+    fmt::print("{}", emission.text);
+  return 0;
+}
+
+}  // namespace longhaul::app
