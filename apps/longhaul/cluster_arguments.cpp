@@ -48,9 +48,18 @@ plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run)
                format_count(static_cast<std::int64_t>(considered.all.size())));
     return run;
   }
-  run.layout.dp = run.devices;
-  run.layout.zero = run.devices > 1 ? 1 : 0;
-  fmt::print(stderr, "no layout given, and none fits: planned with {}\n", to_text(run));
+  const auto least = std::min_element(considered.all.begin(), considered.all.end(), [](const auto& a, const auto& b) {
+    const auto rank = [](const plan::Considered& c) { return std::pair(c.outcome != plan::Outcome::too_large, c.memory); };
+    return rank(a) < rank(b);
+  });
+  if (least != considered.all.end() && least->outcome == plan::Outcome::too_large) {
+    run = least->run;
+    fmt::print(stderr, "no layout given, and none fits: {}, which needs the least memory (--explain devices_needed: how many hold it)\n",
+               to_text(run));
+  } else {  // contradictions alone: the forecast says which
+    run.layout.dp = run.devices;
+    run.layout.zero = run.devices > 1 ? 1 : 0;
+  }
   return run;
 }
 
@@ -79,10 +88,12 @@ config::RunConfig ClusterArguments::resolve(const RunArguments& run, const clust
   if (run.model.empty() || !unset("batch.global_batch")) return resolved.config;
   RunArguments with = run;
   const std::int64_t sequence = resolved.config.batch.sequence_length;
-  // A power of two times the devices' odd part: data parallelism of many sizes divides it.
-  const std::uint64_t odd = static_cast<std::uint64_t>(on.devices) >> std::countr_zero(static_cast<unsigned>(on.devices));
-  const std::uint64_t usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence, 1));
-  const auto batch = static_cast<std::int64_t>(odd * std::bit_ceil((usual + odd - 1) / odd));
+  // Data parallelism of many sizes should divide it: a multiple of the devices, or of their odd part times a power of two where they are
+  // more than the sequences.
+  const auto devices = static_cast<std::uint64_t>(on.devices), odd = devices >> std::countr_zero(devices);
+  const auto usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence, 1));
+  const std::uint64_t unit = devices <= usual ? devices : odd * std::bit_floor(std::max<std::uint64_t>(usual / odd, 1));
+  const auto batch = static_cast<std::int64_t>((usual + unit - 1) / unit * unit);
   with.sets.push_back(fmt::format("batch.global_batch={}", batch));
   fmt::print(stderr,
              "no batch given: {} sequences of {} tokens a step ({}); --set batch.global_batch=… and batch.sequence_length=… change it\n",
@@ -102,9 +113,10 @@ plan::RunShape ClusterArguments::shape(const config::RunConfig& config, const cl
   return shape;
 }
 
-plan::JobFacts ClusterArguments::facts(const config::RunConfig& config) const {
+plan::JobFacts ClusterArguments::facts(const config::RunConfig& config, bool run_file) const {
   plan::JobFacts out;
   out.tokens = tokens.empty() ? Tokens(config.tokens_per_step() * config.run.steps) : tokens_of("--tokens", tokens);
+  if (tokens.empty() && !run_file) fmt::print(stderr, "no --tokens: {}, 20 a parameter\n", format(out.tokens));
   if (price > 0) out.device_hours_price = price;
   if (mtbf_hours > 0) out.mtbf = Seconds(mtbf_hours * 3600);
   if (save_seconds > 0) out.save = Seconds(save_seconds);

@@ -25,7 +25,8 @@ struct ClusterArguments {
   config::RunConfig resolve(const RunArguments& run, const cluster::Cluster& on) const;
   /// The run on a cluster, without a layout yet.
   plan::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
-  plan::JobFacts facts(const config::RunConfig& config) const;
+  /// @param run_file  whether a run file says how many tokens there are
+  plan::JobFacts facts(const config::RunConfig& config, bool run_file) const;
   /// The shipped one, or --calibration's; with --from-runs refitted to these, which prints the errors before and after on stderr.
   plan::Calibration calibrate(const cluster::Cluster& on) const;
 };
@@ -33,7 +34,7 @@ struct ClusterArguments {
 /// The layouts that `search` considers for a run, where a plan was asked for without one.
 plan::SearchResult considered_layouts(const plan::RunShape& run, const cluster::Cluster& on, const plan::Calibration& calibration,
                                       const plan::Restriction& offered = {});
-/// The fastest that fits; where none does, data parallelism alone, whose plan says what is missing. Says which on stderr.
+/// The fastest that fits; where none does, the one of least memory. Says which on stderr.
 plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run);
 
 /// "300B". Throws UsageError that names the option.

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <string_view>
 
@@ -63,7 +64,12 @@ int main(int argc, char** argv) {
   for (const Verb& verb : kVerbs) {
     if (verb.name != name) continue;
     try {
-      return verb.run(argc - 1, argv + 1);
+      const int code = verb.run(argc - 1, argv + 1);
+      std::cout.flush();
+      const bool written = std::cout.good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+      if (written || code != 0) return code;
+      longhaul::app::complain(fmt::format("longhaul {}: cannot write all of the output (a full disk, or a closed pipe)", name));
+      return static_cast<int>(longhaul::ExitCode::failed);
     } catch (const longhaul::Error& error) {
       longhaul::app::complain(fmt::format("longhaul {}: {}", name, error.what()));
       return static_cast<int>(error.code());

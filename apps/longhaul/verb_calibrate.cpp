@@ -92,7 +92,7 @@ int verb_calibrate(int argc, char** argv) {
   const train::Console console = make_console();
   const cluster::Profile profile = calibrate(orders, train::family_of_run(chosen), train::thread_count(chosen), console);
   console.say(profile.processor);
-  if (!out.empty()) files::write_file_atomically(files::Disk(), out, cluster::to_toml(profile));
+  if (!out.empty()) files::write_named_file(out, cluster::to_toml(profile));
   if (json) return std::cout << to_json(profile).dump(2) << '\n', 0;
   using cluster::Kernel;
   fmt::print("largest shapes measured:\n{:<5} {:<12} {:>7}  {:>16} {:>16} {:>16} {:>16}\n", "order", "family", "threads", "register peak",

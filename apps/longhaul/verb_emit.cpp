@@ -87,12 +87,12 @@ int verb_emit(int argc, char** argv) {
     job.shape = fastest(considered_layouts(job.shape, cluster, calibration, plan::space_of_system(system, job.shape.model)), job.shape);
   else
     job.shape.layout = program::parse_layout(layout);
-  const plan::Forecast forecast = plan::forecast(cluster, job.shape, on.facts(job.config), calibration);
+  const plan::Forecast forecast = plan::forecast(cluster, job.shape, on.facts(job.config, run.model.empty()), calibration);
   for (const std::string& warning : forecast.warnings) fmt::print(stderr, "warning: {}\n", warning);
   job.planned = planned(forecast);
   const plan::Emission emission = plan::emit(system, job);
   if (!out.empty()) {
-    files::write_file_atomically(files::Disk(), out, emission.text);
+    files::write_named_file(out, emission.text);
     fmt::print(stderr, "{}: {} ({} things not expressed)\n", out, emission.version, emission.not_expressed.size());
   }
   if (run.json)

@@ -45,7 +45,7 @@ void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::stri
   if (arguments.folds > 0) scored = plan::cross_validate(start, rows, arguments.folds, options);
   if (arguments.folds > 0) fitted = plan::with_intervals(std::move(fitted), rows, scored);
   fitted.source = fmt::format("{}, SHA-256 {}", arguments.table.filename().string(), files::sha256_hex(text));
-  files::write_file_atomically(files::Disk(), arguments.out, plan::to_toml(fitted));
+  files::write_named_file(arguments.out, plan::to_toml(fitted));
   plan::Predictor predict(fitted);
   for (const plan::MeasuredRun& row : rows)
     if (arguments.folds == 0) scored.push_back(predict(row));
@@ -73,7 +73,7 @@ void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFi
     for (const auto& [x, y] : at) series.x.push_back(x), series.y.push_back(y);
     body += report::to_svg(report::Plot{fmt::format("loss, fit − measured, against {}", label), label, "percent of loss", {series}});
   }
-  files::write_file_atomically(files::Disk(), path, report::page("Residuals", body));
+  files::write_named_file(path, report::page("Residuals", body));
 }
 
 void fit_points(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
@@ -89,8 +89,7 @@ void fit_points(const Arguments& arguments, const files::Csv& csv, const std::st
   plan::scaling::PointsFit fit = plan::scaling::fit_points(plan::scaling::read_points(csv), arguments.table.filename().string(), rule,
                                                            arguments.drop.empty(), options);
   fit.embeddings = !arguments.non_embedding;
-  if (!arguments.out.empty())
-    files::write_file_atomically(files::Disk(), arguments.out, plan::scaling::to_toml(to_law(fit, files::sha256_hex(text))));
+  if (!arguments.out.empty()) files::write_named_file(arguments.out, plan::scaling::to_toml(to_law(fit, files::sha256_hex(text))));
   if (!arguments.plot.empty()) write_plot(arguments.plot, fit);
   if (arguments.json)
     std::cout << to_json(fit).dump(2) << '\n';

@@ -83,7 +83,7 @@ int verb_hf(int argc, char** argv) {
   const nlohmann::json document = to_json(hf, sequence_length);
   if (!out.empty()) {
     const std::string origin = fmt::format("{}, from a Hugging Face config.json ({})", config::model_name_of(file), hf.kind);
-    files::write_file_atomically(files::Disk(), out, config::model_toml(hf.spec, origin));
+    files::write_named_file(out, config::model_toml(hf.spec, origin));
     fmt::print(stderr, "{}: the model, for --model {}\n", out, out);
   }
   if (json)

@@ -71,14 +71,14 @@ void print_explanation(const Plan& plan, const std::string& id, bool json, const
 
 void write_trace(const std::string& path, const plan::Forecast& forecast, const plan::Calibration& calibration) {
   const plan::Trace trace = plan::trace(forecast, calibration);
-  files::write_file_atomically(files::Disk(), path, trace.json);
+  files::write_named_file(path, trace.json);
   fmt::print(stderr, "{}: {} events, {}; layers and their work of the first {} of {} micro-batches\n", path,
              format_count(static_cast<std::int64_t>(trace.events)), format(Bytes(static_cast<std::int64_t>(trace.json.size()))),
              trace.detailed, forecast.shape.micro_batches());
 }
 
 void write_page(const std::string& path, const std::string& html) {
-  files::write_file_atomically(files::Disk(), path, html);
+  files::write_named_file(path, html);
   fmt::print(stderr, "{}: {}\n", path, format(Bytes(static_cast<std::int64_t>(html.size()))));
 }
 
@@ -95,7 +95,7 @@ void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, co
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
   const config::RunConfig config = arguments.resolve(run, cluster);
   const plan::Calibration calibration = arguments.calibrate(cluster);
-  plan::JobFacts facts = arguments.facts(config);
+  plan::JobFacts facts = arguments.facts(config, run.model.empty());
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
   plan::RunShape shape = arguments.shape(config, cluster);
   std::optional<plan::SearchResult> considered;

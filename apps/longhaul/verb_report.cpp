@@ -28,7 +28,7 @@ int verb_report(int argc, char** argv) {
   const std::filesystem::path directory = arguments.resolve().config.run.directory;
   const std::filesystem::path path = out.empty() ? directory / "report.html" : std::filesystem::path(out);
   const report::Report report = report::make_report(directory);
-  files::write_file_atomically(files::Disk(), path, report.html);
+  files::write_named_file(path, report.html);
   if (arguments.json)
     std::cout << nlohmann::json{{"report", path.string()}, {"comparison", report::to_json(report.comparison)}}.dump(2) << '\n';
   else

@@ -213,7 +213,7 @@ int verb_search(int argc, char** argv) {
   const config::RunConfig config = arguments.on.resolve(arguments.run, on);
   const plan::Calibration calibration = arguments.on.calibrate(on);
   plan::check_framework(arguments.on.framework, calibration);
-  const plan::JobFacts facts = arguments.on.facts(config);
+  const plan::JobFacts facts = arguments.on.facts(config, arguments.run.model.empty());
   const train::Console console = make_console();
   plan::SearchOptions options;
   options.objective = static_cast<plan::Objective>(std::find(kObjectives.begin(), kObjectives.end(), arguments.by) - kObjectives.begin());

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -237,6 +238,22 @@ void write_file_atomically(const Disk& disk, const std::filesystem::path& path, 
     throw;
   }
   disk.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
+}
+
+void write_named_file(const std::filesystem::path& path, std::string_view text) {
+  std::error_code none;
+  std::filesystem::path target = path;
+  constexpr int kLinks = 40;  // as many as the kernel follows
+  for (int i = 0; i < kLinks && std::filesystem::is_symlink(target, none); ++i)
+    target = target.parent_path() / std::filesystem::read_symlink(target);
+  const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  const std::filesystem::file_status status = std::filesystem::status(target, none);
+  if (std::filesystem::is_directory(status)) throw Error(path.string() + ": cannot write: it is a folder; name a file in it");
+  if (!std::filesystem::is_directory(folder, none)) throw Error(path.string() + ": cannot write: there is no folder " + folder.string());
+  if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) return write_file_atomically(Disk(), target, text);
+  std::ofstream device(target);
+  device << text << std::flush;
+  if (!device) throw Error(path.string() + ": cannot write to it");
 }
 
 std::string random_uuid() {

@@ -124,6 +124,9 @@ class AppendFile {
 
 /// Writes `text` as `path`: temporary name, fsync, rename over, fsync of the directory. Readers see the old file or the new one.
 void write_file_atomically(const Disk& disk, const std::filesystem::path& path, std::string_view text);
+/// The same for a file that a user named: a link stays and what it leads to is written; a pipe or a device is written to, never replaced.
+/// Errors name the file as the user did.
+void write_named_file(const std::filesystem::path& path, std::string_view text);
 
 /// A version-4 UUID from the kernel's random numbers, for names that must not repeat.
 std::string random_uuid();

@@ -41,8 +41,19 @@ void check(const cluster::Cluster& cluster, const RunShape& run, const Calibrati
   throw UsageError(all);
 }
 
+std::string bytes(double value) { return format(Bytes(static_cast<std::int64_t>(value)), ByteUnits::binary); }
+
 std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
   std::vector<std::string> said = out.step.warnings;
+  if (out.fit && out.fit->fits && out.memory_interval) {
+    // The interval is of the figure that frameworks report; what must be there at once may be as much above its estimate.
+    const double high = out.fit->needed * out.memory_interval->high / out.memory.reported();
+    if (high > out.fit->available)
+      said.push_back(
+          fmt::format("that it fits is not certain: the 80 % interval of what it needs reaches {} of {} usable; `search --memory` keeps "
+                      "a margin",
+                      bytes(high), bytes(out.fit->available)));
+  }
   if (run.layout.tp > run.devices_per_node)
     said.push_back(
         fmt::format("tp = {} crosses nodes of {} devices: every layer waits for the network", run.layout.tp, run.devices_per_node));
@@ -187,7 +198,6 @@ nlohmann::json to_json(const Forecast& f) {
 namespace {
 
 std::string line(std::string_view what, const std::string& value) { return fmt::format("  {:<22}{}\n", what, value); }
-std::string bytes(double value) { return format(Bytes(static_cast<std::int64_t>(value)), ByteUnits::binary); }
 
 std::string rests_on(const Interval& interval) { return fmt::format("errors of {} runs: {}", interval.rows, interval.kind); }
 

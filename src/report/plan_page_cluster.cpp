@@ -22,6 +22,16 @@ namespace {
 constexpr double kGiB = 1073741824.0;
 constexpr std::array<std::string_view, 4> kTurns{"forward", "backward", "input gradient", "weight gradient"};
 
+/// A line of the memory account has the same colour wherever it is drawn.
+int colour_of(double plan::StageMemory::*part) {
+  int colour = 0;
+  for (const auto& [name, member] : plan::kMemoryParts) {
+    if (member == part) break;
+    ++colour;
+  }
+  return colour % 8;
+}
+
 std::string gib(double bytes) { return format(Bytes(static_cast<std::int64_t>(bytes)), ByteUnits::binary); }
 
 class ClusterPage {
@@ -113,7 +123,7 @@ class ClusterPage {
     Plot plot{"Peak memory by pipeline rank and line", "pipeline rank", "GiB", {}};
     plot.stacked = plot.steps = true;
     for (const auto& [name, part] : plan::kMemoryParts) {
-      Series series{std::string(name), {}, {}};
+      Series series{std::string(name), {}, {}, false, colour_of(part)};
       for (std::size_t rank = 0; rank <= forecast_.memory.stages.size(); ++rank) {
         const plan::StageMemory& stage = forecast_.memory.stages[std::min(rank, forecast_.memory.stages.size() - 1)];
         series.x.push_back(static_cast<double>(rank)), series.y.push_back(stage.*part / kGiB);
@@ -130,8 +140,9 @@ class ClusterPage {
     Plot plot{fmt::format("Memory over the step, rank {} of the pipeline", rank), "seconds", "GiB", {}};
     plot.stacked = plot.steps = true;
     for (const auto& [name, part] : plan::kMemoryParts)
-      if (part != &plan::StageMemory::activations && stage.*part > 0) plot.series.push_back({std::string(name), {0}, {stage.*part / kGiB}});
-    plot.series.push_back({"activations", {0}, {0}});
+      if (part != &plan::StageMemory::activations && stage.*part > 0)
+        plot.series.push_back({std::string(name), {0}, {stage.*part / kGiB}, false, colour_of(part)});
+    plot.series.push_back({"activations", {0}, {0}, false, colour_of(&plan::StageMemory::activations)});
     for (const plan::Held& held : plan::held_over_step(schedule_, forecast_.memory, played_)) {
       if (held.rank != rank) continue;
       for (Series& series : plot.series) series.x.push_back(held.at), series.y.push_back(series.y.front());
@@ -201,12 +212,12 @@ class ClusterPage {
     return to_html(out);
   }
 
-  /// Closed forms for equal stages (accounting C3), and this plan's pipeline as it was played.
+  /// Closed forms for equal stages (accounting C3), and how long this plan's busiest rank waits for others.
   std::string bubble_curves() const {
     const int p = run_.layout.pp;
     if (p == 1) return "<p class='note'>One stage: no pipeline, no bubble.</p>\n";
     const int chunks = std::max(2, run_.layout.chunks);
-    Plot plot{fmt::format("Bubble of {} equal stages by schedule", p), "micro-batches", "share of the step", {}};
+    Plot plot{fmt::format("Bubble of {} equal stages by schedule", p), "micro-batches", "share of the pipeline's time", {}};
     plot.log_x = plot.from_zero = true;
     plot.series = {{"1F1B, GPipe", {}, {}}, {fmt::format("interleaved, {} chunks", chunks), {}, {}}, {"ZB-H1", {}, {}}};
     for (int m = 1; m <= std::max(8 * p, 2 * run_.micro_batches()); m = std::max(m + 1, m * 5 / 4)) {
@@ -217,7 +228,8 @@ class ClusterPage {
       if (m >= p) add(1, plan::bubble_interleaved(p, m, chunks));  // defined at its multiples of p
       if (m >= p) add(2, plan::bubble_zb_h1(p, m));
     }
-    plot.series.push_back({"this plan's stages, played", {static_cast<double>(schedule_.micro_batches)}, {played_.bubble()}, true});
+    const plan::StepEstimate& step = forecast_.step;
+    plot.series.push_back({"this plan's busiest rank", {static_cast<double>(run_.micro_batches())}, {step.bubble / step.pipeline}, true});
     return to_svg(plot);
   }
 
@@ -247,16 +259,17 @@ class ClusterPage {
       const plan::Considered& c = search.all[i];
       const bool timed = c.outcome >= plan::Outcome::bounded;
       const std::string at_best = c.outcome == plan::Outcome::bounded ? "≥ " : "";
-      rows.push_back({to_text(c.run.layout),
-                      {std::to_string(c.run.micro_batch), c.run.micro_batch},
-                      outcomes[static_cast<std::size_t>(c.outcome)],
-                      timed ? nlohmann::json{at_best + format(Seconds(c.seconds)), c.seconds} : none,
-                      timed ? nlohmann::json{fmt::format("{}{:.1f} %", c.outcome == plan::Outcome::bounded ? "≤ " : "",
-                                                         100 * work / c.seconds / forecast_.peak_flops),
-                                             work / c.seconds}
-                            : none,
-                      c.memory > 0 ? nlohmann::json{gib(c.memory), c.memory} : none,
-                      c.reason});
+      rows.push_back(
+          {to_text(c.run.layout),
+           {std::to_string(c.run.micro_batch), c.run.micro_batch},
+           fmt::format("{}{}", outcomes[static_cast<std::size_t>(c.outcome)], to_text(c.run) == to_text(run_) ? ", this plan" : ""),
+           timed ? nlohmann::json{at_best + format(Seconds(c.seconds)), c.seconds} : none,
+           timed ? nlohmann::json{fmt::format("{}{:.1f} %", c.outcome == plan::Outcome::bounded ? "≤ " : "",
+                                              100 * work / c.seconds / forecast_.peak_flops),
+                                  work / c.seconds}
+                 : none,
+           c.memory > 0 ? nlohmann::json{gib(c.memory), c.memory} : none,
+           c.reason});
     }
     return rows_table({"layout", "micro-batch", "outcome", "step", "MFU", "memory", "why not"}, rows, "filter: tp=8 simulated -pp=2");
   }

@@ -161,6 +161,15 @@ class Pages(unittest.TestCase):
             self.assertTrue(self.js("return document.getElementById(arguments[0]).open", target), target)
         self.assertIn("Formula: weights + gradients", self.js("return document.getElementById('memory.peak').innerText"))
 
+    def test_links_and_devices_stay_what_they_are(self):
+        link, target = harness.SCRATCH / "link.html", harness.SCRATCH / "target.html"
+        link.symlink_to(target)
+        expect(self, DONE, *CLUSTER, "--html", link)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(target.read_text(), self.files["cluster"].read_text())
+        expect(self, DONE, *CLUSTER, "--html", "/dev/null")
+        self.assertTrue(pathlib.Path("/dev/null").is_char_device())
+
     def test_bad_input(self):
         expect(self, USAGE, "plan", "--model", "bloom-176b", "--html", harness.SCRATCH / "x.html", says=["--html", "--cluster"])
         expect(self, harness.FAILED, *CLUSTER, "--html", harness.SCRATCH / "none" / "x.html", says=["none"])

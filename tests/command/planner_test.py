@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import pathlib
+import subprocess
 import unittest
 
 import harness
@@ -44,6 +45,15 @@ class Defaults(unittest.TestCase):
     def test_an_odd_number_of_devices_divides_the_batch(self):
         plan = json.loads(expect(self, DONE, "plan", "--model", "llama-3-8b", "--cluster", "h100x48", "--json").stdout)
         self.assertEqual(plan["batch"]["global_batch"] % 3, 0)
+
+
+class Output(unittest.TestCase):
+    def test_what_cannot_be_written_is_an_error(self):
+        for arguments in (ON_CLUSTER, [*ON_CLUSTER, "--json"], ["cluster", "list"]):
+            with self.subTest(arguments), open("/dev/full", "w") as full:
+                done = subprocess.run([harness.LONGHAUL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(done.returncode, harness.FAILED)
+                self.assertIn("cannot write all of the output", done.stderr)
 
 
 class Layouts(unittest.TestCase):
