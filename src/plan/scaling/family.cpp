@@ -24,6 +24,9 @@ struct Depth {
 constexpr std::array<Depth, 9> kDepths{
     {{768, 12}, {1024, 24}, {2048, 24}, {4096, 32}, {5120, 40}, {6656, 60}, {8192, 80}, {12288, 96}, {16384, 126}}};
 
+/// Widths whose heads eight or four tensor-parallel ranks can share, the finer the smaller; about a tenth apart.
+bool usual(std::int64_t width) { return width % (width >= 4096 ? 512 : width >= 1536 ? 256 : kHeadDim) == 0; }
+
 /// N of a width as a line in the layers, from its two smallest tables: whole tables of a hundred layers take a millisecond each.
 class CountsOfWidth {
  public:
@@ -52,10 +55,13 @@ std::int64_t usual_layers(std::int64_t width) {
 }
 
 model::ModelSpec shape_of(std::int64_t width, std::int64_t layers, const FamilyOptions& options) {
-  constexpr std::int64_t kGroupedFromWidth = 4096, kGroups = 8;
+  constexpr std::int64_t kGroupedFromWidth = 4096, kGroups = 8, kFewerGroups = 4;
   model::ModelSpec spec;
   spec.layers = layers, spec.width = width, spec.head_dim = kHeadDim, spec.heads = width / kHeadDim;
-  spec.kv_heads = width >= kGroupedFromWidth && spec.heads % kGroups == 0 ? kGroups : spec.heads;
+  spec.kv_heads = spec.heads;
+  if (width >= kGroupedFromWidth)
+    for (const std::int64_t groups : {kFewerGroups, kGroups})
+      if (spec.heads % groups == 0) spec.kv_heads = groups;
   spec.ffn_width = (8 * width / 3 + kFfnMultiple - 1) / kFfnMultiple * kFfnMultiple;
   spec.vocab = options.vocab, spec.position_rows = options.sequence_length, spec.tied_embeddings = options.tied_embeddings;
   spec.name = fmt::format("scaled-{}x{}", layers, width);
@@ -69,13 +75,12 @@ double parameters_of(const model::ModelSpec& spec, bool embeddings) {
 }
 
 std::vector<model::ModelSpec> family_between(double low, double high, bool embeddings, const FamilyOptions& options) {
-  constexpr std::int64_t kSteps = 12;
   std::vector<model::ModelSpec> out;
-  for (std::int64_t width = kLeastWidth; width <= kMostWidth;) {
+  for (std::int64_t width = kLeastWidth; width <= kMostWidth; width += kHeadDim) {
+    if (!usual(width)) continue;
     const double n = CountsOfWidth(width, embeddings, options)(usual_layers(width));
     if (n > high) break;
     if (n >= low) out.push_back(shape_of(width, usual_layers(width), options));
-    width += std::max<std::int64_t>(kHeadDim, width / kSteps / kHeadDim * kHeadDim);
   }
   return out;
 }
@@ -84,13 +89,13 @@ model::ModelSpec nearest_shape(double parameters, bool embeddings, const FamilyO
   model::ModelSpec best;
   double best_score = INFINITY, best_distance = INFINITY;
   for (std::int64_t width = kLeastWidth; width <= kMostWidth; width += kHeadDim) {
+    if (!usual(width)) continue;
     const CountsOfWidth count(width, embeddings, options);
-    const std::int64_t usual = usual_layers(width), spread = std::max<std::int64_t>(1, usual / 5);
-    for (std::int64_t layers = std::max<std::int64_t>(1, usual - spread); layers <= usual + spread; ++layers) {
+    const std::int64_t depth = usual_layers(width), spread = std::max<std::int64_t>(1, depth / 5);
+    for (std::int64_t layers = std::max<std::int64_t>(1, depth - spread); layers <= depth + spread; ++layers) {
       const double distance = log_distance(count(layers), parameters);
-      // Of shapes about as near, one with the usual depth and with heads that eight tensor-parallel ranks can share.
-      const double score = distance + 0.1 * log_distance(static_cast<double>(layers), static_cast<double>(usual)) +
-                           (width >= 2048 && width / kHeadDim % 8 != 0 ? 0.02 : 0);
+      // Of shapes about as near the one with the usual depth.
+      const double score = distance + 0.1 * log_distance(static_cast<double>(layers), static_cast<double>(depth));
       if (score < best_score) best = shape_of(width, layers, options), best_score = score, best_distance = distance;
     }
   }

@@ -103,7 +103,7 @@ std::string laws_text(const ScaleResult& result) {
     out += fmt::format("{:<28}{:>8} {:<20}{:>8} {:<20}{:>6.3g} {:<13}{:<22}{}\n", row.law.id + mark, count_text(a.at.parameters),
                        range_text(a.parameters), count_text(a.at.tokens), range_text(a.tokens), a.at.tokens_per_parameter(),
                        range_text(a.tokens_per_parameter), a.loss ? loss_text(*a.loss, a.loss_interval) : "",
-                       row.loss_by_surface ? fmt::format("{:.3f}", *row.loss_by_surface) : "");
+                       row.loss_by_surface ? fmt::format("{:.4f}", *row.loss_by_surface) : "");
     marks += mark;
   }
   if (marks.find("ᵃ") != std::string::npos) out += "ᵃ N counts no embeddings\n";
@@ -222,7 +222,8 @@ std::string to_text(const ScaleResult& result) {
   std::string out = fmt::format("budget: {} of 6·N·D{}\n\n", flops_text(result.flops),
                                 result.request.device_hours ? fmt::format(", {:.0f} device-hours at the modelled pace of the best shape below",
                                                                           *result.request.device_hours)
-                                                            : "");
+                                : result.request.base ? ""
+                                                      : "; time, money and energy not given (--cluster, --price, --watts)");
   out += laws_text(result);
   if (!result.walked.empty()) out += walk_text(result);
   if (result.served) out += serving_text(result);
