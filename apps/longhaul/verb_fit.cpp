@@ -101,17 +101,18 @@ void fit_points(const Arguments& arguments, const files::Csv& csv, const std::st
 }  // namespace
 
 int verb_fit(int argc, char** argv) {
-  CommandLine line("longhaul fit",
-                   "Two fits, told apart by the columns of the table.\n"
-                   "Measured runs (layers, hidden, step_time_s …): the cost model's parameters (examples/calibration: those with a prior and a\n"
-                   "spread), written as a calibration that names the rows it has seen. Prints how well fits without a fifth of the rows\n"
-                   "predict that fifth (--folds 0: the rows of the fit itself).\n"
-                   "Losses (a column loss in nats per token, and two of parameters, tokens, flops): a scaling law with intervals, written as a\n"
-                   "law that `longhaul scale --law` takes. Seconds.\n"
-                   "Example: longhaul fit tests/golden/runs.csv --out my-calibration.toml\n"
-                   "         longhaul validate my-runs.csv --calibration my-calibration.toml\n"
-                   "         longhaul fit tests/golden/chinchilla_fig4_epoch.csv --out law.toml\n"
-                   "         longhaul scale --flops 1e21 --law law.toml");
+  CommandLine line(
+      "longhaul fit",
+      "Two fits, told apart by the columns of the table.\n"
+      "Measured runs (layers, hidden, step_time_s …): the cost model's parameters (examples/calibration: those with a prior and a\n"
+      "spread), written as a calibration that names the rows it has seen. Prints how well fits without a fifth of the rows\n"
+      "predict that fifth (--folds 0: the rows of the fit itself).\n"
+      "Losses (a column loss in nats per token, and two of parameters, tokens, flops): a scaling law with intervals, written as a\n"
+      "law that `longhaul scale --law` takes. Seconds.\n"
+      "Example: longhaul fit tests/golden/runs.csv --out my-calibration.toml\n"
+      "         longhaul validate my-runs.csv --calibration my-calibration.toml\n"
+      "         longhaul fit tests/golden/chinchilla_fig4_epoch.csv --out law.toml\n"
+      "         longhaul scale --flops 1e21 --law law.toml");
   Arguments arguments;
   line.option("TABLE.csv", arguments.table, "measured runs or losses, one a row (columns: docs/formats.md)").required();
   line.option("--out", arguments.out, "file to write: the calibration (required for runs), or the law").not_empty();

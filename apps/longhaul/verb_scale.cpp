@@ -98,7 +98,8 @@ void weigh_serving(const Arguments& a, scaling::ScaleRequest& request) {
     const scaling::ScaleResult result = scaling::scale(unserved);
     training_mfu = result.walked[*result.best].mfu;
   }
-  request.serving->weight = (a.serving_price > 0 ? a.serving_price / a.on.price : 1) * (a.serving_mfu > 0 ? training_mfu / a.serving_mfu : 1);
+  request.serving->weight =
+      (a.serving_price > 0 ? a.serving_price / a.on.price : 1) * (a.serving_mfu > 0 ? training_mfu / a.serving_mfu : 1);
 }
 
 plan::RunShape base_of(const Arguments& a, const cluster::Cluster& on, double tokens_per_step) {
@@ -139,7 +140,8 @@ void run(const Arguments& a) {
   if (on) {
     calibration = a.on.calibrate(*on);
     plan::check_framework(a.on.framework, calibration);
-    if (!on->accelerator.memory) throw UsageError(fmt::format("the catalogue has no memory of {}: give a hardware file that does", on->accelerator.id));
+    if (!on->accelerator.memory)
+      throw UsageError(fmt::format("the catalogue has no memory of {}: give a hardware file that does", on->accelerator.id));
     constexpr double kUsualTokensPerStep = 4'194'304;  // of Llama 2 and 3 (4 M)
     request.base = base_of(a, *on, request.tokens_per_step > 0 ? request.tokens_per_step : kUsualTokensPerStep);
     request.tokens_per_step = static_cast<double>(request.base->tokens_per_step());
@@ -174,7 +176,8 @@ int verb_scale(int argc, char** argv) {
   line.option("--days", a.days, "budget: days of all devices of --cluster").between(1e-4, 1e5);
   line.option("--dollars", a.dollars, "budget: with --cluster and --price").between(1e-2, 1e15);
   a.on.add_hardware_to(line);
-  line.option("--law", a.law, "whose optimum is suggested: NAME of examples/laws or FILE.toml of `longhaul fit` (default: epoch-2024)").not_empty();
+  line.option("--law", a.law, "whose optimum is suggested: NAME of examples/laws or FILE.toml of `longhaul fit` (default: epoch-2024)")
+      .not_empty();
   line.flag("--laws", a.list, "every published law with source, trust and caveats, instead of a budget");
   line.option("--served-tokens", a.served, "tokens the model will serve in its life, 2T: least cost of training and serving").not_empty();
   line.flag("--lifetime", a.lifetime, "with --served-tokens: the budget pays for serving too");

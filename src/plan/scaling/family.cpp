@@ -100,9 +100,10 @@ model::ModelSpec nearest_shape(double parameters, bool embeddings, const FamilyO
     }
   }
   if (best_distance > std::log(1.3))
-    throw UsageError(fmt::format("no Llama-like shape with a vocabulary of {} has about {} parameters; the family spans widths from {} to {}: "
-                                 "give another budget, or a smaller --vocab",
-                                 options.vocab, count_text(parameters), kLeastWidth, kMostWidth));
+    throw UsageError(
+        fmt::format("no Llama-like shape with a vocabulary of {} has about {} parameters; the family spans widths from {} to {}: "
+                    "give another budget, or a smaller --vocab",
+                    options.vocab, count_text(parameters), kLeastWidth, kMostWidth));
   return best;
 }
 

@@ -1,8 +1,9 @@
 // plan/scaling/family.h — Llama-like shapes of any size: what a number of parameters could look like as a model.
 //
-// Width is a multiple of 128 (of 256 from 1,536, of 512 from 4,096 on) with heads of 128; the gated MLP is 8/3 of the width, rounded up to 256
-// (Touvron et al. 2023a section 2.2); from 4,096 on 8 key and value heads (Llama 3), or 4 where 8 do not divide the heads, else as many as heads; layers follow the width as in
-// published models, between which is interpolated (kDepths). Parameters are counted exactly by the model's table of tensors.
+// Width is a multiple of 128 (of 256 from 1,536, of 512 from 4,096 on) with heads of 128; the gated MLP is 8/3 of the width, rounded up to
+// 256 (Touvron et al. 2023a section 2.2); from 4,096 on 8 key and value heads (Llama 3), or 4 where 8 do not divide the heads, else as many
+// as heads; layers follow the width as in published models, between which is interpolated (kDepths). Parameters are counted exactly by the
+// model's table of tensors.
 #pragma once
 
 #include <cstdint>

@@ -118,7 +118,7 @@ class Random {
 class Fit {
  public:
   Fit(const std::vector<Point>& points, const FitLawOptions& options)
-      : points_(points), options_(options), form_(options.form, points), samples_(form_.samples(points)) {}
+      : options_(options), form_(options.form, points), samples_(form_.samples(points)) {}
 
   FittedLaw run() {
     const auto start = std::chrono::steady_clock::now();
@@ -136,14 +136,16 @@ class Fit {
     const Objective objective(form_, samples_, std::vector<double>(samples_.size(), 1.0), options_.huber_delta);
     std::vector<std::vector<double>> grid = form_.grid();
     std::vector<double> coarse(grid.size());
-    for_all(grid.size(), [&](std::size_t i) { coarse[i] = objective(grid[i], nullptr); }, [](std::size_t) {});
+    for_all(
+        grid.size(), [&](std::size_t i) { coarse[i] = objective(grid[i], nullptr); }, [](std::size_t) {});
     std::vector<std::size_t> order(grid.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) { return coarse[i] < coarse[j]; });
     out_.grid = grid.size();
     out_.starts = std::clamp<std::size_t>(options_.starts, 1, grid.size());
     std::vector<Descent> ends(out_.starts);
-    for_all(out_.starts, [&](std::size_t i) { ends[i] = objective.descend(grid[order[i]]); }, [&](std::size_t i) { tick(i); });
+    for_all(
+        out_.starts, [&](std::size_t i) { ends[i] = objective.descend(grid[order[i]]); }, [&](std::size_t i) { tick(i); });
     best_ = *std::min_element(ends.begin(), ends.end(), [](const Descent& a, const Descent& b) { return a.objective < b.objective; });
     // A millionth of the objective moves no coefficient by what could be printed.
     out_.agreeing = static_cast<std::size_t>(
@@ -200,7 +202,6 @@ class Fit {
     out_.r_squared = around > 0 ? 1 - squares / around : 0;
   }
 
-  const std::vector<Point>& points_;
   const FitLawOptions& options_;
   const LossForm form_;
   const std::vector<Sample> samples_;
@@ -229,7 +230,8 @@ OutlierRule parse_outlier_rule(const std::string& text) {
   const bool percent = text.ends_with('%');
   const auto number = parse_count(percent ? std::string_view(text).substr(0, text.size() - 1) : std::string_view(text));
   if (!number || *number < 0 || (percent && *number > 50))
-    throw UsageError(fmt::format("--drop-lowest-tokens-per-parameter '{}': write a number of points like 5, or a share up to 50% like 2%", text));
+    throw UsageError(
+        fmt::format("--drop-lowest-tokens-per-parameter '{}': write a number of points like 5, or a share up to 50% like 2%", text));
   if (percent) return {.share = static_cast<double>(*number) / 100, .count = std::nullopt};
   return {.share = 0, .count = static_cast<std::size_t>(*number)};
 }

@@ -19,9 +19,9 @@ namespace longhaul::plan::scaling {
 
 struct FitLawOptions {
   Form form = Form::chinchilla;
-  double huber_delta = 1e-3;      ///< of log residuals
-  std::size_t starts = 200;       ///< the best of the grid, descended from; the grid's size for all
-  std::size_t bootstrap = 1000;   ///< refits to resampled points; 0: no intervals
+  double huber_delta = 1e-3;     ///< of log residuals
+  std::size_t starts = 200;      ///< the best of the grid, descended from; the grid's size for all
+  std::size_t bootstrap = 1000;  ///< refits to resampled points; 0: no intervals
   std::uint64_t seed = 1;
   std::function<void(std::size_t done, std::size_t all)> progress = [](std::size_t, std::size_t) {};
 };
@@ -39,12 +39,12 @@ struct FittedLaw {
   std::vector<std::vector<double>> draws;  ///< one for each refit
   std::vector<double> residuals;           ///< log predicted − log measured, of each point that was fitted, in its order
   std::vector<double> predicted;
-  double objective = 0;       ///< summed Huber loss
+  double objective = 0;                      ///< summed Huber loss
   double median_error = 0, worst_error = 0;  ///< |residual|, which is near enough the relative error
-  double r_squared = 0;       ///< of log loss
-  std::size_t starts = 0;     ///< descended from, of `grid`
+  double r_squared = 0;                      ///< of log loss
+  std::size_t starts = 0;                    ///< descended from, of `grid`
   std::size_t grid = 0;
-  std::size_t agreeing = 0;   ///< starts that ended within a millionth of the best objective
+  std::size_t agreeing = 0;  ///< starts that ended within a millionth of the best objective
   double seconds = 0;
   std::vector<std::string> warnings;  ///< what the points do not decide
 

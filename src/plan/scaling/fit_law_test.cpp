@@ -24,7 +24,8 @@ std::vector<Point> generated(Form form, const std::vector<double>& coefficients,
   std::vector<Point> out;
   for (std::size_t i = 0; i < count; ++i) {
     const Allocation at{std::exp(std::log(5e7) + 5.5 * uniform(random)), std::exp(std::log(1e9) + 5.5 * uniform(random))};
-    const double loss = of_one_variable(form) ? power_law_of(form, coefficients)->loss(at.flops()) : surface_of(form, coefficients)->loss(at);
+    const double loss =
+        of_one_variable(form) ? power_law_of(form, coefficients)->loss(at.flops()) : surface_of(form, coefficients)->loss(at);
     out.push_back({at, loss * std::exp(normal(random)), at.flops(), i});
   }
   return out;
@@ -73,9 +74,8 @@ TEST(FitLaw, PlantedPowerLawOfCompute) {  // accounting D3
 }
 
 TEST(FitLaw, GradientsAreDifferenceQuotients) {
-  const std::vector<std::pair<Form, std::vector<double>>> at{{Form::chinchilla, {-1.2, -0.9, 0.5, 0.3, 0.4}},
-                                                             {Form::kaplan, {7, 9, 0.7, 0.1}},
-                                                             {Form::power_flops, {-0.3, 0.4, 0.2}}};
+  const std::vector<std::pair<Form, std::vector<double>>> at{
+      {Form::chinchilla, {-1.2, -0.9, 0.5, 0.3, 0.4}}, {Form::kaplan, {7, 9, 0.7, 0.1}}, {Form::power_flops, {-0.3, 0.4, 0.2}}};
   const std::vector<Point> points = generated(Form::chinchilla, kPlanted, 20, 0.01, 4);
   for (const auto& [kind, theta] : at) {
     const LossForm form(kind, points);

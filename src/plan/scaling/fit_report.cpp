@@ -14,12 +14,18 @@ namespace {
 
 std::string formula(Form form) {
   switch (form) {
-    case Form::chinchilla: return "L = E + A/N^alpha + B/D^beta";
-    case Form::kaplan: return "L = [(Nc/N)^(alpha_N/alpha_D) + Dc/D]^alpha_D";
-    case Form::power_flops: return "L = L_inf + a·C^-alpha";
-    case Form::power_parameters: return "L = L_inf + a·N^-alpha";
-    case Form::power_tokens: return "L = L_inf + a·D^-alpha";
-    case Form::line: break;
+    case Form::chinchilla:
+      return "L = E + A/N^alpha + B/D^beta";
+    case Form::kaplan:
+      return "L = [(Nc/N)^(alpha_N/alpha_D) + Dc/D]^alpha_D";
+    case Form::power_flops:
+      return "L = L_inf + a·C^-alpha";
+    case Form::power_parameters:
+      return "L = L_inf + a·N^-alpha";
+    case Form::power_tokens:
+      return "L = L_inf + a·D^-alpha";
+    case Form::line:
+      break;
   }
   return "";
 }
@@ -69,8 +75,8 @@ std::string coefficient_text(const FittedLaw& fitted, std::size_t k) {
 
 std::string coefficients_text(const PointsFit& fit) {
   constexpr int kName = 8, kColumn = 64;
-  std::string out = fmt::format("  {:<{}}{:<{}}{}\n", "", kName, rule_text(fit), kColumn,
-                                fit.of_all ? fmt::format("all {} points", fit.all.size()) : "");
+  std::string out =
+      fmt::format("  {:<{}}{:<{}}{}\n", "", kName, rule_text(fit), kColumn, fit.of_all ? fmt::format("all {} points", fit.all.size()) : "");
   for (std::size_t k = 0; k < fit.fitted.coefficients.size(); ++k)
     out += fmt::format("  {:<{}}{:<{}}{}\n", fit.fitted.coefficients[k].name, kName, coefficient_text(fit.fitted, k), kColumn,
                        fit.of_all ? coefficient_text(*fit.of_all, k) : "");
@@ -83,7 +89,8 @@ std::string coefficients_text(const PointsFit& fit) {
 std::string optima_text(const PointsFit& fit) {
   const Law law = bare_law(fit);
   if (!law.surface()) return "";
-  std::string out = fmt::format("\noptimum at a budget of 6·N·D, 80 % intervals; N grows as C^{:.3f}\n", law.surface()->parameters_exponent());
+  std::string out =
+      fmt::format("\noptimum at a budget of 6·N·D, 80 % intervals; N grows as C^{:.3f}\n", law.surface()->parameters_exponent());
   for (const double flops : budgets_of(fit)) {
     const Advice a = advise(law, flops);
     out += fmt::format("  {:<12}N {:>7} {:<19} D {:>7} {:<19} D/N {:>5.3g} {:<12} L {:<22}{}\n", flops_text(flops),
@@ -109,7 +116,8 @@ std::string residuals_text(const PointsFit& fit) {
 
 }  // namespace
 
-PointsFit fit_points(std::vector<Point> points, std::string label, const OutlierRule& rule, bool default_rule, const FitLawOptions& options) {
+PointsFit fit_points(std::vector<Point> points, std::string label, const OutlierRule& rule, bool default_rule,
+                     const FitLawOptions& options) {
   PointsFit out;
   out.label = std::move(label), out.all = std::move(points), out.rule = rule, out.default_rule = default_rule, out.options = options;
   out.kept = without_outliers(out.all, rule);
@@ -148,10 +156,8 @@ nlohmann::json to_json(const PointsFit& fit) {
   return {{"points", fit.all.size()},
           {"form", name(fit.options.form)},
           {"formula", formula(fit.options.form)},
-          {"range",
-           {{"parameters", range_json(law.parameters)}, {"tokens", range_json(law.tokens)}, {"flops", range_json(law.flops)}}},
-          {"method",
-           {{"huber_delta", fit.options.huber_delta}, {"bootstrap", fit.options.bootstrap}, {"seed", fit.options.seed}}},
+          {"range", {{"parameters", range_json(law.parameters)}, {"tokens", range_json(law.tokens)}, {"flops", range_json(law.flops)}}},
+          {"method", {{"huber_delta", fit.options.huber_delta}, {"bootstrap", fit.options.bootstrap}, {"seed", fit.options.seed}}},
           {"rule", rule_text(fit)},
           {"fit", fitted_json(fit.fitted, fit.kept.size())},
           {"fit_of_all_points", fit.of_all ? fitted_json(*fit.of_all, fit.all.size()) : nlohmann::json()},
@@ -165,13 +171,14 @@ std::string to_text(const PointsFit& fit) {
                                 count_text(n.low), count_text(n.high), count_text(d.low), count_text(d.high), c.low, c.high);
   out += fmt::format("{}; Huber loss (delta {:g}) of log residuals; {} of {} starts descended from, {} agree; ", formula(fit.options.form),
                      fit.options.huber_delta, fit.fitted.starts, fit.fitted.grid, fit.fitted.agreeing);
-  out += fit.options.bootstrap > 0 ? fmt::format("± standard error and 80 % interval of {} refits, seed {}\n\n", fit.options.bootstrap,
-                                                 fit.options.seed)
-                                   : "no refits, so no intervals\n\n";
+  out += fit.options.bootstrap > 0
+             ? fmt::format("± standard error and 80 % interval of {} refits, seed {}\n\n", fit.options.bootstrap, fit.options.seed)
+             : "no refits, so no intervals\n\n";
   out += coefficients_text(fit);
   if (fit.of_all && fit.default_rule)
     out +=
-        "\nPoints of few tokens per parameter hardly train their model, and a handful of them decides the term in D: both fits are shown, and the\n"
+        "\nPoints of few tokens per parameter hardly train their model, and a handful of them decides the term in D: both fits are shown, "
+        "and the\n"
         "one without them is written and used below. --drop-lowest-tokens-per-parameter 0 takes all.\n";
   for (const std::string& warning : fit.fitted.warnings) out += "warning: " + warning + "\n";
   return out + optima_text(fit) + residuals_text(fit);

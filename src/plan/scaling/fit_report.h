@@ -12,18 +12,19 @@
 namespace longhaul::plan::scaling {
 
 struct PointsFit {
-  std::string label;         ///< the file
+  std::string label;  ///< the file
   std::vector<Point> all, kept;
   OutlierRule rule;
   bool default_rule = true;
   bool embeddings = true;
   FitLawOptions options;
-  FittedLaw fitted;                     ///< to `kept`: the one that is written and that predicts
-  std::optional<FittedLaw> of_all;      ///< to all points, where the rule leaves some out
+  FittedLaw fitted;                 ///< to `kept`: the one that is written and that predicts
+  std::optional<FittedLaw> of_all;  ///< to all points, where the rule leaves some out
 };
 
 /// Fits both. @throws UsageError as fit_law() does
-PointsFit fit_points(std::vector<Point> points, std::string label, const OutlierRule& rule, bool default_rule, const FitLawOptions& options);
+PointsFit fit_points(std::vector<Point> points, std::string label, const OutlierRule& rule, bool default_rule,
+                     const FitLawOptions& options);
 
 /// The law of `fitted`; source names the file, its SHA-256 and the rule.
 Law to_law(const PointsFit& fit, const std::string& sha256);

@@ -7,7 +7,8 @@
 
 namespace longhaul::plan::scaling {
 
-std::int64_t tokens_per_step(std::int64_t micro_batch, std::int64_t sequence_length, std::int64_t data_parallel, std::int64_t accumulation) {
+std::int64_t tokens_per_step(std::int64_t micro_batch, std::int64_t sequence_length, std::int64_t data_parallel,
+                             std::int64_t accumulation) {
   return micro_batch * sequence_length * data_parallel * accumulation;
 }
 
@@ -19,11 +20,14 @@ const std::vector<PublishedRun>& published_runs() {
   static constexpr std::string_view kGpt3 = "Brown et al. 2020, table 2.1", kLlama = "Touvron et al. 2023a, table 2",
                                     kLlama3 = "Dubey et al. 2024, table 3";
   static const std::vector<PublishedRun> kRuns{
-      {"GPT-3 125M", 125e6, 6e-4, 0.5e6, kGpt3},  {"GPT-3 350M", 350e6, 3e-4, 0.5e6, kGpt3}, {"GPT-3 760M", 760e6, 2.5e-4, 0.5e6, kGpt3},
-      {"GPT-3 1.3B", 1.3e9, 2e-4, 1e6, kGpt3},    {"GPT-3 2.7B", 2.7e9, 1.6e-4, 1e6, kGpt3}, {"GPT-3 6.7B", 6.7e9, 1.2e-4, 2e6, kGpt3},
-      {"LLaMA 7B", 6.7e9, 3e-4, 4e6, kLlama},     {"Llama 3 8B", 8e9, 3e-4, 4e6, kLlama3},   {"LLaMA 13B", 13e9, 3e-4, 4e6, kLlama},
-      {"GPT-3 13B", 13e9, 1e-4, 2e6, kGpt3},      {"LLaMA 33B", 32.5e9, 1.5e-4, 4e6, kLlama}, {"LLaMA 65B", 65.2e9, 1.5e-4, 4e6, kLlama},
-      {"Llama 3 70B", 70e9, 1.5e-4, 4e6, kLlama3}, {"GPT-3 175B", 175e9, 0.6e-4, 3.2e6, kGpt3}, {"Llama 3 405B", 405e9, 8e-5, 16e6, kLlama3},
+      {"GPT-3 125M", 125e6, 6e-4, 0.5e6, kGpt3},    {"GPT-3 350M", 350e6, 3e-4, 0.5e6, kGpt3},
+      {"GPT-3 760M", 760e6, 2.5e-4, 0.5e6, kGpt3},  {"GPT-3 1.3B", 1.3e9, 2e-4, 1e6, kGpt3},
+      {"GPT-3 2.7B", 2.7e9, 1.6e-4, 1e6, kGpt3},    {"GPT-3 6.7B", 6.7e9, 1.2e-4, 2e6, kGpt3},
+      {"LLaMA 7B", 6.7e9, 3e-4, 4e6, kLlama},       {"Llama 3 8B", 8e9, 3e-4, 4e6, kLlama3},
+      {"LLaMA 13B", 13e9, 3e-4, 4e6, kLlama},       {"GPT-3 13B", 13e9, 1e-4, 2e6, kGpt3},
+      {"LLaMA 33B", 32.5e9, 1.5e-4, 4e6, kLlama},   {"LLaMA 65B", 65.2e9, 1.5e-4, 4e6, kLlama},
+      {"Llama 3 70B", 70e9, 1.5e-4, 4e6, kLlama3},  {"GPT-3 175B", 175e9, 0.6e-4, 3.2e6, kGpt3},
+      {"Llama 3 405B", 405e9, 8e-5, 16e6, kLlama3},
   };
   return kRuns;
 }
@@ -58,9 +62,10 @@ TrainingAdvice advise_training(const Allocation& at, const std::optional<double>
 std::optional<std::string> warn_of_batch_growth(double k, config::BatchRule rule) {
   constexpr double kMostLinear = 8;
   if (rule != config::BatchRule::linear || k <= kMostLinear) return std::nullopt;
-  return fmt::format("the batch grows {:.3g} times and the learning rate with it: the linear rule was found to hold up to about 8 times and for "
-                     "SGD; the square root, {:.3g} times, is the rule for Adam",
-                     k, std::sqrt(k));
+  return fmt::format(
+      "the batch grows {:.3g} times and the learning rate with it: the linear rule was found to hold up to about 8 times and for "
+      "SGD; the square root, {:.3g} times, is the rule for Adam",
+      k, std::sqrt(k));
 }
 
 }  // namespace longhaul::plan::scaling

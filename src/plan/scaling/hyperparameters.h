@@ -34,12 +34,12 @@ struct PublishedRun {
 const std::vector<PublishedRun>& published_runs();
 
 struct TrainingAdvice {
-  double learning_rate = 0, batch_tokens = 0;       ///< DeepSeek's formulas at this compute
-  bool beyond = false;                              ///< of them: this compute is beyond their runs
-  std::vector<PublishedRun> near;                   ///< runs within a factor of three in size, else the nearest one
-  Range published_learning_rate, published_batch;   ///< of `near`
-  std::optional<double> critical_batch;             ///< Kaplan's, where the law estimates a loss
-  double tokens_per_step = 0;                       ///< that the steps below are counted with
+  double learning_rate = 0, batch_tokens = 0;      ///< DeepSeek's formulas at this compute
+  bool beyond = false;                             ///< of them: this compute is beyond their runs
+  std::vector<PublishedRun> near;                  ///< runs within a factor of three in size, else the nearest one
+  Range published_learning_rate, published_batch;  ///< of `near`
+  std::optional<double> critical_batch;            ///< Kaplan's, where the law estimates a loss
+  double tokens_per_step = 0;                      ///< that the steps below are counted with
   std::int64_t steps = 0, warmup_steps = 0;
 };
 /// @param tokens_per_step of the run; 0 takes the middle of the published range

@@ -119,10 +119,14 @@ bool of_one_variable(Form form) { return form == Form::power_flops || form == Fo
 
 std::vector<std::string> coefficient_names(Form form) {
   switch (form) {
-    case Form::chinchilla: return {"E", "A", "B", "alpha", "beta"};
-    case Form::kaplan: return {"Nc", "Dc", "alpha_N", "alpha_D"};
-    case Form::line: return {};
-    default: return {"L_inf", "a", "alpha"};
+    case Form::chinchilla:
+      return {"E", "A", "B", "alpha", "beta"};
+    case Form::kaplan:
+      return {"Nc", "Dc", "alpha_N", "alpha_D"};
+    case Form::line:
+      return {};
+    default:
+      return {"L_inf", "a", "alpha"};
   }
 }
 
@@ -153,9 +157,10 @@ Range middle_80(std::vector<double> values) {
 Advice advise(const Law& law, double flops) {
   const std::optional<Surface> surface = law.surface();
   if (!law.line && !surface)
-    throw UsageError(fmt::format("law {} is of the form {}: a loss of one variable, which says nothing of how to split a budget; choose "
-                                 "another law (`longhaul scale --laws`)",
-                                 law.id, name(law.form)));
+    throw UsageError(
+        fmt::format("law {} is of the form {}: a loss of one variable, which says nothing of how to split a budget; choose "
+                    "another law (`longhaul scale --laws`)",
+                    law.id, name(law.form)));
   Advice out;
   out.at = law.line ? law.line->optimum(flops) : surface->optimum(flops);
   if (law.line) {

@@ -34,9 +34,9 @@ struct Range {
 
 /// L(N, D) = E + (A/N^α + B/D^β)^γ: Chinchilla's with γ = 1; Kaplan's with E = 0, α = αN/αD, A = Nc^α, B = Dc, β = 1, γ = αD.
 struct Surface {
-  double irreducible = 0;                      ///< E, nats
-  double a = 0, alpha = 0, b = 0, beta = 0;    ///< A, α, B, β
-  double outer = 1;                            ///< γ
+  double irreducible = 0;                    ///< E, nats
+  double a = 0, alpha = 0, b = 0, beta = 0;  ///< A, α, B, β
+  double outer = 1;                          ///< γ
 
   /// Nats per token. @param parameters, tokens above 0
   double loss(double parameters, double tokens) const;
@@ -86,18 +86,18 @@ enum class Trust {
 std::string_view name(Trust trust);
 
 struct Law {
-  std::string id;      ///< the file's name: "epoch-2024"
+  std::string id;  ///< the file's name: "epoch-2024"
   std::string title, source;
   Trust trust = Trust::verified;
   bool embeddings = true;  ///< N counts them
   std::vector<std::string> caveats;
   Form form = Form::chinchilla;
-  std::vector<double> coefficients;                 ///< as coefficient_names(form) has them; empty for a line
-  std::map<std::string, double> standard_errors;    ///< of coefficients, where published
-  std::map<std::string, Range> intervals;           ///< 95 %, of coefficients, where published
-  std::vector<std::vector<double>> draws;           ///< coefficients of refits to resampled points; may be empty
+  std::vector<double> coefficients;               ///< as coefficient_names(form) has them; empty for a line
+  std::map<std::string, double> standard_errors;  ///< of coefficients, where published
+  std::map<std::string, Range> intervals;         ///< 95 %, of coefficients, where published
+  std::vector<std::vector<double>> draws;         ///< coefficients of refits to resampled points; may be empty
   std::optional<Line> line;
-  std::optional<Range> parameters, tokens, flops;   ///< of the runs that the law rests on
+  std::optional<Range> parameters, tokens, flops;  ///< of the runs that the law rests on
 
   /// The surface of a form of two variables; nothing for a line or a form of one.
   std::optional<Surface> surface() const;
@@ -112,7 +112,8 @@ struct Advice {
   Allocation at;
   std::optional<double> loss;
   std::optional<Range> parameters, tokens, tokens_per_parameter, loss_interval;
-  std::optional<double> beyond;  ///< compute ÷ that of the law's largest run where above it, ÷ the smallest's where below; by N where only that is known
+  std::optional<double>
+      beyond;  ///< compute ÷ that of the law's largest run where above it, ÷ the smallest's where below; by N where only that is known
 };
 /// @param flops 6·N·D, above 0. Throws UsageError for a law of one variable, which splits no budget.
 Advice advise(const Law& law, double flops);
@@ -130,8 +131,8 @@ Range middle_80(std::vector<double> values);
 /// A page's view of a law: the loss on a grid of sizes and tokens, evenly spaced in logarithms, and the path of optima through it.
 struct SurfaceGrid {
   std::vector<double> parameters, tokens;
-  std::vector<double> loss;          ///< [tokens][parameters]: row r is tokens[r]
-  std::vector<Allocation> path;      ///< optima of compute, evenly spaced, from the cheapest corner of the grid to the dearest
+  std::vector<double> loss;      ///< [tokens][parameters]: row r is tokens[r]
+  std::vector<Allocation> path;  ///< optima of compute, evenly spaced, from the cheapest corner of the grid to the dearest
   std::vector<double> path_flops, path_loss;
 };
 /// @param columns, rows at least 2

@@ -30,8 +30,9 @@ class Reader {
   Reader(std::string_view text, const std::string& label) : label_(label), root_(files::parse_toml(text, label)) {}
 
   Law read() {
-    known(root_, "", {"version", "title", "source", "trust", "embeddings", "caveats", "form", "coefficients", "standard_error",
-                      "interval_95", "line", "range", "bootstrap"});
+    known(root_, "",
+          {"version", "title", "source", "trust", "embeddings", "caveats", "form", "coefficients", "standard_error", "interval_95", "line",
+           "range", "bootstrap"});
     if (root_["version"].value<std::int64_t>() != kVersion) fail(root_, root_["version"].node(), "version", fmt::format("{}", kVersion));
     Law law;
     law.id = std::filesystem::path(label_).stem().string();
@@ -148,7 +149,8 @@ class Reader {
     for (const double flops : {1e12, 1e30}) {
       const Allocation at = surface->optimum(flops);
       if (!std::isfinite(at.parameters) || !std::isfinite(at.tokens) || !std::isfinite(surface->loss(at)))
-        fail(root_, root_["coefficients"].node(), "coefficients", "such that the optimum and its loss are finite; check exponents and units");
+        fail(root_, root_["coefficients"].node(), "coefficients",
+             "such that the optimum and its loss are finite; check exponents and units");
     }
   }
   void read_draws(Law& law) const {
@@ -279,8 +281,9 @@ bool is_copied_square_root(std::string_view name) {
   std::string letters;
   for (const char c : name)
     if (std::isalnum(static_cast<unsigned char>(c)) || c == '.') letters += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return letters.find("sqrt") != std::string::npos && (letters.find("0.7") != std::string::npos || letters.find("1.4") != std::string::npos ||
-                                                       letters.find("07") != std::string::npos || letters.find("14") != std::string::npos);
+  return letters.find("sqrt") != std::string::npos &&
+         (letters.find("0.7") != std::string::npos || letters.find("1.4") != std::string::npos || letters.find("07") != std::string::npos ||
+          letters.find("14") != std::string::npos);
 }
 
 std::string why_not_copied_square_root() {

@@ -70,8 +70,7 @@ std::vector<Sample> LossForm::samples(const std::vector<Point>& points) const {
 double LossForm::log_loss(const double* theta, const Sample& at, Gradient* gradient) const {
   if (form_ == Form::kaplan) {
     const LogSum sum = log_sum(theta[0] - theta[2] * at.n, theta[1] - at.d);
-    if (gradient)
-      *gradient = {theta[3] * sum.first, theta[3] * (1 - sum.first), -theta[3] * sum.first * at.n, sum.value, 0};
+    if (gradient) *gradient = {theta[3] * sum.first, theta[3] * (1 - sum.first), -theta[3] * sum.first * at.n, sum.value, 0};
     return theta[3] * sum.value;
   }
   if (of_one_variable(form_)) {
@@ -103,8 +102,7 @@ std::vector<std::vector<double>> LossForm::grid() const {
     for (const double ratio : {0.25, 0.5, 0.75, 1.0, 1.5})
       for (const double outer : {0.05, 0.1, 0.2, 0.4})
         for (double log_nc = 15; log_nc <= 40; log_nc += 5)
-          for (double log_dc = 15; log_dc <= 40; log_dc += 5)
-            out.push_back({ratio * (log_nc - mean_n_), log_dc - mean_d_, ratio, outer});
+          for (double log_dc = 15; log_dc <= 40; log_dc += 5) out.push_back({ratio * (log_nc - mean_n_), log_dc - mean_d_, ratio, outer});
     return out;
   }
   if (of_one_variable(form_)) {
@@ -146,7 +144,8 @@ std::vector<std::string> LossForm::at_bounds(const std::vector<double>& theta) c
 
 void require_identifiable(Form form, const std::vector<Point>& points) {
   const std::size_t coefficients = coefficient_names(form).size();
-  if (coefficients == 0) throw UsageError(fmt::format("the form {} is not fitted to losses; choose chinchilla, kaplan or power-flops", name(form)));
+  if (coefficients == 0)
+    throw UsageError(fmt::format("the form {} is not fitted to losses; choose chinchilla, kaplan or power-flops", name(form)));
   // Three beside the coefficients, so that there are residuals to speak of.
   if (points.size() < coefficients + 3)
     throw UsageError(fmt::format("{} points are too few for the {} coefficients of {}: give at least {}", points.size(), coefficients,
@@ -161,13 +160,17 @@ void require_identifiable(Form form, const std::vector<Point>& points) {
   if (of_one_variable(form)) {
     if (spread_of(x) < kLeastSpread)
       throw UsageError(fmt::format("all points have nearly the same {}: an exponent cannot be told; add runs of other sizes",
-                                   form == Form::power_flops ? "flops" : form == Form::power_tokens ? "tokens" : "parameters"));
+                                   form == Form::power_flops    ? "flops"
+                                   : form == Form::power_tokens ? "tokens"
+                                                                : "parameters"));
     return;
   }
   if (spread_of(n) < kLeastSpread)
-    throw UsageError("all points have nearly the same parameters: alpha cannot be told; add runs of other model sizes, or fit --form power-tokens");
+    throw UsageError(
+        "all points have nearly the same parameters: alpha cannot be told; add runs of other model sizes, or fit --form power-tokens");
   if (spread_of(d) < kLeastSpread)
-    throw UsageError("all points have nearly the same tokens: beta cannot be told; add runs of other lengths, or fit --form power-parameters");
+    throw UsageError(
+        "all points have nearly the same tokens: beta cannot be told; add runs of other lengths, or fit --form power-parameters");
   if (spread_beside(n, d) < kLeastSpread)
     throw UsageError(
         "tokens follow from parameters in all points (such as a fixed number of tokens per parameter): the terms in N and D cannot be told "

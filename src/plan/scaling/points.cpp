@@ -22,16 +22,24 @@ struct Figure {
 };
 const std::array<Figure, 4>& figures() {
   static const std::array<Figure, 4> kFigures{{
-      {"parameters", {"n", "params", "parameters", "nparams", "nparameters", "numparams", "numparameters", "modelsize", "modelparams",
-                      "modelparameters", "nonembeddingparameters", "nonembeddingparams", "nonembparams", "size"},
-       1, 1e19},
-      {"tokens", {"d", "tokens", "ntokens", "numtokens", "trainingtokens", "traintokens", "tokensseen", "datasetsize", "datasettokens", "data"},
-       1, 1e20},
-      {"FLOPs", {"c", "flop", "flops", "compute", "trainingflop", "trainingflops", "trainflop", "trainflops", "trainingcompute",
-                 "totalflops", "totalflop"},
-       1, 1e32},
-      {"loss", {"loss", "l", "finalloss", "valloss", "validationloss", "evalloss", "testloss", "trainloss", "trainingloss", "nll"},
-       1e-3, 100},
+      {"parameters",
+       {"n", "params", "parameters", "nparams", "nparameters", "numparams", "numparameters", "modelsize", "modelparams", "modelparameters",
+        "nonembeddingparameters", "nonembeddingparams", "nonembparams", "size"},
+       1,
+       1e19},
+      {"tokens",
+       {"d", "tokens", "ntokens", "numtokens", "trainingtokens", "traintokens", "tokensseen", "datasetsize", "datasettokens", "data"},
+       1,
+       1e20},
+      {"FLOPs",
+       {"c", "flop", "flops", "compute", "trainingflop", "trainingflops", "trainflop", "trainflops", "trainingcompute", "totalflops",
+        "totalflop"},
+       1,
+       1e32},
+      {"loss",
+       {"loss", "l", "finalloss", "valloss", "validationloss", "evalloss", "testloss", "trainloss", "trainingloss", "nll"},
+       1e-3,
+       100},
   }};
   return kFigures;
 }
@@ -69,8 +77,9 @@ double figure(const files::Csv& csv, std::size_t row, const std::string& column,
   const std::optional<double> value = csv.number(row, column);
   if (!value) csv.fail(row, column, fmt::format("must be given: each point needs its {}", about.what));
   if (!(*value >= about.least && *value <= about.most))
-    csv.fail(row, column, fmt::format("must be {} from {:g} to {:g}{}", about.what, about.least, about.most,
-                                      which == kLoss ? " nats per token" : " (a billion is 1e9)"));
+    csv.fail(row, column,
+             fmt::format("must be {} from {:g} to {:g}{}", about.what, about.least, about.most,
+                         which == kLoss ? " nats per token" : " (a billion is 1e9)"));
   return *value;
 }
 
@@ -88,13 +97,12 @@ TableKind kind_of(const files::Csv& csv) {
   if (!columns[kLoss].empty() && sizes_in(columns) >= 2) return TableKind::points;
   // What every table of runs has (plan/runs.h) and no table of points.
   if (csv.has("layers") && csv.has("hidden")) return TableKind::runs;
-  throw UsageError(
-      fmt::format("{}: neither points of a scaling law nor measured runs. Points need a column loss and two of parameters, tokens and flops "
-                  "(here: {}); runs need those of docs/formats.md, with layers and hidden. The file has: {}",
-                  csv.label(),
-                  !columns[kLoss].empty() ? fmt::format("loss, and of the others {}", sizes_in(columns))
-                                          : "no column named loss, val_loss or the like",
-                  fmt::join(csv.columns(), ", ")));
+  throw UsageError(fmt::format(
+      "{}: neither points of a scaling law nor measured runs. Points need a column loss and two of parameters, tokens and flops "
+      "(here: {}); runs need those of docs/formats.md, with layers and hidden. The file has: {}",
+      csv.label(),
+      !columns[kLoss].empty() ? fmt::format("loss, and of the others {}", sizes_in(columns)) : "no column named loss, val_loss or the like",
+      fmt::join(csv.columns(), ", ")));
 }
 
 std::vector<Point> read_points(const files::Csv& csv) {
@@ -111,11 +119,13 @@ std::vector<Point> read_points(const files::Csv& csv) {
     const Allocation at{size[kParameters], size[kTokens]};
     if (columns[kFlops].empty()) size[kFlops] = at.flops();
     if (const double ratio = size[kFlops] / at.flops(); ratio > kContradiction || ratio < 1 / kContradiction)
-      csv.fail(row, columns[kFlops], fmt::format("{:.3g} contradicts 6 · parameters · tokens = {:.3g}; leave one of the three columns out",
-                                                 size[kFlops], at.flops()));
+      csv.fail(
+          row, columns[kFlops],
+          fmt::format("{:.3g} contradicts 6 · parameters · tokens = {:.3g}; leave one of the three columns out", size[kFlops], at.flops()));
     if (at.parameters < 1 || at.tokens < 1)
-      csv.fail(row, columns[kFlops], fmt::format("{:.3g} FLOPs make {:.3g} parameters on {:.3g} tokens: too few to be meant", size[kFlops],
-                                                 at.parameters, at.tokens));
+      csv.fail(
+          row, columns[kFlops],
+          fmt::format("{:.3g} FLOPs make {:.3g} parameters on {:.3g} tokens: too few to be meant", size[kFlops], at.parameters, at.tokens));
     out.push_back({at, figure(csv, row, columns[kLoss], kLoss), size[kFlops], row});
   }
   if (out.empty()) throw UsageError(fmt::format("{}: no points below the header", csv.label()));

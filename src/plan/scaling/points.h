@@ -15,8 +15,8 @@ namespace longhaul::plan::scaling {
 
 struct Point {
   Allocation at;
-  double loss = 0;  ///< nats per token
-  double flops = 0; ///< as given, else 6·N·D
+  double loss = 0;   ///< nats per token
+  double flops = 0;  ///< as given, else 6·N·D
   std::size_t row = 0;
 };
 

@@ -106,7 +106,8 @@ void warn(ScaleResult& out) {
   const ScaleRequest& request = out.request;
   for (const LawAdvice& row : out.laws)
     if (row.law.id == request.chosen.id && row.advice.beyond)
-      out.warnings.push_back(fmt::format("extrapolation: {} is {} of {}", flops_text(out.flops), beyond_text(row.advice.beyond), row.law.id));
+      out.warnings.push_back(
+          fmt::format("extrapolation: {} is {} of {}", flops_text(out.flops), beyond_text(row.advice.beyond), row.law.id));
   if (out.served && request.surface.tokens && request.surface.parameters) {
     const double most = request.surface.tokens->high / request.surface.parameters->low;
     if (out.served->at.tokens_per_parameter() > most)
@@ -115,7 +116,8 @@ void warn(ScaleResult& out) {
   }
   constexpr double kMostTokens = 9e18;
   if (request.unique_tokens && out.suggestion.at.tokens < kMostTokens)
-    if (auto epochs = warn_of_epochs(Tokens(std::llround(out.suggestion.at.tokens)), *request.unique_tokens)) out.warnings.push_back(*epochs);
+    if (auto epochs = warn_of_epochs(Tokens(std::llround(out.suggestion.at.tokens)), *request.unique_tokens))
+      out.warnings.push_back(*epochs);
 }
 
 }  // namespace
@@ -139,7 +141,8 @@ std::string model_toml(const ScaleResult& result) {
       "# A Llama-like model of {} parameters for {} tokens: longhaul scale, {} by {}.\n[model]\nlayers = {}\nwidth = {}\nheads = {}\n"
       "kv_heads = {}\nhead_dim = {}\nffn_width = {}\nvocab = {}\nnorm_epsilon = 1e-5\nposition_rows = {}\ntied_embeddings = {}\n",
       format_count(result.suggestion.counts.total.value), count_text(result.suggestion.at.tokens), flops_text(result.flops),
-      result.request.surface.id, m.layers, m.width, m.heads, m.kv_heads, m.head_dim, m.ffn_width, m.vocab, m.position_rows, m.tied_embeddings);
+      result.request.surface.id, m.layers, m.width, m.heads, m.kv_heads, m.head_dim, m.ffn_width, m.vocab, m.position_rows,
+      m.tied_embeddings);
 }
 
 }  // namespace longhaul::plan::scaling

@@ -21,17 +21,17 @@
 namespace longhaul::plan::scaling {
 
 struct ScaleRequest {
-  std::vector<Law> laws;  ///< to list, at least one
-  Law chosen;             ///< whose optimum is the suggestion: of this compute, or at its loss when serving counts
-  Law surface;            ///< whose losses are printed and compared: `chosen` where it has a surface
+  std::vector<Law> laws;                      ///< to list, at least one
+  Law chosen;                                 ///< whose optimum is the suggestion: of this compute, or at its loss when serving counts
+  Law surface;                                ///< whose losses are printed and compared: `chosen` where it has a surface
   std::optional<double> flops, device_hours;  ///< exactly one; device-hours need `base`
   std::optional<RunShape> base;               ///< a cluster's: everything but model and layout
   const Calibration* calibration = nullptr;   ///< with `base`
   double device_memory = 0;                   ///< bytes, with `base`
   std::optional<Serving> serving;
-  bool lifetime = false;        ///< the budget pays for serving too
+  bool lifetime = false;  ///< the budget pays for serving too
   FamilyOptions family;
-  double tokens_per_step = 0;   ///< 0: not given
+  double tokens_per_step = 0;  ///< 0: not given
   std::optional<Tokens> unique_tokens;
   std::optional<double> price;  ///< dollars a device-hour
   std::optional<double> watts;  ///< of a device
@@ -45,9 +45,9 @@ struct LawAdvice {
 };
 
 struct Suggestion {
-  Allocation wanted;        ///< N and D before a shape is found
+  Allocation wanted;  ///< N and D before a shape is found
   std::optional<model::ModelSpec> model;
-  Allocation at;            ///< of the shape: its exact N as the law counts it, and D for the same compute
+  Allocation at;  ///< of the shape: its exact N as the law counts it, and D for the same compute
   model::ParamCounts counts;
   std::optional<double> loss;
 };
@@ -56,8 +56,8 @@ struct ScaleResult {
   ScaleRequest request;
   double flops = 0;
   std::vector<LawAdvice> laws;
-  std::vector<Walked> walked;             ///< by rising N; empty without a cluster
-  std::optional<std::size_t> best;        ///< of `walked`
+  std::vector<Walked> walked;       ///< by rising N; empty without a cluster
+  std::optional<std::size_t> best;  ///< of `walked`
   std::optional<ServedOptimum> unserved, served;
   Suggestion suggestion;
   TrainingAdvice training;

@@ -32,8 +32,8 @@ std::optional<double> hours_per_flop(const ScaleResult& result) {
 }
 
 nlohmann::json model_json(const model::ModelSpec& m) {
-  return {{"layers", m.layers},       {"width", m.width},       {"heads", m.heads}, {"kv_heads", m.kv_heads},
-          {"head_dim", m.head_dim},   {"ffn_width", m.ffn_width}, {"vocab", m.vocab}, {"tied_embeddings", m.tied_embeddings}};
+  return {{"layers", m.layers},     {"width", m.width},         {"heads", m.heads}, {"kv_heads", m.kv_heads},
+          {"head_dim", m.head_dim}, {"ffn_width", m.ffn_width}, {"vocab", m.vocab}, {"tied_embeddings", m.tied_embeddings}};
 }
 
 nlohmann::json law_json(const LawAdvice& row) {
@@ -71,12 +71,10 @@ nlohmann::json served_json(const ScaleResult& result, const ServedOptimum& s) {
 nlohmann::json training_json(const TrainingAdvice& t) {
   nlohmann::json near = nlohmann::json::array();
   for (const PublishedRun& run : t.near)
-    near.push_back({{"name", run.name},
-                    {"learning_rate", run.learning_rate},
-                    {"batch_tokens", run.batch_tokens},
-                    {"source", run.source}});
+    near.push_back({{"name", run.name}, {"learning_rate", run.learning_rate}, {"batch_tokens", run.batch_tokens}, {"source", run.source}});
   return {{"deepseek_llm", {{"learning_rate", t.learning_rate}, {"batch_tokens", t.batch_tokens}, {"extrapolation", t.beyond}}},
-          {"published", {{"learning_rate", range_json(t.published_learning_rate)}, {"batch_tokens", range_json(t.published_batch)}, {"runs", near}}},
+          {"published",
+           {{"learning_rate", range_json(t.published_learning_rate)}, {"batch_tokens", range_json(t.published_batch)}, {"runs", near}}},
           {"kaplan_critical_batch_tokens", optional_json(t.critical_batch)},
           {"tokens_per_step", t.tokens_per_step},
           {"steps", t.steps},
@@ -98,7 +96,8 @@ std::string laws_text(const ScaleResult& result) {
   std::string marks;
   for (const LawAdvice& row : result.laws) {
     const Advice& a = row.advice;
-    const std::string mark = std::string(row.law.embeddings ? "" : " ᵃ") + (row.law.trust == Trust::secondary ? " ᵇ" : "") + (a.beyond ? " ᶜ" : "");
+    const std::string mark =
+        std::string(row.law.embeddings ? "" : " ᵃ") + (row.law.trust == Trust::secondary ? " ᵇ" : "") + (a.beyond ? " ᶜ" : "");
     // Marks are one column wide each; fmt counts code points of what it pads.
     out += fmt::format("{:<28}{:>8} {:<20}{:>8} {:<20}{:>6.3g} {:<13}{:<22}{}\n", row.law.id + mark, count_text(a.at.parameters),
                        range_text(a.parameters), count_text(a.at.tokens), range_text(a.tokens), a.at.tokens_per_parameter(),
@@ -114,14 +113,16 @@ std::string laws_text(const ScaleResult& result) {
 
 std::string walk_text(const ScaleResult& result) {
   const ScaleRequest& request = result.request;
-  std::string out = fmt::format("\non {}, {} in steps of {} tokens: each shape in its best layout, modelled; loss by {}\n", request.base->hardware->id,
-                                request.device_hours ? fmt::format("{:.0f} device-hours", *request.device_hours) : flops_text(result.flops),
-                                count_text(static_cast<double>(request.base->tokens_per_step())), request.surface.id);
+  std::string out =
+      fmt::format("\non {}, {} in steps of {} tokens: each shape in its best layout, modelled; loss by {}\n", request.base->hardware->id,
+                  request.device_hours ? fmt::format("{:.0f} device-hours", *request.device_hours) : flops_text(result.flops),
+                  count_text(static_cast<double>(request.base->tokens_per_step())), request.surface.id);
   out += fmt::format("  {:>7} {:>6} {:>6} {:>9} {:>12} {:>6} {:>8} {:>6} {:>7} {:>9}  layout\n", "N", "layers", "width", "step", "tokens/s",
                      "MFU", "D", "D/N", "loss", "days");
   for (std::size_t i = 0; i < result.walked.size(); ++i) {
     const Walked& w = result.walked[i];
-    const std::string head = fmt::format("{} {:>7} {:>6} {:>6}", i == result.best ? "→" : " ", count_text(w.parameters), w.model.layers, w.model.width);
+    const std::string head =
+        fmt::format("{} {:>7} {:>6} {:>6}", i == result.best ? "→" : " ", count_text(w.parameters), w.model.layers, w.model.width);
     if (!w.run)
       out += fmt::format("{} {}\n", head, w.reason);
     else
@@ -130,6 +131,15 @@ std::string walk_text(const ScaleResult& result) {
                          w.device_hours / 24 / request.base->devices, to_text(*w.run));
   }
   const Walked& best = result.walked[*result.best];
+  // A tenth of what laws differ by at these budgets.
+  constexpr double kNoDifference = 0.003;
+  const Walked *smallest = &best, *largest = &best;
+  for (const Walked& w : result.walked)
+    if (w.run && w.loss <= best.loss + kNoDifference)
+      smallest = w.parameters < smallest->parameters ? &w : smallest, largest = w.parameters > largest->parameters ? &w : largest;
+  out += fmt::format(
+      "  from {} to {} parameters the loss is within {} nats of the least, which no law knows so well: the smallest serves cheapest\n",
+      count_text(smallest->parameters), count_text(largest->parameters), kNoDifference);
   const auto money = dollars_of(request, best.device_hours);
   const auto energy = energy_of(request, best.device_hours);
   return out + fmt::format("  {:.0f} device-hours; money: {}; energy: {}\n", best.device_hours,
@@ -167,7 +177,8 @@ std::string suggestion_text(const ScaleResult& result) {
       "of which {} are embeddings{}; {} tokens, {:.3g} a parameter{}\n",
       m.layers, m.width, m.heads, m.head_dim, m.kv_heads, m.ffn_width, format_count(m.vocab), m.tied_embeddings ? ", tied" : "",
       format_count(s.counts.total.value), format_count(s.counts.embedding.value), m.tied_embeddings ? "" : " (and as many the head)",
-      count_text(s.at.tokens), s.at.tokens_per_parameter(), s.loss ? fmt::format(", loss {:.3f} by {}", *s.loss, result.request.surface.id) : "");
+      count_text(s.at.tokens), s.at.tokens_per_parameter(),
+      s.loss ? fmt::format(", loss {:.3f} by {}", *s.loss, result.request.surface.id) : "");
 }
 
 std::string training_text(const TrainingAdvice& t) {
@@ -178,12 +189,14 @@ std::string training_text(const TrainingAdvice& t) {
   out += fmt::format("  learning rate     {} in published runs of this size ({}); {:.2g} by DeepSeek LLM's formula{}\n",
                      range(t.published_learning_rate, [](double x) { return fmt::format("{:.2g}", x); }), names, t.learning_rate,
                      t.beyond ? " (extrapolation)" : "");
-  out += fmt::format("  tokens per step   {}; {} by DeepSeek LLM's formula{}{}\n", range(t.published_batch, count_text), count_text(t.batch_tokens),
-                     t.beyond ? " (extrapolation)" : "",
+  out += fmt::format("  tokens per step   {}; {} by DeepSeek LLM's formula{}{}\n", range(t.published_batch, count_text),
+                     count_text(t.batch_tokens), t.beyond ? " (extrapolation)" : "",
                      t.critical_batch ? fmt::format("; Kaplan's critical batch at this loss {}", count_text(*t.critical_batch)) : "");
-  out += fmt::format("  steps             {} of {} tokens, the first {} of them warm-up\n", format_count(t.steps), count_text(t.tokens_per_step),
-                     format_count(t.warmup_steps));
-  return out + "  a batch k times as large takes a learning rate √k times as large; the gradient noise scale of a run says how large is worth it\n";
+  out += fmt::format("  steps             {} of {} tokens, the first {} of them warm-up\n", format_count(t.steps),
+                     count_text(t.tokens_per_step), format_count(t.warmup_steps));
+  return out +
+         "  a batch k times as large takes a learning rate √k times as large; the gradient noise scale of a run says how large is worth "
+         "it\n";
 }
 
 }  // namespace
@@ -219,11 +232,12 @@ nlohmann::json to_json(const ScaleResult& result) {
 }
 
 std::string to_text(const ScaleResult& result) {
-  std::string out = fmt::format("budget: {} of 6·N·D{}\n\n", flops_text(result.flops),
-                                result.request.device_hours ? fmt::format(", {:.0f} device-hours at the modelled pace of the best shape below",
-                                                                          *result.request.device_hours)
-                                : result.request.base ? ""
-                                                      : "; time, money and energy not given (--cluster, --price, --watts)");
+  std::string out =
+      fmt::format("budget: {} of 6·N·D{}\n\n", flops_text(result.flops),
+                  result.request.device_hours
+                      ? fmt::format(", {:.0f} device-hours at the modelled pace of the best shape below", *result.request.device_hours)
+                  : result.request.base ? ""
+                                        : "; time, money and energy not given (--cluster, --price, --watts)");
   out += laws_text(result);
   if (!result.walked.empty()) out += walk_text(result);
   if (result.served) out += serving_text(result);

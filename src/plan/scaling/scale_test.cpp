@@ -16,8 +16,8 @@
 namespace longhaul::plan::scaling {
 namespace {
 
-// Sardana et al. 2024, figure 1: who would train 13 B parameters and serve 2 T tokens saves 1.7e22 FLOPs (17 %) by training 7 B for longer, by
-// Hoffmann's approach 3.
+// Sardana et al. 2024, figure 1: who would train 13 B parameters and serve 2 T tokens saves 1.7e22 FLOPs (17 %) by training 7 B for longer,
+// by Hoffmann's approach 3.
 TEST(Serving, FigureOneOfItsPaper) {
   const Surface hoffmann = *find_law("hoffmann-2022-approach-3").surface();
   const Serving serving{.tokens = 2e12, .weight = 1};
@@ -178,8 +178,12 @@ TEST(Scale, ABudgetOfFlops) {
   const ScaleResult result = scale(request_of(1e21));
   EXPECT_EQ(result.laws.size(), published_laws().size());
   for (const LawAdvice& row : result.laws) {
-    if (row.law.id == "twenty-tokens-per-parameter") { EXPECT_NEAR(row.advice.at.parameters, 2.887e9, 1e6); }
-    if (row.loss_by_surface) { EXPECT_GE(*row.loss_by_surface, *result.laws.front().loss_by_surface * 0.9); }
+    if (row.law.id == "twenty-tokens-per-parameter") {
+      EXPECT_NEAR(row.advice.at.parameters, 2.887e9, 1e6);
+    }
+    if (row.loss_by_surface) {
+      EXPECT_GE(*row.loss_by_surface, *result.laws.front().loss_by_surface * 0.9);
+    }
   }
   ASSERT_TRUE(result.suggestion.model);
   EXPECT_NEAR(result.suggestion.at.flops() / 1e21, 1, 1e-9);

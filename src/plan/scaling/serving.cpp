@@ -42,10 +42,9 @@ ServedOptimum cheapest_of_equal_loss(const Surface& surface, double training_flo
   // log N and so is N: the sum falls and then rises.
   const double smallest = std::log(surface.a / std::pow(loss - surface.irreducible, 1 / surface.outer)) / surface.alpha;
   const auto at = [&](double log_n) { return Allocation{std::exp(log_n), surface.tokens_for(loss, std::exp(log_n)).value_or(INFINITY)}; };
-  const double log_n =
-      serving.tokens > 0
-          ? least_of(smallest, std::log(trained.parameters), [&](double x) { return lifetime_flops(at(x), serving); })
-          : std::log(trained.parameters);
+  const double log_n = serving.tokens > 0
+                           ? least_of(smallest, std::log(trained.parameters), [&](double x) { return lifetime_flops(at(x), serving); })
+                           : std::log(trained.parameters);
   const Allocation best = serving.tokens > 0 ? at(log_n) : trained;
   return {best, loss, lifetime_flops(best, serving) - best.flops()};
 }
@@ -55,8 +54,8 @@ ServedOptimum best_within(const Surface& surface, double lifetime, const Serving
   const double largest = served > 0 ? lifetime / served : INFINITY;  // nothing is left to train it with
   const Allocation unserved = surface.optimum(lifetime);
   if (!(largest > 1))
-    throw UsageError(fmt::format("serving {:.3g} tokens takes more than the whole budget of {:.3g} FLOP for a model of any size", serving.tokens,
-                                 lifetime));
+    throw UsageError(fmt::format("serving {:.3g} tokens takes more than the whole budget of {:.3g} FLOP for a model of any size",
+                                 serving.tokens, lifetime));
   const auto at = [&](double log_n) {
     const double n = std::exp(log_n);
     return Allocation{n, std::max(0.0, (lifetime / n - served) / kFlopsPerParameterToken)};

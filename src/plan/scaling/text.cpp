@@ -27,15 +27,10 @@ std::string loss_text(double loss, const std::optional<Range>& interval) {
   return interval ? fmt::format("{:.3f} [{:.3f}, {:.3f}]", loss, interval->low, interval->high) : fmt::format("{:.3f}", loss);
 }
 
-nlohmann::json range_json(const std::optional<Range>& range) {
-  return range ? nlohmann::json{range->low, range->high} : nlohmann::json();
-}
+nlohmann::json range_json(const std::optional<Range>& range) { return range ? nlohmann::json{range->low, range->high} : nlohmann::json(); }
 
 nlohmann::json allocation_json(const Allocation& at) {
-  return {{"parameters", at.parameters},
-          {"tokens", at.tokens},
-          {"tokens_per_parameter", at.tokens_per_parameter()},
-          {"flops", at.flops()}};
+  return {{"parameters", at.parameters}, {"tokens", at.tokens}, {"tokens_per_parameter", at.tokens_per_parameter()}, {"flops", at.flops()}};
 }
 
 nlohmann::json advice_json(const Advice& advice) {

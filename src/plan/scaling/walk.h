@@ -1,4 +1,5 @@
-// plan/scaling/walk.h — the shape that a cluster's time makes best: not 6·N·D at an assumed utilisation, but the modelled step of each shape.
+// plan/scaling/walk.h — the shape that a cluster's time makes best: not 6·N·D at an assumed utilisation, but the modelled step of each
+// shape.
 //
 // Every shape of a family is laid out on the cluster as well as a bounded search finds (plan/search.h); its tokens per second and the
 // budget give D, D and N give the loss by a law, and the least loss wins. A shape that no layout fits, or that its framework runs slowly,
@@ -18,14 +19,14 @@ namespace longhaul::plan::scaling {
 
 struct Walked {
   model::ModelSpec model;
-  double parameters = 0;          ///< as the law counts them
-  std::optional<RunShape> run;    ///< the best layout; absent where none fits
-  std::string reason;             ///< why none does
+  double parameters = 0;                ///< as the law counts them
+  std::optional<RunShape> run;          ///< the best layout; absent where none fits
+  std::string reason;                   ///< why none does
   double step_seconds = 0, memory = 0;  ///< of the best layout; bytes of the fullest rank
   double tokens_per_s = 0, mfu = 0;     ///< of all devices
-  Allocation at;                  ///< N, and the D of the budget
+  Allocation at;                        ///< N, and the D of the budget
   double loss = 0;
-  double device_hours = 0;        ///< of the whole run
+  double device_hours = 0;  ///< of the whole run
 };
 
 struct WalkOptions {
