@@ -63,7 +63,7 @@ plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run)
   return run;
 }
 
-Option ClusterArguments::add_to(CommandLine& line) {
+Option ClusterArguments::add_hardware_to(CommandLine& line) {
   const Option of =
       line.option("--cluster", cluster, "plan for NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`), or of a file like its")
           .not_empty();
@@ -71,7 +71,6 @@ Option ClusterArguments::add_to(CommandLine& line) {
   const auto number = [&](const char* name, double& value, const char* help, double least, double most) {
     line.option(name, value, help).between(least, most).needs(of);
   };
-  text("--tokens", tokens, "with --cluster: of the whole run, 300B or 1.5T (default: the run file's)");
   text("--framework", framework,
        "with --cluster: megatron-lm (default), megatron-deepspeed, nanotron, llm-foundry, torchtitan, or one of your calibration");
   text("--precision", precision, "with --cluster: bf16 (default), fp16, fp8").one_of({"bf16", "fp16", "fp8"});
@@ -79,6 +78,12 @@ Option ClusterArguments::add_to(CommandLine& line) {
   text("--calibration", calibration, "with --cluster: parameters, a file or a folder (default: examples/calibration)");
   text("--from-runs", own_runs,
        "with --cluster: a table of 3 to 10 runs of your own (columns: docs/formats.md); refits the hardware's parameters to them");
+  return of;
+}
+
+Option ClusterArguments::add_to(CommandLine& line) {
+  const Option of = add_hardware_to(line);
+  line.option("--tokens", tokens, "with --cluster: of the whole run, 300B or 1.5T (default: the run file's)").not_empty().needs(of);
   return of;
 }
 

@@ -19,7 +19,9 @@ struct ClusterArguments {
   std::filesystem::path calibration, own_runs;
   double price = 0, mtbf_hours = 0, save_seconds = 0;
 
-  /// Declares the options; all others need --cluster. @return --cluster, for options of the verb's own
+  /// Declares the options of a cluster and its software; all others need --cluster. @return --cluster, for options of the verb's own
+  Option add_hardware_to(CommandLine& line);
+  /// The same, and the tokens of a run.
   Option add_to(CommandLine& line);
   /// The run file, or the model with a batch such as published runs have where none is set; says so on stderr.
   config::RunConfig resolve(const RunArguments& run, const cluster::Cluster& on) const;

@@ -18,6 +18,7 @@ int verb_generate(int argc, char** argv);
 int verb_hf(int argc, char** argv);
 int verb_plan(int argc, char** argv);
 int verb_report(int argc, char** argv);
+int verb_scale(int argc, char** argv);
 int verb_search(int argc, char** argv);
 int verb_tokenizer(int argc, char** argv);
 int verb_train(int argc, char** argv);

@@ -8,7 +8,7 @@ import unittest
 import harness
 from harness import DONE, expect, json_of
 
-VERBS = ["data prepare", "data inspect", "tokenizer train", "tokenizer encode", "tokenizer decode", "plan", "train", "eval", "generate",
+VERBS = ["data prepare", "data inspect", "tokenizer train", "tokenizer encode", "tokenizer decode", "plan", "scale", "fit", "train", "eval", "generate",
          "export hf", "report", "calibrate", "config", "hf", "emit", "audit-claim", "debug step", "debug batches", "bench step"]
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "examples/models"
 

@@ -118,7 +118,7 @@ class Random {
 class Fit {
  public:
   Fit(const std::vector<Point>& points, const FitLawOptions& options)
-      : points_(points), options_(options), form_(options.form, points), samples_(form_.samples(points)) {}
+      : options_(options), form_(options.form, points), samples_(form_.samples(points)) {}
 
   FittedLaw run() {
     const auto start = std::chrono::steady_clock::now();
@@ -202,7 +202,6 @@ class Fit {
     out_.r_squared = around > 0 ? 1 - squares / around : 0;
   }
 
-  const std::vector<Point>& points_;
   const FitLawOptions& options_;
   const LossForm form_;
   const std::vector<Sample> samples_;

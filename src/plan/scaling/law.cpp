@@ -171,8 +171,10 @@ Advice advise(const Law& law, double flops) {
     out.tokens_per_parameter = over_draws(law, [&](const Surface& s) { return s.optimum(flops).tokens_per_parameter(); });
   }
   if (const auto estimate = estimate_loss(law, out.at)) out.loss = estimate->loss, out.loss_interval = estimate->interval;
-  if (law.flops && flops > law.flops->high) out.beyond = flops / law.flops->high;
-  if (law.flops && flops < law.flops->low) out.beyond = flops / law.flops->low;
+  const std::optional<Range>& runs = law.flops ? law.flops : law.parameters;
+  const double here = law.flops ? flops : out.at.parameters;
+  if (runs && here > runs->high) out.beyond = here / runs->high;
+  if (runs && here < runs->low) out.beyond = here / runs->low;
   return out;
 }
 

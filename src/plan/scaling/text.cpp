@@ -46,7 +46,7 @@ nlohmann::json advice_json(const Advice& advice) {
 
 std::string beyond_text(const std::optional<double>& beyond) {
   if (!beyond) return "";
-  return *beyond > 1 ? fmt::format("{:.3g} × beyond its largest run", *beyond) : fmt::format("{:.2g} of its smallest run", *beyond);
+  return fmt::format("{:.3g} × the {} run", *beyond, *beyond > 1 ? "largest" : "smallest");
 }
 
 }  // namespace longhaul::plan::scaling

@@ -22,7 +22,7 @@ nlohmann::json range_json(const std::optional<Range>& range);
 nlohmann::json allocation_json(const Allocation& at);
 /// What an Advice says, with its intervals.
 nlohmann::json advice_json(const Advice& advice);
-/// "12 × beyond its runs", "below a tenth of its smallest run"; empty within.
+/// "12 × the largest run", "0.2 × the smallest run"; empty within.
 std::string beyond_text(const std::optional<double>& beyond);
 
 }  // namespace longhaul::plan::scaling
