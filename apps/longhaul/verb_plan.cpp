@@ -62,7 +62,7 @@ void print_explanation(const Plan& plan, const std::string& id, bool json, const
   if (id == "list") {
     const auto ids = plan::explainable(plan);
     return print(
-        json, [&] { return nlohmann::json(ids); }, [&] { return plan::to_text(ids); });
+        json, [&] { return plan::to_json(ids); }, [&] { return plan::to_text(ids); });
   }
   const plan::Explanation explanation = explain(id);
   print(

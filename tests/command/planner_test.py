@@ -286,7 +286,7 @@ class Explanations(unittest.TestCase):
 
     def test_every_line_gives_the_figure_of_the_plan(self):
         plan = json_of(self, *self.ARGUMENTS)
-        ids = [line[0] for line in json_of(self, *self.ARGUMENTS, "--explain", "list")]
+        ids = [line["id"] for line in json_of(self, *self.ARGUMENTS, "--explain", "list")["explanations"]]
         self.assertGreater(len(ids), 50)
         compared = 0
         for line in ids:
