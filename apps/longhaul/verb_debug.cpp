@@ -115,11 +115,19 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
   return 0;
 }
 
-int debug_batches(const config::RunConfig& config, const std::filesystem::path& out, std::int64_t steps) {
+int debug_batches(const config::RunConfig& config, const std::filesystem::path& out, std::int64_t steps, bool json) {
   const data::Dataset dataset = data::Dataset::open(config.data.directory);
   const data::Batch all = batch_at(config, dataset, 0, steps * config.batch.global_batch);
   write_batches(out, all, {steps, config.batch.global_batch, config.batch.sequence_length});
-  fmt::print("{} batches in {}\n", steps, out.string());
+  if (json) {
+    const nlohmann::json document = {{"file", out.string()},
+                                     {"steps", steps},
+                                     {"global_batch", config.batch.global_batch},
+                                     {"sequence_length", config.batch.sequence_length}};
+    std::cout << document.dump(2) << '\n';
+  } else {
+    fmt::print("{} batches in {}\n", steps, out.string());
+  }
   return 0;
 }
 
@@ -146,7 +154,7 @@ int verb_debug(int argc, char** argv) {
   all.option("--out", batches_out, "file to write").required();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
   if (step.parsed()) return debug_step(step_arguments.resolve().config, step_out, fresh, logits, step_arguments.json);
-  return debug_batches(batch_arguments.resolve().config, batches_out, steps);
+  return debug_batches(batch_arguments.resolve().config, batches_out, steps, batch_arguments.json);
 }
 
 }  // namespace longhaul::app
