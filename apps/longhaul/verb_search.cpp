@@ -130,7 +130,7 @@ nlohmann::json to_json(const plan::SearchResult& result, const Arguments& argume
                           {"too_large", count(plan::Outcome::too_large)},
                           {"slower_at_best", count(plan::Outcome::bounded)}}},
                         {"simulated", simulated},
-                        {"seconds", result.seconds},
+                        {"search_seconds", result.seconds},
                         {"simulated_per_s", result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0},
                         {"best", best},
                         {"choices", choices}};

@@ -219,8 +219,9 @@ void print_speed(const data::Tokenizer& tokenizer, const std::vector<NamedText>&
     return thread_seconds() - start;
   };
   const double first = pass(), again = pass();
-  const auto rate = [&](double seconds) { return static_cast<double>(bytes) / 1e6 / seconds; };
-  const Json result = {{"bytes", bytes}, {"tokens", tokens}, {"first_pass_mb_per_s", rate(first)}, {"second_pass_mb_per_s", rate(again)}};
+  const auto rate = [&](double seconds) { return static_cast<double>(bytes) / seconds; };
+  const Json result = {
+      {"bytes", bytes}, {"tokens", tokens}, {"first_pass_bytes_per_s", rate(first)}, {"second_pass_bytes_per_s", rate(again)}};
   std::cout << result.dump(2) << '\n';
 }
 

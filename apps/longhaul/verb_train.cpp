@@ -21,6 +21,7 @@ namespace {
 nlohmann::json to_json(const train::TrainSummary& s) {
   nlohmann::json out = {
       {"steps", s.steps}, {"tokens", s.tokens}, {"skipped", s.skipped}, {"final_loss", s.final_loss}, {"state_hash", s.state_hash}};
+  out["stop"] = s.stop == train::StopReason::signal ? "signal" : s.stop == train::StopReason::guard ? "guard" : "finished";
   out["resumed_from_step"] = s.resumed_from_step ? nlohmann::json(*s.resumed_from_step) : nlohmann::json();
   out["validation_loss"] = s.validation ? nlohmann::json(s.validation->loss) : nlohmann::json();
   out["bits_per_byte"] = s.validation && s.validation->bits_per_byte ? nlohmann::json(*s.validation->bits_per_byte) : nlohmann::json();
