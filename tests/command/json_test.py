@@ -8,8 +8,6 @@ import unittest
 import harness
 from harness import DONE, expect, json_of
 
-VERBS = ["data prepare", "data inspect", "tokenizer train", "tokenizer encode", "tokenizer decode", "plan", "train", "eval", "generate",
-         "export hf", "report", "calibrate", "config", "debug step", "debug batches", "bench step"]
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "examples/models"
 
 
@@ -21,7 +19,8 @@ def at(document, dotted):
 
 class Json(unittest.TestCase):
     def test_every_verb_explains_itself_with_an_example(self):
-        for verb in VERBS:
+        self.assertLessEqual({"plan", "data prepare", "tokenizer convert", "debug batches"}, set(harness.verbs()))
+        for verb in harness.verbs():
             with self.subTest(verb):
                 shown = expect(self, DONE, *verb.split(), "--help").stdout
                 self.assertIn(f"longhaul {verb}", shown)
