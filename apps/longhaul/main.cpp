@@ -60,7 +60,8 @@ int main(int argc, char** argv) {
   for (const Verb& verb : kVerbs) {
     if (verb.name != name) continue;
     try {
-      return verb.run(argc - 1, argv + 1);
+      const int code = verb.run(argc - 1, argv + 1);
+      return code == 0 && !longhaul::app::everything_printed() ? static_cast<int>(longhaul::ExitCode::failed) : code;
     } catch (const longhaul::Error& error) {
       longhaul::app::complain(fmt::format("longhaul {}: {}", name, error.what()));
       return static_cast<int>(error.code());

@@ -1,11 +1,11 @@
 // longhaul config: the resolved run file with each value's origin; or the table of all options.
 #include <fmt/format.h>
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
 #include "config/options.h"
+#include "console.h"
 #include "files/examples.h"
 #include "run_arguments.h"
 #include "verbs.h"
@@ -29,7 +29,7 @@ int verb_config(int argc, char** argv) {
   } else if (models) {
     const std::vector<std::string> names = files::example_names("models");
     if (arguments.json)
-      std::cout << nlohmann::json{{"models", names}}.dump(2) << '\n';
+      print_json(nlohmann::json{{"models", names}});
     else
       for (const std::string& name : names) fmt::print("{}\n", name);
   } else {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -109,7 +108,7 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
                                    {"learning_rate", learning_rate}};
   files::write_file_atomically(files::Disk(), out / "step.json", document.dump(2) + "\n");
   if (json)
-    std::cout << document.dump(2) << '\n';
+    print_json(document);
   else
     fmt::print("step {}: loss {:.6f}, gradient norm {:.6f}; tensors in {}\n", state.step, loss.mean(), norm, out.string());
   return 0;
@@ -124,7 +123,7 @@ int debug_batches(const config::RunConfig& config, const std::filesystem::path& 
                                      {"steps", steps},
                                      {"global_batch", config.batch.global_batch},
                                      {"sequence_length", config.batch.sequence_length}};
-    std::cout << document.dump(2) << '\n';
+    print_json(document);
   } else {
     fmt::print("{} batches in {}\n", steps, out.string());
   }

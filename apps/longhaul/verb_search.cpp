@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cluster_arguments.h"
@@ -230,12 +229,12 @@ int verb_search(int argc, char** argv) {
     if (arguments.run.json) {
       nlohmann::json out = candidate_json(result.all[at], on, facts);
       out["why"] = why;
-      std::cout << out.dump(2) << '\n';
+      print_json(out);
       return 0;
     }
     fmt::print("{}: {}\n", to_text(result.all[at].run), why.empty() ? "the best" : why);
   } else if (arguments.run.json) {
-    std::cout << to_json(result, arguments, on, facts).dump(2) << '\n';
+    print_json(to_json(result, arguments, on, facts));
   } else {
     print(result, arguments, on, facts, calibration);
   }

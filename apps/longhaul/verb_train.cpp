@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -92,7 +91,7 @@ int verb_train(int argc, char** argv) {
   run.peak_flops = account.time->peak_flops;
   const train::TrainSummary summary = train::train(run);
   if (arguments.json)
-    std::cout << to_json(summary).dump(2) << '\n';
+    print_json(to_json(summary));
   else
     fmt::print("{}", to_text(summary, resolved.config.run.steps));
   return exit_code(summary.stop);
