@@ -5,9 +5,19 @@
 
 #include <csignal>
 #include <cstdio>
+#include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 namespace longhaul::app {
+namespace {
+
+template <typename Json>
+void print_document(const Json& document, int indent) {
+  std::cout << document.dump(indent, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
+}  // namespace
 
 void complain(const std::string& line) {
   // Not fmt::print: it throws where nobody reads, and a log that cannot be written must not end what it tells of.
@@ -31,6 +41,16 @@ train::Console make_console() {
     *live = true;
   };
   return console;
+}
+
+void print_json(const nlohmann::json& document, int indent) { print_document(document, indent); }
+void print_json(const nlohmann::ordered_json& document, int indent) { print_document(document, indent); }
+
+bool everything_printed() {
+  const bool written = std::cout.flush().good();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && written) return true;
+  complain("standard output could not be written to its end: is the disk full, or did its reader end?");
+  return false;
 }
 
 }  // namespace longhaul::app

@@ -4,9 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cstdio>
 #include <exception>
-#include <iostream>
 #include <new>
 #include <string_view>
 
@@ -25,7 +23,7 @@ struct Verb {
 constexpr std::array kVerbs = {
     Verb{"config", longhaul::app::verb_config, "print a resolved run file and where each value came from"},
     Verb{"data", longhaul::app::verb_data, "prepare | inspect: text to packed, verified shards"},
-    Verb{"tokenizer", longhaul::app::verb_tokenizer, "train | encode | decode byte-level BPE vocabularies"},
+    Verb{"tokenizer", longhaul::app::verb_tokenizer, "train | encode | decode | convert: byte-level BPE vocabularies"},
     Verb{"plan", longhaul::app::verb_plan, "parameters, FLOPs, memory by line and time before a run"},
     Verb{"search", longhaul::app::verb_search, "the best layouts on a cluster, and why the others lost"},
     Verb{"emit", longhaul::app::verb_emit, "a plan as another system's configuration: torchtitan, megatron"},
@@ -66,11 +64,7 @@ int main(int argc, char** argv) {
     if (verb.name != name) continue;
     try {
       const int code = verb.run(argc - 1, argv + 1);
-      std::cout.flush();
-      const bool written = std::cout.good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-      if (written || code != 0) return code;
-      longhaul::app::complain(fmt::format("longhaul {}: cannot write all of the output (a full disk, or a closed pipe)", name));
-      return static_cast<int>(longhaul::ExitCode::failed);
+      return code == 0 && !longhaul::app::everything_printed() ? static_cast<int>(longhaul::ExitCode::failed) : code;
     } catch (const longhaul::Error& error) {
       longhaul::app::complain(fmt::format("longhaul {}: {}", name, error.what()));
       return static_cast<int>(error.code());

@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cluster_arguments.h"
 #include "command_line.h"
+#include "console.h"
 #include "config/resolve.h"
 #include "plan/claim.h"
 #include "units/error.h"
@@ -104,7 +104,7 @@ int verb_audit_claim(int argc, char** argv) {
   read_number(arguments, claim);
   const plan::ClaimAudit audit = plan::audit(claim, plan::shipped_published());
   if (arguments.json)
-    std::cout << to_json(audit).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    print_json(to_json(audit));
   else
     fmt::print("{}", to_text(audit));
   return 0;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -100,7 +99,7 @@ int verb_bench(int argc, char** argv) {
                                 {"family", kernels::name(engine.context().family)},
                                 {"threads", engine.context().pool.threads()},
                                 {"operation_seconds", m.seconds}};
-    std::cout << out.dump(2) << '\n';
+    print_json(out);
     return 0;
   }
   fmt::print("{:.1f} tokens/s, {} a step, MFU {:.1f} % of {} (register-only, measured now)\n", tokens_per_second,

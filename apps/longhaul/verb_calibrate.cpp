@@ -1,7 +1,6 @@
 // longhaul calibrate: what this machine reaches, as a profile that plan and report use.
 #include <fmt/format.h>
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -93,7 +92,7 @@ int verb_calibrate(int argc, char** argv) {
   const cluster::Profile profile = calibrate(orders, train::family_of_run(chosen), train::thread_count(chosen), console);
   console.say(profile.processor);
   if (!out.empty()) files::write_named_file(out, cluster::to_toml(profile));
-  if (json) return std::cout << to_json(profile).dump(2) << '\n', 0;
+  if (json) return print_json(to_json(profile)), 0;
   using cluster::Kernel;
   fmt::print("largest shapes measured:\n{:<5} {:<12} {:>7}  {:>16} {:>16} {:>16} {:>16}\n", "order", "family", "threads", "register peak",
              "GEMM forward", "weight gradient", "kernel calls");

@@ -1,11 +1,11 @@
 // longhaul cluster: the hardware catalogue.
 #include <fmt/format.h>
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cluster/catalogue.h"
 #include "command_line.h"
+#include "console.h"
 #include "units/format.h"
 #include "verbs.h"
 
@@ -81,7 +81,7 @@ int verb_cluster(int argc, char** argv) {
   if (one.parsed()) {
     const cluster::Cluster found = cluster::find_cluster(name);
     if (show_json)
-      std::cout << to_json(found).dump(2) << '\n';
+      print_json(to_json(found));
     else
       show(found);
     return 0;
@@ -90,7 +90,7 @@ int verb_cluster(int argc, char** argv) {
   if (!list_json) return list(clusters), 0;
   nlohmann::json document = {{"clusters", nlohmann::json::array()}};
   for (const cluster::Cluster& c : clusters) document["clusters"].push_back(to_json(c));
-  std::cout << document.dump(2) << '\n';
+  print_json(document);
   return 0;
 }
 

@@ -1,8 +1,11 @@
 // longhaul config: the resolved run file with each value's origin; or the table of all options.
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "command_line.h"
 #include "config/options.h"
+#include "console.h"
 #include "files/examples.h"
 #include "run_arguments.h"
 #include "verbs.h"
@@ -22,9 +25,13 @@ int verb_config(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   if (options) {
-    fmt::print("{}", config::options_markdown());
+    fmt::print("{}", arguments.json ? config::options_json() + "\n" : config::options_markdown());
   } else if (models) {
-    for (const std::string& name : files::example_names("models")) fmt::print("{}\n", name);
+    const std::vector<std::string> names = files::example_names("models");
+    if (arguments.json)
+      print_json(nlohmann::json{{"models", names}});
+    else
+      for (const std::string& name : names) fmt::print("{}\n", name);
   } else {
     const config::ResolvedConfig resolved = arguments.resolve();
     fmt::print("{}", arguments.json ? config::to_json(resolved) + "\n" : config::to_toml(resolved, true));

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -149,7 +148,7 @@ int prepare(int argc, char** argv) {
   if (json) {
     nlohmann::json out = to_json(manifest, directory);
     out["reused"] = reused;
-    std::cout << out.dump(2) << '\n';
+    print_json(out);
   } else {
     print_summary(manifest);
   }
@@ -200,7 +199,7 @@ int inspect(int argc, char** argv) {
       if (!json) fmt::print("{:<12} {} ({} bytes, {} tokens) {}…\n", name, source, entry.text_bytes, tokens, text);
     }
   }
-  if (json) std::cout << out.dump(2) << '\n';
+  if (json) print_json(out);
   return 0;
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -109,17 +108,25 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
                                    {"learning_rate", learning_rate}};
   files::write_file_atomically(files::Disk(), out / "step.json", document.dump(2) + "\n");
   if (json)
-    std::cout << document.dump(2) << '\n';
+    print_json(document);
   else
     fmt::print("step {}: loss {:.6f}, gradient norm {:.6f}; tensors in {}\n", state.step, loss.mean(), norm, out.string());
   return 0;
 }
 
-int debug_batches(const config::RunConfig& config, const std::filesystem::path& out, std::int64_t steps) {
+int debug_batches(const config::RunConfig& config, const std::filesystem::path& out, std::int64_t steps, bool json) {
   const data::Dataset dataset = data::Dataset::open(config.data.directory);
   const data::Batch all = batch_at(config, dataset, 0, steps * config.batch.global_batch);
   write_batches(out, all, {steps, config.batch.global_batch, config.batch.sequence_length});
-  fmt::print("{} batches in {}\n", steps, out.string());
+  if (json) {
+    const nlohmann::json document = {{"file", out.string()},
+                                     {"steps", steps},
+                                     {"global_batch", config.batch.global_batch},
+                                     {"sequence_length", config.batch.sequence_length}};
+    print_json(document);
+  } else {
+    fmt::print("{} batches in {}\n", steps, out.string());
+  }
   return 0;
 }
 
@@ -146,7 +153,7 @@ int verb_debug(int argc, char** argv) {
   all.option("--out", batches_out, "file to write").required();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
   if (step.parsed()) return debug_step(step_arguments.resolve().config, step_out, fresh, logits, step_arguments.json);
-  return debug_batches(batch_arguments.resolve().config, batches_out, steps);
+  return debug_batches(batch_arguments.resolve().config, batches_out, steps, batch_arguments.json);
 }
 
 }  // namespace longhaul::app

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cluster_arguments.h"
@@ -96,7 +95,7 @@ int verb_emit(int argc, char** argv) {
     fmt::print(stderr, "{}: {} ({} things not expressed)\n", out, emission.version, emission.not_expressed.size());
   }
   if (run.json)
-    std::cout << to_json(emission, job, forecast).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    print_json(to_json(emission, job, forecast));
   else if (out.empty())
     fmt::print("{}", emission.text);
   return 0;

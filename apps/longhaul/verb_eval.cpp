@@ -1,7 +1,6 @@
 // longhaul eval: held-out loss of a run's newest checkpoint.
 #include <fmt/format.h>
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -38,7 +37,7 @@ int verb_eval(int argc, char** argv) {
   if (arguments.json) {
     nlohmann::json out = {{"step", loaded.commit.step}, {"loss", result.loss}, {"targets", result.targets}};
     out["bits_per_byte"] = result.bits_per_byte ? nlohmann::json(*result.bits_per_byte) : nlohmann::json();
-    std::cout << out.dump(2) << '\n';
+    print_json(out);
     return 0;
   }
   fmt::print("{:.4f} nats/token over {} targets\n", result.loss, result.targets);

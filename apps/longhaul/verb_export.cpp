@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/safetensors.h"
 #include "command_line.h"
+#include "console.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "files/disk.h"
@@ -82,7 +82,7 @@ int verb_export(int argc, char** argv) {
     step = load_trained(engine, dataset).commit.step;
   export_hf(engine, tokenizer, std::filesystem::absolute(out).lexically_normal());
   if (arguments.json)
-    std::cout << nlohmann::json{{"directory", out}, {"step", step}}.dump(2) << '\n';
+    print_json(nlohmann::json{{"directory", out}, {"step", step}});
   else
     fmt::print("step {} in {}\n", step, out);
   return 0;

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cmath>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -51,7 +50,7 @@ void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::stri
     if (arguments.folds == 0) scored.push_back(predict(row));
   const std::vector<plan::FamilyScore> families = plan::score(scored);
   if (arguments.json)
-    std::cout << plan::to_json(families, plan::score_rows(scored, false)).dump(2) << '\n';
+    print_json(plan::to_json(families, plan::score_rows(scored, false)));
   else
     fmt::print("{}{}\n", plan::to_text(families, plan::score_rows(scored, false)), arguments.out.string());
 }
@@ -92,7 +91,7 @@ void fit_points(const Arguments& arguments, const files::Csv& csv, const std::st
   if (!arguments.out.empty()) files::write_named_file(arguments.out, plan::scaling::to_toml(to_law(fit, files::sha256_hex(text))));
   if (!arguments.plot.empty()) write_plot(arguments.plot, fit);
   if (arguments.json)
-    std::cout << to_json(fit).dump(2) << '\n';
+    print_json(to_json(fit));
   else
     fmt::print("{}", to_text(fit));
 }

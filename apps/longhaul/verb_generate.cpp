@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -62,7 +61,7 @@ int verb_generate(int argc, char** argv) {
   const std::vector<std::int32_t> generated(tokens.begin() + static_cast<std::ptrdiff_t>(first), tokens.end());
   const nlohmann::json out = {
       {"prompt", prompt}, {"text", tokenizer.decode(generated)}, {"tokens", generated}, {"step", loaded.commit.step}};
-  std::cout << out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  print_json(out);
   return 0;
 }
 

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -87,7 +86,7 @@ int verb_hf(int argc, char** argv) {
     fmt::print(stderr, "{}: the model, for --model {}\n", out, out);
   }
   if (json)
-    std::cout << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    print_json(document);
   else
     print(hf, file, sequence_length);
   return 0;

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cluster_arguments.h"
@@ -51,7 +50,7 @@ std::optional<Tokens> unique_tokens(const config::RunConfig& config, bool run_fi
 template <class Json, class Text>
 void print(bool as_json, const Json& json, const Text& text) {
   if (as_json)
-    std::cout << json().dump(2) << '\n';
+    print_json(json());
   else
     fmt::print("{}", text());
 }
@@ -62,7 +61,7 @@ void print_explanation(const Plan& plan, const std::string& id, bool json, const
   if (id == "list") {
     const auto ids = plan::explainable(plan);
     return print(
-        json, [&] { return nlohmann::json(ids); }, [&] { return plan::to_text(ids); });
+        json, [&] { return plan::to_json(ids); }, [&] { return plan::to_text(ids); });
   }
   const plan::Explanation explanation = explain(id);
   print(

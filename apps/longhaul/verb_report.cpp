@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
+#include "console.h"
 #include "files/disk.h"
 #include "report/report.h"
 #include "run_arguments.h"
@@ -30,7 +30,7 @@ int verb_report(int argc, char** argv) {
   const report::Report report = report::make_report(directory);
   files::write_named_file(path, report.html);
   if (arguments.json)
-    std::cout << nlohmann::json{{"report", path.string()}, {"comparison", report::to_json(report.comparison)}}.dump(2) << '\n';
+    print_json(nlohmann::json{{"report", path.string()}, {"comparison", report::to_json(report.comparison)}});
   else
     fmt::print("{}{}\n", report::to_text(report.comparison), path.string());
   return 0;

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cluster_arguments.h"
@@ -57,7 +56,7 @@ void print_laws(bool json) {
     if (law.flops) fmt::print("  runs of {:.3g} to {:.3g} FLOP\n", law.flops->low, law.flops->high);
     for (const std::string& caveat : law.caveats) fmt::print("  - {}\n", caveat);
   }
-  if (json) std::cout << all.dump(2) << '\n';
+  if (json) print_json(all);
 }
 
 std::int64_t count_of(const char* option, const std::string& text, std::int64_t least, std::int64_t most) {
@@ -154,7 +153,7 @@ void run(const Arguments& a) {
     files::write_file_atomically(files::Disk(), a.out_model, scaling::model_toml(result));
   }
   if (a.json)
-    std::cout << to_json(result).dump(2) << '\n';
+    print_json(to_json(result));
   else
     fmt::print("{}", to_text(result));
 }

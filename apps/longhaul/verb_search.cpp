@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "cluster_arguments.h"
@@ -130,7 +129,7 @@ nlohmann::json to_json(const plan::SearchResult& result, const Arguments& argume
                           {"too_large", count(plan::Outcome::too_large)},
                           {"slower_at_best", count(plan::Outcome::bounded)}}},
                         {"simulated", simulated},
-                        {"seconds", result.seconds},
+                        {"search_seconds", result.seconds},
                         {"simulated_per_s", result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0},
                         {"best", best},
                         {"choices", choices}};
@@ -230,12 +229,12 @@ int verb_search(int argc, char** argv) {
     if (arguments.run.json) {
       nlohmann::json out = candidate_json(result.all[at], on, facts);
       out["why"] = why;
-      std::cout << out.dump(2) << '\n';
+      print_json(out);
       return 0;
     }
     fmt::print("{}: {}\n", to_text(result.all[at].run), why.empty() ? "the best" : why);
   } else if (arguments.run.json) {
-    std::cout << to_json(result, arguments, on, facts).dump(2) << '\n';
+    print_json(to_json(result, arguments, on, facts));
   } else {
     print(result, arguments, on, facts, calibration);
   }

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "command_line.h"
+#include "console.h"
 #include "data/bpe_train.h"
 #include "data/ingest.h"
 #include "data/tokenizer.h"
@@ -96,7 +97,7 @@ int train(const TrainArguments& arguments) {
                           {"fingerprint", tokenizer.fingerprint()},
                           {"bytes", reader.bytes_read()},
                           {"seconds", seconds}};
-    std::cout << summary.dump(2) << '\n';
+    print_json(summary);
   } else {
     fmt::print("{}: {} entries from {:.2f} MB in {:.2f} s\nfingerprint {}\n", arguments.out, tokenizer.vocab_size(),
                static_cast<double>(reader.bytes_read()) / 1e6, seconds, tokenizer.fingerprint());
@@ -219,9 +220,10 @@ void print_speed(const data::Tokenizer& tokenizer, const std::vector<NamedText>&
     return thread_seconds() - start;
   };
   const double first = pass(), again = pass();
-  const auto rate = [&](double seconds) { return static_cast<double>(bytes) / 1e6 / seconds; };
-  const Json result = {{"bytes", bytes}, {"tokens", tokens}, {"first_pass_mb_per_s", rate(first)}, {"second_pass_mb_per_s", rate(again)}};
-  std::cout << result.dump(2) << '\n';
+  const auto rate = [&](double seconds) { return static_cast<double>(bytes) / seconds; };
+  const Json result = {
+      {"bytes", bytes}, {"tokens", tokens}, {"first_pass_bytes_per_s", rate(first)}, {"second_pass_bytes_per_s", rate(again)}};
+  print_json(result);
 }
 
 int encode(const EncodeArguments& arguments) {
@@ -253,7 +255,7 @@ int encode(const EncodeArguments& arguments) {
   if (arguments.count) fmt::print("total: {} bytes, {} tokens\n", bytes, tokens);
   if (arguments.json) {
     const Json about = {{"vocab_size", tokenizer.vocab_size()}, {"fingerprint", tokenizer.fingerprint()}};
-    std::cout << Json{{"tokenizer", about}, {"documents", listed}, {"bytes", bytes}, {"tokens", tokens}}.dump() << '\n';
+    print_json(Json{{"tokenizer", about}, {"documents", listed}, {"bytes", bytes}, {"tokens", tokens}}, -1);
   }
   return 0;
 }

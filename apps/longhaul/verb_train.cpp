@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -21,6 +20,7 @@ namespace {
 nlohmann::json to_json(const train::TrainSummary& s) {
   nlohmann::json out = {
       {"steps", s.steps}, {"tokens", s.tokens}, {"skipped", s.skipped}, {"final_loss", s.final_loss}, {"state_hash", s.state_hash}};
+  out["stop"] = s.stop == train::StopReason::signal ? "signal" : s.stop == train::StopReason::guard ? "guard" : "finished";
   out["resumed_from_step"] = s.resumed_from_step ? nlohmann::json(*s.resumed_from_step) : nlohmann::json();
   out["validation_loss"] = s.validation ? nlohmann::json(s.validation->loss) : nlohmann::json();
   out["bits_per_byte"] = s.validation && s.validation->bits_per_byte ? nlohmann::json(*s.validation->bits_per_byte) : nlohmann::json();
@@ -91,7 +91,7 @@ int verb_train(int argc, char** argv) {
   run.peak_flops = account.time->peak_flops;
   const train::TrainSummary summary = train::train(run);
   if (arguments.json)
-    std::cout << to_json(summary).dump(2) << '\n';
+    print_json(to_json(summary));
   else
     fmt::print("{}", to_text(summary, resolved.config.run.steps));
   return exit_code(summary.stop);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -106,7 +105,7 @@ int verb_validate(int argc, char** argv) {
   nlohmann::json out = plan::to_json(families, plan::score_rows(scored, false));
   if (rows)
     for (const plan::ScoredRun& run : scored) out["rows"].push_back(row_json(run));
-  std::cout << out.dump(2) << '\n';
+  print_json(out);
   return 0;
 }
 

@@ -63,6 +63,8 @@ std::string to_text(const Cadence& cadence);
 
 /// The table of all options in Markdown: docs/options.md.
 std::string options_markdown();
+/// The same for programs: docs/json/config.json.
+std::string options_json();
 
 /// The option whose name is nearest to "table.key" as written: for error messages.
 bool is_table(std::string_view table);

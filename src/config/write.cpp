@@ -65,6 +65,22 @@ std::string to_json(const ResolvedConfig& resolved) {
   return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+std::string options_json() {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  const auto or_null = [](std::string_view text) { return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text); };
+  for (const Option& option : options()) {
+    list.push_back({{"table", option.table},
+                    {"key", option.key},
+                    {"default", option.computed.empty() ? nlohmann::ordered_json(option.fallback) : nlohmann::ordered_json()},
+                    {"computed", or_null(option.computed)},
+                    {"unit", or_null(option.unit)},
+                    {"allowed", allowed(option)},
+                    {"reaches_bits", option.reaches_bits},
+                    {"help", option.help}});
+  }
+  return nlohmann::ordered_json{{"options", list}}.dump(2);
+}
+
 std::string config_hash_text(const RunConfig& config) {
   std::string text;
   for (const Option& option : options()) {

@@ -102,7 +102,7 @@ class Step {
     out_.tensor_parallel = m * (layers * out_.layer.exposed_collectives + collectives);
     out_.data_parallel = m * (layers * out_.layer.exposed_sharding + sharding);
     out_.compute = time.busy[busiest] - m * exchanged - out_.tensor_parallel - out_.data_parallel;
-    const double waiting = time.total - time.busy[busiest];
+    const double waiting = std::max(0.0, time.total - time.busy[busiest]);  // two sums of one stage's turns differ in their last bits
     out_.messages = std::min(m * held, waiting);
     out_.pipeline_transfers = m * exchanged + out_.messages;
     out_.bubble = waiting - out_.messages;

@@ -55,8 +55,22 @@ def expect(test, code, *arguments, says=(), **options):
 
 
 def json_of(test, *arguments, code=DONE, **options):
-    """The one document that `--json` prints."""
-    return json.loads(expect(test, code, *arguments, "--json", **options).stdout)
+    """The one document that `--json` prints, checked against its schema (docs/json)."""
+    import schemas  # here: the oracle's environment, which also imports this file, has no jsonschema
+
+    document = json.loads(expect(test, code, *arguments, *([] if "--json" in arguments else ["--json"]), **options).stdout)
+    schemas.check(document, schemas.name_of(arguments))
+    return document
+
+
+@functools.lru_cache(maxsize=None)
+def verbs():
+    """Every verb as `longhaul --help` lists them, with those inside it: "plan", "data prepare" …"""
+    found = []
+    for name, help_text in re.findall(r"^  (\w+) +(.*)$", run_program("--help").stdout, re.MULTILINE):
+        inner = re.match(r"\w+( \| \w+)*(?=:)", help_text)
+        found += [f"{name} {word}" for word in inner[0].split(" | ")] if inner else [name]
+    return found
 
 
 def write_corpus(directory, documents=40, words=250, seed=1):

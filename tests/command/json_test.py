@@ -3,13 +3,13 @@
 import json
 import os
 import pathlib
+import subprocess
 import unittest
 
 import harness
-from harness import DONE, expect, json_of
+from harness import DONE, FAILED, expect, json_of
 
-VERBS = ["data prepare", "data inspect", "tokenizer train", "tokenizer encode", "tokenizer decode", "plan", "scale", "fit", "train", "eval", "generate",
-         "export hf", "report", "calibrate", "config", "hf", "emit", "audit-claim", "debug step", "debug batches", "bench step"]
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 MODELS = pathlib.Path(__file__).resolve().parents[2] / "examples/models"
 
 
@@ -21,7 +21,8 @@ def at(document, dotted):
 
 class Json(unittest.TestCase):
     def test_every_verb_explains_itself_with_an_example(self):
-        for verb in VERBS:
+        self.assertLessEqual({"plan", "data prepare", "tokenizer convert", "debug batches"}, set(harness.verbs()))
+        for verb in harness.verbs():
             with self.subTest(verb):
                 shown = expect(self, DONE, *verb.split(), "--help").stdout
                 self.assertIn(f"longhaul {verb}", shown)
@@ -93,7 +94,8 @@ class Json(unittest.TestCase):
         self.assertEqual(document["state_hash"], last["state_hash"])
         self.assertEqual(document["validation_loss"], last["validation_loss"])
         self.assertEqual(document["bits_per_byte"], last["bits_per_byte"])
-        self.assertIn("resumed_from_step", document)
+        self.assertEqual(document["stop"], "finished")
+        self.assertIsNone(document["resumed_from_step"])
 
     def test_phases_add_up_to_the_step(self):
         run_file = harness.write_run("phases", run={"steps": 12})
@@ -138,6 +140,35 @@ class Json(unittest.TestCase):
         first, second = json_of(self, "plan", run_file), json_of(self, "plan", again)
         for part in ("parameters", "memory"):  # the rest holds times measured now
             self.assertEqual(first[part], second[part])
+
+    def test_a_document_that_cannot_be_written_is_a_failure(self):
+        for arguments in (["cluster", "list", "--json"], ["cluster", "list"], ["config", "--options", "--json"]):
+            with self.subTest(arguments), open("/dev/full", "w") as full:
+                done = subprocess.run([harness.LONGHAUL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+                self.assertEqual(done.returncode, FAILED)
+                self.assertIn("standard output could not be written", done.stderr)
+
+    def test_bytes_that_are_no_text_are_replaced(self):
+        table = harness.SCRATCH / "latin.csv"
+        head, row = (GOLDEN / "runs.csv").read_bytes().splitlines()[:2]
+        table.write_bytes(head + b"\ncaf\xe9" + row[row.index(b","):] + b"\n")
+        self.assertEqual(json_of(self, "validate", table, "--rows")["rows"][0]["id"], "caf\ufffd")
+
+    def test_config_lists_options_and_models(self):
+        resolved = json_of(self, "config", "--model", "gpt2-124m")
+        options = json_of(self, "config", "--options")["options"]
+        tables = {name for name, table in resolved.items() if isinstance(table, dict)}
+        self.assertEqual({(o["table"], o["key"]) for o in options}, {(name, key) for name in tables for key in resolved[name]})
+        for option in options:
+            self.assertEqual(option["default"] is None, option["computed"] is not None, option)
+        self.assertEqual(json_of(self, "config", "--models")["models"], sorted(path.stem for path in MODELS.glob("*.toml")))
+
+    def test_debug_batches_says_the_shape(self):
+        run_file = harness.write_run("batches")
+        out = harness.SCRATCH / "batches.safetensors"
+        document = json_of(self, "debug", "batches", run_file, "--steps", "3", "--out", out)
+        header = json.loads(out.read_bytes()[8:][:int.from_bytes(out.read_bytes()[:8], "little")])
+        self.assertEqual(header["tokens"]["shape"], [document[key] for key in ("steps", "global_batch", "sequence_length")])
 
     def test_tokenizer_round_trip(self):
         text = "The whale — naïve, 鯨, 🐋 — swam 1,000 miles.\n"

@@ -6,6 +6,7 @@ it, perhaps with other threads and another instruction set, and compares the `re
 losses and state hashes) and the final state hash.
 """
 import functools
+import json
 import os
 import shutil
 import signal
@@ -83,10 +84,12 @@ class Resume(unittest.TestCase):
 
     def test_sigterm_saves_and_asks_to_be_requeued(self):
         run_file = harness.write_run("sigterm")
-        process = harness.start("train", run_file)
+        process = harness.start("train", run_file, "--json")
         harness.wait_until(lambda: harness.steps_recorded(run_file) >= 13, process, "step 13")
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(240), PREEMPTED, process.log.read_text())
+        said = process.log.read_text()
+        self.assertEqual(json.loads(said[said.rindex("\n{"):])["stop"], "signal")
         saved = int(harness.commits(run_file)[-1].split("-")[1].split(".")[0])
         self.assertEqual(saved, harness.steps_recorded(run_file), "the save is of the last step done")
         summary = json_of(self, "train", run_file)

@@ -213,6 +213,12 @@ std::string to_text(const Explanation& e) {
   return out;
 }
 
+nlohmann::json to_json(const std::vector<std::pair<std::string, std::string>>& ids) {
+  nlohmann::json lines = nlohmann::json::array();
+  for (const auto& [id, title] : ids) lines.push_back({{"id", id}, {"title", title}});
+  return {{"explanations", lines}};
+}
+
 std::string to_text(const std::vector<std::pair<std::string, std::string>>& ids) {
   std::string out;
   for (const auto& [id, title] : ids) out += fmt::format("{:<35}{}\n", id, title);

@@ -77,6 +77,7 @@ Explanation explain(const Account& account, const config::RunConfig& config, std
 nlohmann::json to_json(const Explanation& explanation);
 std::string to_text(const Explanation& explanation);
 /// A line for each id.
+nlohmann::json to_json(const std::vector<std::pair<std::string, std::string>>& ids);
 std::string to_text(const std::vector<std::pair<std::string, std::string>>& ids);
 
 }  // namespace longhaul::plan
