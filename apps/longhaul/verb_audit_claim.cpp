@@ -6,8 +6,8 @@
 
 #include "cluster_arguments.h"
 #include "command_line.h"
-#include "console.h"
 #include "config/resolve.h"
+#include "console.h"
 #include "plan/claim.h"
 #include "units/error.h"
 #include "units/nearest.h"

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cluster_arguments.h"
+#include "console.h"
 #include "files/disk.h"
 #include "plan/emit/emission.h"
 #include "run_arguments.h"

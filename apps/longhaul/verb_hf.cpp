@@ -7,6 +7,7 @@
 #include "command_line.h"
 #include "config/derive.h"
 #include "config/model_file.h"
+#include "console.h"
 #include "files/disk.h"
 #include "model/flops.h"
 #include "units/error.h"
