@@ -40,6 +40,7 @@ PublishedMfu band(const Claim& claim, const std::vector<PublishedMfu>& published
   const PublishedMfu steps = row_for(claim, published, "step");
   if (claim.kind != ClaimKind::device_hours) return steps;
   PublishedMfu whole = row_for(claim, published, "whole");
+  whole.lowest = std::min(whole.lowest, steps.lowest);
   whole.lower_quartile = std::min(whole.lower_quartile, steps.lower_quartile);
   if (steps.best > whole.best) whole.best = steps.best, whole.best_run = steps.best_run + ", steady steps";
   return whole;

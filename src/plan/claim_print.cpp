@@ -51,10 +51,10 @@ std::string to_text(const ClaimAudit& a) {
     out += fmt::format("  {:<18}{:>8.1f} %   {}\n", model::name(convention), 100 * mfu, model::formula(convention));
   if (claim.recompute == program::Recompute::layer)
     out += fmt::format("  {:<18}{:>8.1f} %   standard, and all layers once more\n", "HFU", 100 * a.hfu);
-  out +=
-      fmt::format("\npublished runs ({}, {}, {}): lowest {:.1f} %, lower quartile {:.1f} %, median {:.1f} %, best {:.1f} %\n",
-                  p.accelerator == "any" ? "any accelerator" : p.accelerator, p.precision, p.kind == "step" ? "steady steps" : "whole runs",
-                  100 * p.lowest, 100 * p.lower_quartile, 100 * p.median, 100 * p.best);
+  out += fmt::format("\npublished runs ({}, {}, {}): lowest {:.1f} %, lower quartile {:.1f} %, median {:.1f} %, best {:.1f} %\n",
+                     p.accelerator == "any" ? "any accelerator" : p.accelerator, p.precision,
+                     p.kind == "step" ? "steady steps" : "whole runs, the range widened by steady steps", 100 * p.lowest,
+                     100 * p.lower_quartile, 100 * p.median, 100 * p.best);
   out += fmt::format("\nverdict: {}: {}\n", name(a.verdict), a.why);
   if (!a.readings.empty()) out += "\nthe same number would be plausible as\n";
   for (const Reading& reading : a.readings) out += fmt::format("  {} (MFU {:.1f} %)\n", reading.what, 100 * reading.mfu);
