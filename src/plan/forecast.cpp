@@ -43,6 +43,9 @@ void check(const cluster::Cluster& cluster, const RunShape& run, const Calibrati
 
 std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
   std::vector<std::string> said = out.step.warnings;
+  if (!out.memory_calibrated && run.model.experts.count == 0)
+    said.push_back(fmt::format("memory is uncalibrated: no run of {} on {} with a measured peak; counted from shapes with usual copies",
+                               run.framework, run.accelerator));
   if (run.layout.tp > run.devices_per_node)
     said.push_back(
         fmt::format("tp = {} crosses nodes of {} devices: every layer waits for the network", run.layout.tp, run.devices_per_node));
@@ -54,7 +57,8 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
         fmt::format("{} layers over {} stages are uneven: the longest sets the pace", run.model.layers, run.layout.virtual_stages()));
   if (out.facts.unique_tokens)
     if (auto epochs = warn_of_epochs(out.facts.tokens, *out.facts.unique_tokens)) said.push_back(std::move(*epochs));
-  if (run.model.experts.count > 0) said.push_back("experts: parameters and work are counted; the time is uncalibrated (no measured rows)");
+  if (run.model.experts.count > 0)
+    said.push_back("experts: parameters and work are counted; time and memory are uncalibrated (no measured rows)");
   return said;
 }
 
@@ -103,6 +107,7 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
   out.step = estimate_step(shape, calibration);
   out.memory = estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
   out.seconds_interval = interval(out.step.seconds, time_kinds(shape, out.step), calibration.time);
+  out.memory_calibrated = memory_calibrated(shape, out.step, calibration);
   out.memory_interval = interval(out.memory.reported(), memory_kinds(shape, out.step, calibration), calibration.memory);
   if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
   out.checkpoint = Bytes(out.parameters.total.value * 14);
@@ -136,6 +141,7 @@ nlohmann::json memory_json(const Forecast& f) {
                         {"reported_bytes", f.memory.reported()},
                         {"reporting_stage", f.memory.reporting},
                         {"interval_bytes", interval_json(f.memory_interval)},
+                        {"calibrated", f.memory_calibrated},
                         {"stages", stages}};
   if (f.fit)
     out["fit"] = {{"fits", f.fit->fits}, {"needed_bytes", f.fit->needed}, {"available_bytes", f.fit->available}, {"reason", f.fit->reason}};
