@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 
 #include "plan/framework.h"
+#include "plan/search_space.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "units/nearest.h"
@@ -55,6 +57,13 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
   if (run.model.layers % run.layout.virtual_stages() != 0)
     said.push_back(
         fmt::format("{} layers over {} stages are uneven: the longest sets the pace", run.model.layers, run.layout.virtual_stages()));
+  if (run.layout.pp > 1 && run.layout.zero > 1) {
+    const Restriction offers = parse_restriction(framework(run.framework).offers);
+    const auto zero = offers.find("zero");
+    if (zero != offers.end() && std::find(zero->second.begin(), zero->second.end(), std::to_string(run.layout.zero)) == zero->second.end())
+      said.push_back(fmt::format("{} itself offers no ZeRO {} with a pipeline, only zero = {}: planned as if it gathered weights once a step",
+                                 run.framework, run.layout.zero, fmt::join(zero->second, " or ")));
+  }
   if (out.facts.unique_tokens)
     if (auto epochs = warn_of_epochs(out.facts.tokens, *out.facts.unique_tokens)) said.push_back(std::move(*epochs));
   if (run.model.experts.count > 0)
@@ -69,6 +78,7 @@ void place(RunShape& run, const cluster::Cluster& cluster) {
   run.hardware = std::make_shared<const cluster::Cluster>(cluster);
   run.devices = cluster.devices;
   run.devices_per_node = cluster.devices_per_node;
+  if (run.precision == Precision::fp16) run.fp32_gradients = false;  // as plan/runs.cpp: kept and reduced in fp16 under a loss scale
 }
 
 void check_framework(const std::string& name, const Calibration& calibration) {
@@ -111,8 +121,7 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
   out.memory_interval = interval(out.memory.reported(), memory_kinds(shape, out.step, calibration), calibration.memory);
   if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
   out.checkpoint = Bytes(out.parameters.total.value * 14);
-  const std::string dtype = shape.precision == Precision::fp8 ? "fp8" : "bf16";  // fp16 runs at bf16's rate
-  out.peak_flops = cluster.accelerator.peak(dtype) * cluster.devices;
+  out.peak_flops = cluster.accelerator.peak(name(shape.precision)) * cluster.devices;
   if (facts.mtbf && facts.save) {
     out.save_every = daly_interval(*facts.save, *facts.mtbf);
     out.goodput = expected_goodput(*out.save_every, *facts.save, facts.restart, *facts.mtbf);
