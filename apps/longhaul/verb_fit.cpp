@@ -1,6 +1,7 @@
 // longhaul fit: the cost model's parameters from measured runs, or a scaling law from losses of finished runs.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "files/disk.h"
 #include "files/read.h"
 #include "plan/fit.h"
+#include "plan/interval.h"
 #include "plan/predict.h"
 #include "plan/scaling/fit_report.h"
 #include "plan/scaling/law_file.h"
@@ -30,6 +32,20 @@ struct Arguments {
   std::uint64_t seed = 1;
 };
 
+/// Fewer rows than parameters leave most of these at their priors; fewer than a kind of runs needs give no interval.
+void warn_of_few(const plan::Calibration& start, const std::vector<plan::MeasuredRun>& rows, const train::Console& console) {
+  const auto usable = static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [](const plan::MeasuredRun& row) {
+    return row.skipped.empty() && (row.comparable_seconds() || row.comparable_memory());
+  }));
+  const auto free = static_cast<std::size_t>(
+      std::count_if(start.parameters.begin(), start.parameters.end(), [](const auto& entry) { return entry.second.spread > 0; }));
+  if (usable >= free && usable >= plan::kFewestRows) return;
+  console.say(
+      fmt::format("warning: {} usable rows for {} parameters: what no row moves stays at its prior, and kinds of fewer than {} runs get no "
+                  "interval; for three to ten runs of your own use plan --from-runs",
+                  usable, free, plan::kFewestRows));
+}
+
 void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
   if (arguments.out.empty()) throw UsageError("--out is required for a table of measured runs: the calibration to write");
   const train::Console console = make_console();
@@ -40,6 +56,7 @@ void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::stri
   plan::FitOptions options;
   options.progress = [&](const std::string& said) { console.say(said); };
   plan::Calibration fitted = plan::fit(start, rows, options);
+  warn_of_few(start, rows, console);
   std::vector<plan::ScoredRun> scored;
   if (arguments.folds > 0) scored = plan::cross_validate(start, rows, arguments.folds, options);
   if (arguments.folds > 0) fitted = plan::with_intervals(std::move(fitted), rows, scored);

@@ -67,13 +67,18 @@ std::vector<plan::RunShape> shapes_of(const Arguments& arguments, const config::
   return shapes;
 }
 
+/// No accelerator has less: a smaller number is one without its unit.
+constexpr std::int64_t kLeastMemory = 1 << 20;
+
 double device_memory(const std::string& text, const cluster::Cluster& on) {
   if (text.empty()) {
     if (on.accelerator.memory) return static_cast<double>(on.accelerator.memory->value);
     throw UsageError(fmt::format("the catalogue has no memory of {}; give --memory, for example 80GB", on.accelerator.id));
   }
   const auto bytes = parse_bytes(text);
-  if (!bytes || bytes->value <= 0) throw UsageError(fmt::format("--memory '{}': write the memory of a device like 80GB or 64GiB", text));
+  if (!bytes || bytes->value < kLeastMemory)
+    throw UsageError(fmt::format("--memory '{}': write the memory of a device with its unit, 1 MiB or more, like 80GB or 64GiB{}", text,
+                                 parse_count(text) ? fmt::format("; nearest: write {}GB", text) : ""));
   return static_cast<double>(bytes->value);
 }
 
@@ -87,7 +92,7 @@ struct Row {
 };
 Row row_of(const plan::Considered& c, const cluster::Cluster& on, const plan::JobFacts& facts) {
   const double rate = static_cast<double>(c.run.tokens_per_step()) / c.seconds;
-  const double peak = on.accelerator.peak(c.run.precision == plan::Precision::fp8 ? "fp8" : "bf16") * c.run.devices;
+  const double peak = on.accelerator.peak(name(c.run.precision)) * c.run.devices;
   const double seconds = static_cast<double>(facts.tokens.value) / rate;
   return {rate, model::flops_per_token(c.run.model, c.run.sequence_length).value * rate / peak, seconds / 86400,
           seconds / 3600 * c.run.devices};
@@ -138,6 +143,15 @@ nlohmann::json to_json(const plan::SearchResult& result, const Arguments& argume
   return out;
 }
 
+/// What rules most layouts out, where nothing is left: "most (12 of 12) are contradictions, for example tp=64 …: heads = 32 …".
+std::string commonest_reason(const plan::SearchResult& result) {
+  const std::size_t contradictions = result.count(plan::Outcome::contradiction), large = result.count(plan::Outcome::too_large);
+  const plan::Outcome commonest = contradictions >= large ? plan::Outcome::contradiction : plan::Outcome::too_large;
+  const auto at = std::find_if(result.all.begin(), result.all.end(), [&](const plan::Considered& c) { return c.outcome == commonest; });
+  return fmt::format("{} of {} {}, for example {}: {}", std::max(contradictions, large), result.all.size(),
+                     commonest == plan::Outcome::contradiction ? "are contradictions" : "are too large", to_text(at->run), at->reason);
+}
+
 void print(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on, const plan::JobFacts& facts,
            const plan::Calibration& calibration) {
   const std::size_t simulated = result.count(plan::Outcome::simulated);
@@ -146,7 +160,7 @@ void print(const plan::SearchResult& result, const Arguments& arguments, const c
              result.count(plan::Outcome::too_large), result.count(plan::Outcome::bounded), simulated);
   fmt::print("in {}, {:.0f} layouts simulated a second on one core\n", format(Seconds(result.seconds)),
              result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0.0);
-  if (result.best.empty()) return fmt::print("no layout fits; `--all --json` says why each does not\n");
+  if (result.best.empty()) return fmt::print("no layout fits; {}; `--all --json` says why each does not\n", commonest_reason(result));
   fmt::print("\nthe best by {}\n{:>4} {:>8} {:>9} {:>6} {:>9} {:>13} {:>12} {:>10}  layout\n", arguments.by, "", "devices", "step", "MFU",
              "days", "device-hours", facts.device_hours_price ? "money" : "", "memory");
   int rank = 0;

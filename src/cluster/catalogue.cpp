@@ -114,9 +114,12 @@ Cluster read_cluster(const std::filesystem::path& path) {
 double Accelerator::peak(std::string_view dtype) const {
   const auto found = peak_flops.find(std::string(dtype));
   if (found != peak_flops.end()) return found->second;
+  // Both 16-bit types run at one rate wherever both exist; where bf16 is stated, so does fp16.
+  if (dtype == "fp16" && peak_flops.contains("bf16")) return peak_flops.at("bf16");
   std::string known;
   for (const auto& [known_dtype, rate] : peak_flops) known += (known.empty() ? "" : ", ") + known_dtype;
-  throw UsageError(fmt::format("{} has no peak for {}; it has {}", name, dtype, known));
+  throw UsageError(fmt::format("{} has no peak for {}; it has {}: use --precision {}", name, dtype, known,
+                               peak_flops.contains("bf16") || peak_flops.empty() ? "bf16" : peak_flops.begin()->first));
 }
 
 std::vector<Cluster> catalogue() {

@@ -43,7 +43,7 @@ TEST(Catalogue, ErrorsNameTheFix) {
     (void)find_cluster("a100").accelerator.peak("fp8");
     FAIL();
   } catch (const UsageError& error) {
-    EXPECT_STREQ(error.what(), "A100 SXM 80GB has no peak for fp8; it has bf16");
+    EXPECT_STREQ(error.what(), "A100 SXM 80GB has no peak for fp8; it has bf16: use --precision bf16");
   }
 }
 

@@ -197,9 +197,18 @@ std::string_view nearest_table(std::string_view table) {
 }
 
 const Option& nearest_option(std::string_view table, std::string_view key) {
-  // A right key in the wrong table is nearer than any misspelling.
+  // "lenght" means sequence_length: a word of the key stands for it. A right key in the wrong table is nearer than any misspelling, but
+  // a name of another table that is written quite differently is not what was meant.
+  constexpr std::size_t kElsewhere = 1000;
+  const auto wrong = [&](const Option& o) {
+    std::size_t least = edit_distance(key, o.key);
+    for (const std::string_view word : split(o.key, '_')) least = std::min(least, 1 + edit_distance(key, word));
+    return least;
+  };
   const auto distance = [&](const Option& o) {
-    return 2 * edit_distance(key, o.key) + (o.table == table ? 0 : 1 + edit_distance(table, o.table) / 4);
+    const std::size_t letters = wrong(o);
+    if (o.table == table) return 2 * letters;
+    return 2 * letters + 1 + edit_distance(table, o.table) / 4 + (3 * letters > key.size() ? kElsewhere : 0);
   };
   const auto all = options();
   return *std::min_element(all.begin(), all.end(), [&](const Option& a, const Option& b) { return distance(a) < distance(b); });

@@ -115,6 +115,8 @@ TEST(Cadence, PassesWhenACounterCrossesAMultiple) {
 TEST(Nearest, FindsMisspellingsAndKeysOfOtherTables) {
   EXPECT_EQ(nearest_option("optimizer", "lerning_rate").name(), "optimizer.learning_rate");
   EXPECT_EQ(nearest_option("run", "learning_rate").name(), "optimizer.learning_rate");
+  EXPECT_EQ(nearest_option("batch", "lenght").name(), "batch.sequence_length");
+  EXPECT_EQ(nearest_option("batch", "seed").name(), "run.seed");
   EXPECT_EQ(nearest_option("batch", "seq_length").name(), "batch.sequence_length");
   EXPECT_EQ(nearest_table("bach"), "batch");
 }

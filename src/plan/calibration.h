@@ -58,8 +58,12 @@ class Calibration {
     double median_abs = 0;
     double low = 0, high = 0;  ///< ends of the 80 % interval
     std::size_t rows = 0;
+    std::string rests_on = {};  ///< what the errors are of, where the kind's name does not say it; not written to files
   };
   std::vector<Residuals> time, memory;
+  /// Of own runs (plan/own_runs.h) that measured times alone: of these (accelerator, framework) nothing is known of the memory. Not
+  /// written.
+  std::set<std::pair<std::string, std::string>> timed_only;
   std::string source;                            ///< file of runs and its hash
   std::set<std::string, std::less<>> seen_rows;  ///< ids of the rows that a fit has seen: they are scored apart
 };

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 
 #include "plan/framework.h"
+#include "plan/search_space.h"
+#include "plan/stages.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "units/nearest.h"
@@ -54,18 +57,29 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
                       "a margin",
                       bytes(high), bytes(out.fit->available)));
   }
+  if (!out.memory_calibrated && run.model.experts.count == 0)
+    said.push_back(fmt::format("memory is uncalibrated: no run of {} on {} with a measured peak; counted from shapes with usual copies",
+                               run.framework, run.accelerator));
   if (run.layout.tp > run.devices_per_node)
     said.push_back(
         fmt::format("tp = {} crosses nodes of {} devices: every layer waits for the network", run.layout.tp, run.devices_per_node));
   if (run.model.vocab % run.layout.tp != 0)
     said.push_back(
         fmt::format("vocab = {} is not a multiple of tp = {}: pad it, or the last rank's head is shorter", run.model.vocab, run.layout.tp));
-  if (run.model.layers % run.layout.virtual_stages() != 0)
+  if (run.model.layers % run.layout.virtual_stages() != 0 && !ends_count_as_layers(run))
     said.push_back(
         fmt::format("{} layers over {} stages are uneven: the longest sets the pace", run.model.layers, run.layout.virtual_stages()));
+  if (run.layout.pp > 1 && run.layout.zero > 1) {
+    const Restriction offers = parse_restriction(framework(run.framework).offers);
+    const auto zero = offers.find("zero");
+    if (zero != offers.end() && std::find(zero->second.begin(), zero->second.end(), std::to_string(run.layout.zero)) == zero->second.end())
+      said.push_back(fmt::format("{} itself offers no ZeRO {} with a pipeline, only zero = {}: planned as if it gathered weights once a step",
+                                 run.framework, run.layout.zero, fmt::join(zero->second, " or ")));
+  }
   if (out.facts.unique_tokens)
     if (auto epochs = warn_of_epochs(out.facts.tokens, *out.facts.unique_tokens)) said.push_back(std::move(*epochs));
-  if (run.model.experts.count > 0) said.push_back("experts: parameters and work are counted; the time is uncalibrated (no measured rows)");
+  if (run.model.experts.count > 0)
+    said.push_back("experts: parameters and work are counted; time and memory are uncalibrated (no measured rows)");
   return said;
 }
 
@@ -76,6 +90,7 @@ void place(RunShape& run, const cluster::Cluster& cluster) {
   run.hardware = std::make_shared<const cluster::Cluster>(cluster);
   run.devices = cluster.devices;
   run.devices_per_node = cluster.devices_per_node;
+  if (run.precision == Precision::fp16) run.fp32_gradients = false;  // as plan/runs.cpp: kept and reduced in fp16 under a loss scale
 }
 
 void check_framework(const std::string& name, const Calibration& calibration) {
@@ -114,11 +129,11 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
   out.step = estimate_step(shape, calibration);
   out.memory = estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
   out.seconds_interval = interval(out.step.seconds, time_kinds(shape, out.step), calibration.time);
+  out.memory_calibrated = memory_calibrated(shape, out.step, calibration);
   out.memory_interval = interval(out.memory.reported(), memory_kinds(shape, out.step, calibration), calibration.memory);
   if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
   out.checkpoint = Bytes(out.parameters.total.value * 14);
-  const std::string dtype = shape.precision == Precision::fp8 ? "fp8" : "bf16";  // fp16 runs at bf16's rate
-  out.peak_flops = cluster.accelerator.peak(dtype) * cluster.devices;
+  out.peak_flops = cluster.accelerator.peak(name(shape.precision)) * cluster.devices;
   if (facts.mtbf && facts.save) {
     out.save_every = daly_interval(*facts.save, *facts.mtbf);
     out.goodput = expected_goodput(*out.save_every, *facts.save, facts.restart, *facts.mtbf);
@@ -147,6 +162,7 @@ nlohmann::json memory_json(const Forecast& f) {
                         {"reported_bytes", f.memory.reported()},
                         {"reporting_stage", f.memory.reporting},
                         {"interval_bytes", interval_json(f.memory_interval)},
+                        {"calibrated", f.memory_calibrated},
                         {"stages", stages}};
   if (f.fit)
     out["fit"] = {{"fits", f.fit->fits}, {"needed_bytes", f.fit->needed}, {"available_bytes", f.fit->available}, {"reason", f.fit->reason}};

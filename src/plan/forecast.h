@@ -41,6 +41,7 @@ struct Forecast {
   MemoryEstimate memory;
   /// 80 %, from runs of the kind that no fit had seen: of step.seconds, and of memory.reported(), since that was measured.
   std::optional<Interval> seconds_interval, memory_interval;
+  bool memory_calibrated = true;  ///< as step.calibrated of the time
   std::optional<FitVerdict> fit;  ///< absent where the catalogue has no memory of the device
   Bytes checkpoint;               ///< fp32 master weights and moments, 16-bit weights: 14 bytes a parameter (BLOOM's format)
   double peak_flops = 0;          ///< of all devices, in the run's precision

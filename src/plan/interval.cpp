@@ -40,7 +40,7 @@ Calibration::Residuals summarize(const std::string& kind, std::vector<double> er
   for (std::size_t i = 1; i + inside <= errors.size(); ++i)
     if (errors[i + inside - 1] - errors[i] < errors[best + inside - 1] - errors[best]) best = i;
   // An interval holds its own prediction, also where all runs of a kind were off to one side.
-  Calibration::Residuals out{kind, 0, std::min(errors[best], 0.0), std::max(errors[best + inside - 1], 0.0), errors.size()};
+  Calibration::Residuals out{kind, 0, std::min(errors[best], 0.0), std::max(errors[best + inside - 1], 0.0), errors.size(), ""};
   for (double& error : errors) error = std::abs(error);
   out.median_abs = quantile(std::move(errors), 0.5);
   return out;
@@ -62,14 +62,20 @@ std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& ste
   return kinds;
 }
 
+bool memory_calibrated(const RunShape& run, const StepEstimate& step, const Calibration& calibration) {
+  if (run.model.experts.count > 0) return false;
+  bool here = false, elsewhere = false;
+  for (const auto& [id, parameter] : calibration.parameters) {
+    const ParameterKey& key = id.second;
+    if (!id.first.starts_with("memory.") || key.framework == "*" || !software(run).starts_with(key.framework)) continue;
+    (key.accelerator == run.accelerator ? here : elsewhere) = true;
+  }
+  return here || (elsewhere && step.calibrated && !calibration.timed_only.contains({run.accelerator, software(run)}));
+}
+
 std::vector<std::string> memory_kinds(const RunShape& run, const StepEstimate& step, const Calibration& calibration) {
-  const std::string name = software(run);
-  const bool known = std::any_of(calibration.parameters.begin(), calibration.parameters.end(), [&](const auto& entry) {
-    return entry.first.second.framework != "*" && entry.first.first.starts_with("memory.") &&
-           name.starts_with(entry.first.second.framework);
-  });
-  if (!known || !step.calibrated) return {"uncalibrated"};
-  return {hardware_kind(run), fmt::format("{} {}", name, run.accelerator), "calibrated"};
+  if (!memory_calibrated(run, step, calibration)) return {"uncalibrated"};
+  return {hardware_kind(run), fmt::format("{} {}", software(run), run.accelerator), "calibrated"};
 }
 
 std::vector<Calibration::Residuals> summarize(std::span<const Residual> residuals) {
@@ -85,7 +91,8 @@ std::vector<Calibration::Residuals> summarize(std::span<const Residual> residual
 std::optional<Interval> interval(double predicted, const std::vector<std::string>& kinds, std::span<const Calibration::Residuals> known) {
   for (const std::string& kind : kinds)
     for (const Calibration::Residuals& r : known)
-      if (r.kind == kind) return Interval{predicted * std::exp(r.low), predicted * std::exp(r.high), kind, r.rows};
+      if (r.kind == kind)
+        return Interval{predicted * std::exp(r.low), predicted * std::exp(r.high), r.rests_on.empty() ? kind : r.rests_on, r.rows};
   return std::nullopt;
 }
 

@@ -20,6 +20,9 @@ namespace longhaul::plan {
 /// alone.
 std::vector<std::string> time_kinds(const RunShape& run, const StepEstimate& step);
 std::vector<std::string> memory_kinds(const RunShape& run, const StepEstimate& step, const Calibration& calibration);
+/// Whether runs of this software on this accelerator measured memory: its own parameters say so, or those of the software where its time is
+/// calibrated by more than runs that measured times alone. No mixture was measured.
+bool memory_calibrated(const RunShape& run, const StepEstimate& step, const Calibration& calibration);
 
 /// "megatron-lm h100 network": software, hardware and link of a run, one of its kinds where runs of it were measured.
 std::string hardware_kind(const RunShape& run);

@@ -10,6 +10,7 @@
 
 #include "plan/interval.h"
 #include "plan/predict.h"
+#include "plan/prices.h"
 #include "plan/step.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -35,7 +36,7 @@ Calibration free_hardware(Calibration out, std::span<const MeasuredRun> rows) {
   for (const MeasuredRun& row : rows) {
     const ParameterKey run = parameter_key(row.shape);
     for (const std::string_view name : kHardware) {
-      if (name.starts_with("time.") ? !row.step_seconds : !row.memory_bytes) continue;
+      if (name.starts_with("time.") ? !row.comparable_seconds() : !row.comparable_memory()) continue;
       const auto* shipped = out.find(name, run);
       if (!shipped || shipped->second.value <= 0) continue;
       if (name == "time.gemm_of_best_matmul" && out.has("time.gemm_efficiency", run)) continue;
@@ -56,21 +57,49 @@ std::vector<ScoredRun> predict_all(const Calibration& calibration, std::span<con
   return out;
 }
 
-/// Where no interval rests on runs of this software, hardware and link: the range of the errors on runs left out.
+std::string software(const RunShape& run) { return run.framework.substr(0, run.framework.find('+')); }
+
+/// Hardware whose runs say nothing of memory that was not known before.
+void note_timed_only(Calibration& calibration, const Calibration& start, std::span<const MeasuredRun> rows) {
+  for (const MeasuredRun& row : rows)
+    if (!TimeParameters(row.shape, start).calibrated()) calibration.timed_only.emplace(row.shape.accelerator, software(row.shape));
+  for (const MeasuredRun& row : rows)
+    if (row.comparable_memory()) calibration.timed_only.erase({row.shape.accelerator, software(row.shape)});
+}
+
+/// Own errors, log(measured ÷ predicted when left out), beside those known. As many as a kind needs make one; fewer only widen the errors
+/// that the run's interval would rest on without them, those of its software or of all calibrated runs.
+void add_own_errors(std::vector<Calibration::Residuals>& known, const std::map<std::string, std::vector<Residual>>& own) {
+  for (const auto& [hardware, errors] : own) {
+    const auto same = [&of = hardware](const Calibration::Residuals& r) { return r.kind == of; };
+    if (std::any_of(known.begin(), known.end(), same)) continue;
+    const std::vector<Calibration::Residuals> enough = summarize(errors);
+    if (const auto at = std::find_if(enough.begin(), enough.end(), same); at != enough.end()) {
+      known.push_back(*at);
+      continue;
+    }
+    const std::vector<std::string> wider(errors.front().kinds.begin() + 1, errors.front().kinds.end());
+    const std::optional<Interval> base = interval(1, wider, known);
+    if (!base) continue;
+    Calibration::Residuals widened{hardware, 0, std::log(base->low), std::log(base->high), base->rows, ""};
+    for (const Residual& error : errors)
+      widened.low = std::min(widened.low, error.log_ratio), widened.high = std::max(widened.high, error.log_ratio);
+    widened.rests_on = fmt::format("{}, widened to the errors of {} own", base->kind, errors.size());
+    known.push_back(widened);
+  }
+}
+
 void add_own_errors(Calibration& calibration, std::span<const MeasuredRun> rows, std::span<const ScoredRun> left_out) {
-  std::map<std::string, Calibration::Residuals> own;
+  std::map<std::string, std::vector<Residual>> time, memory;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!left_out[i].seconds || !rows[i].step_seconds) continue;
-    Calibration::Residuals& r = own[hardware_kind(rows[i].shape)];
-    const double error = std::log(*rows[i].step_seconds / *left_out[i].seconds);
-    r.low = std::min(r.low, error), r.high = std::max(r.high, error), ++r.rows;
+    const std::string hardware = hardware_kind(rows[i].shape), name = software(rows[i].shape);
+    if (const auto measured = rows[i].comparable_seconds(); measured && left_out[i].seconds)
+      time[hardware].push_back({{hardware, name, "calibrated"}, std::log(*measured / *left_out[i].seconds)});
+    if (const auto measured = rows[i].comparable_memory(); measured && left_out[i].memory)
+      memory[hardware].push_back(
+          {{hardware, fmt::format("{} {}", name, rows[i].shape.accelerator), "calibrated"}, std::log(*measured / *left_out[i].memory)});
   }
-  for (auto& [kind, residuals] : own) {
-    residuals.kind = kind;
-    const auto same = [&of = residuals](const Calibration::Residuals& r) { return r.kind == of.kind; };
-    if (residuals.rows < kFewestRuns || std::any_of(calibration.time.begin(), calibration.time.end(), same)) continue;
-    calibration.time.push_back(residuals);
-  }
+  add_own_errors(calibration.time, time), add_own_errors(calibration.memory, memory);
 }
 
 std::string percent(const std::optional<double>& predicted, const std::optional<double>& measured) {
@@ -103,6 +132,7 @@ OwnRuns fit_own_runs(const Calibration& start, std::span<const MeasuredRun> rows
     others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
     out.left_out.push_back(predict_all(fit(freed, others, options), std::span(usable).subspan(i, 1)).front());
   }
+  note_timed_only(out.calibration, start, usable);
   add_own_errors(out.calibration, usable, out.left_out);
   return out;
 }

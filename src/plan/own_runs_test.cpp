@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "plan/interval.h"
+#include "plan/memory.h"
 #include "plan/step.h"
 #include "units/testing.h"
 
@@ -81,6 +83,48 @@ TEST(OwnRuns, CalibratesHardwareThatNoRunWasMeasuredOn) {
   const StepEstimate after = estimate_step(run, own.calibration);
   EXPECT_TRUE(after.calibrated);
   EXPECT_NEAR(after.seconds / *row.step_seconds, 1, 0.1);
+}
+
+TEST(OwnRuns, CalibrateOnlyWhatTheyMeasured) {
+  RunShape run = shape(4096, 1, 2, 8);
+  run.framework = "megatron-lm", run.accelerator = "mi300x";
+  const StepEstimate before = estimate_step(run, shipped());
+  ASSERT_FALSE(memory_calibrated(run, before, shipped()));
+  MeasuredRun row;
+  row.id = "mine", row.shape = run, row.fits = true;
+  row.step_seconds = 1.4 * before.seconds;
+  const Calibration timed = fit_own_runs(shipped(), std::vector{row, row, row}).calibration;
+  const StepEstimate after = estimate_step(run, timed);
+  EXPECT_TRUE(after.calibrated);
+  EXPECT_FALSE(memory_calibrated(run, after, timed));
+  EXPECT_EQ(memory_kinds(run, after, timed), memory_kinds(run, before, shipped()));
+  row.memory_bytes = 1.1 * estimate_memory(run, shipped(), {before.layer.launch_ratio(), before.stalled}).reported();
+  const Calibration both = fit_own_runs(shipped(), std::vector{row, row, row}).calibration;
+  EXPECT_TRUE(memory_calibrated(run, estimate_step(run, both), both));
+  row.step_seconds.reset();
+  const Calibration weighed = fit_own_runs(shipped(), std::vector{row, row, row}).calibration;
+  const StepEstimate still = estimate_step(run, weighed);
+  EXPECT_FALSE(still.calibrated);
+  EXPECT_TRUE(memory_calibrated(run, still, weighed));
+}
+
+// Three runs are no kind: their interval holds that of the runs it would rest on without them.
+TEST(OwnRuns, FewDoNotNarrowTheInterval) {
+  RunShape run = shape(4096, 1, 2, 8);
+  run.framework = "my-trainer", run.accelerator = "mi300x";
+  MeasuredRun row;
+  row.id = "mine", row.shape = run, row.fits = true;
+  row.step_seconds = 1.4 * estimate_step(run, shipped()).seconds;
+  std::vector<MeasuredRun> rows{row, row, row};
+  *rows[2].step_seconds *= 3;  // the other two do not foresee it
+  const OwnRuns own = fit_own_runs(shipped(), rows);
+  const auto base = interval(1, {"calibrated"}, shipped().time);
+  const auto given = interval(1, time_kinds(run, estimate_step(run, own.calibration)), own.calibration.time);
+  ASSERT_TRUE(base && given);
+  EXPECT_LE(given->low, base->low);
+  EXPECT_GE(given->high, *rows[2].step_seconds / *own.left_out[2].seconds);
+  EXPECT_EQ(given->rows, base->rows);
+  EXPECT_EQ(given->kind, "calibrated, widened to the errors of 3 own");
 }
 
 TEST(OwnRuns, SaysWhyNothingCanBeFitted) {

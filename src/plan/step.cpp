@@ -128,7 +128,7 @@ class Step {
                               " (a state seen in two fifths of such runs; without it the step is shorter by the pipeline_transfers)");
     if (stall_.launches) out_.warnings.push_back(run_.framework + " is expected to launch slowly: " + stall_.why);
     if (!prices_.parameters().calibrated())
-      out_.warnings.push_back("uncalibrated: no measured run of " + run_.framework + " on " + run_.accelerator +
+      out_.warnings.push_back("time is uncalibrated: no measured run of " + run_.framework + " on " + run_.accelerator +
                               "; rates are the published ones times usual efficiencies");
   }
 

@@ -86,6 +86,8 @@ class OwnRuns(unittest.TestCase):
         ratio = harness.json.loads(own.stdout)["step"]["seconds"] / shipped
         self.assertGreater(ratio, 1.1)
         self.assertLess(ratio, 1.3)
+        interval = harness.json.loads(own.stdout)["step"]["interval_seconds"]
+        self.assertGreaterEqual(interval["rows"], 15)  # a kind, not the few own runs
 
     def test_bad_tables(self):
         for name, text, says in (("none.csv", "id,family\n", "no column"), ("empty.csv", "", "")):
