@@ -28,11 +28,9 @@ nlohmann::json to_json(const model::HfModel& hf, std::int64_t sequence_length) {
            {{"total", counts.total.value},
             {"active", counts.active.value},
             {"embedding", counts.embedding.value},
-            {"without_embedding", counts.total.value - counts.embedding.value},
             {"matmul", counts.matmul.value}}},
           {"sequence_length", sequence_length},
-          {"flops_per_token", flops_per_token(hf.spec, sequence_length).value},
-          {"flops_per_token_conventions", conventions},
+          {"flops", {{"per_token", flops_per_token(hf.spec, sequence_length).value}, {"per_token_by_convention", conventions}}},
           {"model", config::model_json(hf.spec)},
           {"assumed", hf.assumed},
           {"notes", hf.notes}};

@@ -56,7 +56,7 @@ void print_laws(bool json) {
     if (law.flops) fmt::print("  runs of {:.3g} to {:.3g} FLOP\n", law.flops->low, law.flops->high);
     for (const std::string& caveat : law.caveats) fmt::print("  - {}\n", caveat);
   }
-  if (json) print_json(all);
+  if (json) print_json(nlohmann::json{{"laws", all}});
 }
 
 std::int64_t count_of(const char* option, const std::string& text, std::int64_t least, std::int64_t most) {

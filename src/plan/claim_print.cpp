@@ -25,7 +25,7 @@ nlohmann::json to_json(const ClaimAudit& a) {
           {"hfu", a.hfu},
           {"least_share_of_peak", a.least},
           {"matmul_share_of_peak", a.matmul ? nlohmann::json(*a.matmul) : nlohmann::json()},
-          {"conventions", conventions},
+          {"mfu_by_convention", conventions},
           {"published",
            {{"accelerator", p.accelerator},
             {"precision", p.precision},

@@ -116,6 +116,20 @@ class Shown(unittest.TestCase):
         self.see("validate", few, "--rows")
         self.see("fit", GOLDEN / "chinchilla_fig4_epoch.csv", "--starts", "3", "--bootstrap", "3")
 
+    def other_systems(self):
+        run = ["--model", "llama-3-8b", "--cluster", "h100x8", "--set", "batch.global_batch=16", "--tokens", "1B"]
+        for system, zero in (("megatron", 1), ("torchtitan", 3)):
+            self.see("emit", "--for", system, *run, "--layout", f"dp=8,zero={zero}")
+        self.see("audit-claim", "--model", "llama-3-8b", "--hardware", "h100x64", "--sequence", "8192", "--tflops", "780")
+        config = harness.SCRATCH / "config.json"
+        config.write_text('{"model_type": "llama"}')
+        self.see("hf", config)
+
+    def scaling(self):
+        self.see("scale", "--flops", "1e22")
+        self.see("scale", "--laws")
+        self.see("scale", "--days", "100", "--cluster", "v100x2", "--price", "2", "--watts", "700", "--served-tokens", "1T")  # the largest do not fit
+
     def machine(self):
         profile = harness.SCRATCH / "machine.toml"
         self.see("calibrate", "--order", "dp2", "--family", "avx2", "--threads", "1", "--out", profile)
@@ -146,7 +160,7 @@ class Shown(unittest.TestCase):
 
     def test_the_program_prints_all_that_is_described(self):
         harness.dataset()
-        self.planner(), self.fits(), self.machine(), self.text()
+        self.planner(), self.fits(), self.other_systems(), self.scaling(), self.machine(), self.text()
         described = set(schemas.schemas())
         for name in schemas.schemas():
             for pointer, part in schemas.parts(name):

@@ -51,7 +51,7 @@ class HuggingFace(unittest.TestCase):
     def test_sequence_lengths(self):
         path = write("gpt2.json", {"model_type": "gpt2"})
         self.assertEqual(json_of(self, "hf", path)["sequence_length"], 1024)
-        self.assertLess(json_of(self, "hf", path, "--sequence-length", 128)["flops_per_token"], json_of(self, "hf", path)["flops_per_token"])
+        self.assertLess(json_of(self, "hf", path, "--sequence-length", 128)["flops"]["per_token"], json_of(self, "hf", path)["flops"]["per_token"])
         refused(self, ["1024 learned positions"], "hf", path, "--sequence-length", 2048)
 
     def test_hostile_files(self):
@@ -127,7 +127,7 @@ class Claims(unittest.TestCase):
         hours = 1e12 / rate / 3600 * 64
         self.assertAlmostEqual(json_of(self, *self.ON, "--device-hours", hours, "--tokens", "1T")["mfu"], 400 / 989)
         document = json_of(self, *self.ON, "--tflops", 400, "--convention", "six_n")
-        self.assertAlmostEqual(document["conventions"]["six_n"], 400 / 989)
+        self.assertAlmostEqual(document["mfu_by_convention"]["six_n"], 400 / 989)
 
     def test_mistakes_are_named(self):
         shown = expect(self, DONE, *self.ON, "--tflops", 820).stdout

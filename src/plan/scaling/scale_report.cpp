@@ -72,7 +72,7 @@ nlohmann::json training_json(const TrainingAdvice& t) {
   nlohmann::json near = nlohmann::json::array();
   for (const PublishedRun& run : t.near)
     near.push_back({{"name", run.name}, {"learning_rate", run.learning_rate}, {"batch_tokens", run.batch_tokens}, {"source", run.source}});
-  return {{"deepseek_llm", {{"learning_rate", t.learning_rate}, {"batch_tokens", t.batch_tokens}, {"extrapolation", t.beyond}}},
+  return {{"deepseek_llm", {{"learning_rate", t.learning_rate}, {"batch_tokens", t.batch_tokens}, {"extrapolates", t.beyond}}},
           {"published",
            {{"learning_rate", range_json(t.published_learning_rate)}, {"batch_tokens", range_json(t.published_batch)}, {"runs", near}}},
           {"kaplan_critical_batch_tokens", optional_json(t.critical_batch)},
