@@ -73,8 +73,9 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
     const Restriction offers = parse_restriction(framework(run.framework).offers);
     const auto zero = offers.find("zero");
     if (zero != offers.end() && std::find(zero->second.begin(), zero->second.end(), std::to_string(run.layout.zero)) == zero->second.end())
-      said.push_back(fmt::format("{} itself offers no ZeRO {} with a pipeline, only zero = {}: planned as if it gathered weights once a step",
-                                 run.framework, run.layout.zero, fmt::join(zero->second, " or ")));
+      said.push_back(
+          fmt::format("{} itself offers no ZeRO {} with a pipeline, only zero = {}: planned as if it gathered weights once a step",
+                      run.framework, run.layout.zero, fmt::join(zero->second, " or ")));
   }
   if (out.facts.unique_tokens)
     if (auto epochs = warn_of_epochs(out.facts.tokens, *out.facts.unique_tokens)) said.push_back(std::move(*epochs));
