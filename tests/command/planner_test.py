@@ -374,7 +374,7 @@ class Warnings(unittest.TestCase):
 
     def test_each_is_said_once(self):
         said = self.warnings("--layout", "dp=2,tp=16,pp=2,sp=1,virtual=3")
-        for part in ("uncalibrated", "tp = 16 crosses nodes of 8", "32 layers over 6 stages are uneven"):
+        for part in ("time is uncalibrated", "memory is uncalibrated", "tp = 16 crosses nodes of 8", "32 layers over 6 stages are uneven"):
             self.assertEqual(len([text for text in said if part in text]), 1, (part, said))
 
     def test_vocabulary(self):

@@ -128,7 +128,7 @@ class Shown(unittest.TestCase):
     def scaling(self):
         self.see("scale", "--flops", "1e22")
         self.see("scale", "--laws")
-        self.see("scale", "--days", "100", "--cluster", "v100x2", "--price", "2", "--watts", "700", "--served-tokens", "1T")  # the largest do not fit
+        self.see("scale", "--days", "30", "--cluster", "a100-40gbx2", "--price", "2", "--watts", "700", "--served-tokens", "1T")  # the largest do not fit
 
     def machine(self):
         profile = harness.SCRATCH / "machine.toml"
