@@ -131,7 +131,7 @@ TEST(Claim, ConventionsAreThoseOfTheModel) {
     if (convention == model::Convention::standard) {
       EXPECT_NEAR(mfu, 400.0 / 989, 1e-9);
     }
-  EXPECT_EQ(to_json(result)["conventions"].size(), result.conventions.size());
+  EXPECT_EQ(to_json(result)["mfu_by_convention"].size(), result.conventions.size());
 }
 
 TEST(Claim, UnknownHardwareIsJudgedByAll) {
