@@ -21,7 +21,7 @@ namespace {
 /// The name under which Python imports the file.
 std::string module_of(const std::string& out) {
   if (out.empty()) return "longhaul_run";
-  const std::string stem = std::filesystem::path(out).stem().string();
+  std::string stem = std::filesystem::path(out).stem().string();
   const bool identifier = !stem.empty() && !std::isdigit(static_cast<unsigned char>(stem.front())) &&
                           std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
   if (!identifier)

@@ -37,7 +37,7 @@ PublishedMfu row_for(const Claim& claim, const std::vector<PublishedMfu>& publis
 
 /// Whole runs are judged by whole runs, of which few are published: those in the range of steady steps are neither low nor implausible.
 PublishedMfu band(const Claim& claim, const std::vector<PublishedMfu>& published) {
-  const PublishedMfu steps = row_for(claim, published, "step");
+  PublishedMfu steps = row_for(claim, published, "step");
   if (claim.kind != ClaimKind::device_hours) return steps;
   PublishedMfu whole = row_for(claim, published, "whole");
   whole.lowest = std::min(whole.lowest, steps.lowest);

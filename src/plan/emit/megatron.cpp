@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "config/run_config.h"
 #include "plan/emit/emission.h"
@@ -310,7 +311,7 @@ void Megatron::schedule() {
   give("--min-lr", schedule.min_learning_rate);
   if (schedule.kind == ScheduleKind::wsd) {
     const auto shape = schedule.decay_shape;
-    give("--lr-wsd-decay-iters", static_cast<std::int64_t>(schedule.decay_fraction * static_cast<double>(steps) + 0.5));
+    give("--lr-wsd-decay-iters", std::llround(schedule.decay_fraction * static_cast<double>(steps)));
     give("--lr-wsd-decay-style", std::string(shape == config::DecayShape::linear   ? "linear"
                                              : shape == config::DecayShape::cosine ? "cosine"
                                                                                    : "minus_sqrt"));

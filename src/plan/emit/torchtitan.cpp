@@ -208,8 +208,7 @@ void Torchtitan::schedule() {
 /// "key=value, key=value" of one section.
 std::string Torchtitan::section(const std::string& name) const {
   std::string out;
-  for (const auto& [key, value] : settings_.at(name).items())
-    out += fmt::format("{}            {}={},", out.empty() ? "\n" : "\n", key, python(value));
+  for (const auto& [key, value] : settings_.at(name).items()) out += fmt::format("\n            {}={},", key, python(value));
   return out + "\n        ";
 }
 

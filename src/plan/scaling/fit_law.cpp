@@ -57,7 +57,7 @@ class Objective {
   }
 
  private:
-  Descent once(Descent start, const std::vector<double>& low, const std::vector<double>& high) const {
+  Descent once(const Descent& start, const std::vector<double>& low, const std::vector<double>& high) const {
     nlopt::opt optimizer(nlopt::LD_LBFGS, static_cast<unsigned>(start.theta.size()));
     optimizer.set_lower_bounds(low);
     optimizer.set_upper_bounds(high);
