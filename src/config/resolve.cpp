@@ -1,5 +1,7 @@
 #include "config/resolve.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -159,7 +161,7 @@ void Resolver::load_model(const std::string& name, const std::string& folder, co
 /// A Hugging Face config.json as the axes it means; what a spec cannot say becomes a warning.
 std::vector<Entry> Resolver::hf_entries(const std::string& path) {
   const model::HfModel hf = read_hf_file(path);
-  for (const std::string& note : hf.notes) resolved_.warnings.push_back(path + ": " + note);
+  for (const std::string& note : hf.notes) resolved_.warnings.push_back(fmt::format("{}: {}", path, note));
   std::vector<Entry> entries = read_toml(model_toml(hf.spec, ""), path);
   for (Entry& entry : entries) entry.origin = path;
   return entries;

@@ -52,7 +52,7 @@ class Objective {
     for (std::size_t k = 0; k < theta.size(); ++k) theta[k] = std::clamp(theta[k], low[k], high[k]);
     Descent out{theta, (*this)(theta, nullptr)};
     // A second descent forgets the curvature that the first gathered far away.
-    for (int round = 0; round < 2; ++round) out = once(std::move(out), low, high);
+    for (int round = 0; round < 2; ++round) out = once(out, low, high);
     return out;
   }
 
