@@ -19,16 +19,22 @@ double smooth_maximum(double a, double b, double sharpness) {
 
 /// Device seconds of one pass by kind.
 struct PassTime {
-  double gemm = 0, attention = 0, bytes = 0, collectives = 0, weight_gemm = 0;
+  double gemm = 0, attention = 0, bytes = 0, weight_gemm = 0;
+  CollectiveSeconds collectives;
   double work() const { return gemm + attention + bytes; }
   void add(const WorkItem& item, double seconds) {
     if (item.kind == WorkKind::collective)
-      collectives += seconds;
+      of(item.group) += seconds;
     else if (item.kind == WorkKind::attention || item.sort == BytesKind::softmax)
       attention += seconds;
     else
       (item.kind == WorkKind::gemm ? gemm : bytes) += seconds;
     if (item.kind == WorkKind::gemm && item.pass == WorkPass::weight_gradient) weight_gemm += seconds;
+  }
+
+ private:
+  double& of(Group group) {
+    return group == Group::tensor ? collectives.tensor : group == Group::context ? collectives.context : collectives.expert;
   }
 };
 
@@ -101,9 +107,10 @@ void add_sharding(LayerTime& layer, const RunShape& run, const Prices& prices, c
 
 /// What runs again before a layer's backward pass.
 struct Again {
-  double seconds = 0, collectives = 0;
+  double seconds = 0;
+  CollectiveSeconds collectives;
 };
-Again recomputed(const RunShape& run, const TimeParameters& p, double forward, const PassTime& pass, double collectives) {
+Again recomputed(const RunShape& run, const TimeParameters& p, double forward, const PassTime& pass, const CollectiveSeconds& collectives) {
   if (run.layout.recompute == program::Recompute::none) return {};
   if (run.layout.recompute == program::Recompute::layer) return {forward, collectives};
   const double rest = p("selective_products");
@@ -121,45 +128,48 @@ LayerTime layer_time(const RunShape& run, const Prices& prices, const StageParam
   const Passes passes = mean_layer(run, prices);
   const Launches launches(run, p, slow_launches);
   const double hidden = p("tp_hidden"), sharpness = p("launch_sharpness"), gap = p("kernel_gap");
-  double exposed = 0;
+  CollectiveSeconds exposed;
   const auto pass_time = [&](const PassTime& pass, double kernels, double launch) {
     const double device = pass.work() + kernels * gap;
-    const double work = smooth_maximum(device + hidden * pass.collectives, launch, sharpness);
-    const double share = hidden * pass.collectives / (device + hidden * pass.collectives);
-    exposed += work * share + (1 - hidden) * pass.collectives;
-    return work + (1 - hidden) * pass.collectives;
+    const double collectives = pass.collectives.total();
+    const double work = smooth_maximum(device + hidden * collectives, launch, sharpness);
+    // Of each second of collectives: what waits for a slower host with the work, and what stands behind both.
+    exposed += (work * hidden / (device + hidden * collectives) + 1 - hidden) * pass.collectives;
+    return work + (1 - hidden) * collectives;
   };
 
   LayerTime out;
   out.gemm = passes.forward.gemm + passes.backward.gemm;
   out.attention = passes.forward.attention + passes.backward.attention;
   out.bytes = passes.forward.bytes + passes.backward.bytes + (kForwardKernels + kBackwardKernels) * gap;
-  out.collectives = passes.forward.collectives + passes.backward.collectives;
+  out.collectives = passes.forward.collectives.total() + passes.backward.collectives.total();
   out.device = out.gemm + out.attention + out.bytes + out.collectives;
   out.launch = launches.forward() + launches.backward();
   out.forward = pass_time(passes.forward, kForwardKernels, launches.forward());
-  const double forward_collectives = exposed;
+  const CollectiveSeconds forward_collectives = exposed;
   const Again again = recomputed(run, p, out.forward, passes.forward, forward_collectives);
   out.backward = pass_time(passes.backward, kBackwardKernels, launches.backward());
-  out.weight_gradient = out.backward * passes.backward.weight_gemm / (passes.backward.work() + passes.backward.collectives);
+  out.weight_gradient = out.backward * passes.backward.weight_gemm / (passes.backward.work() + passes.backward.collectives.total());
   out.recomputed = again.seconds;
   out.backward += again.seconds;
-  out.exposed_collectives = exposed + again.collectives;
+  exposed += again.collectives;
+  out.exposed_collectives = exposed;
   if (shards_by_layer(run)) add_sharding(out, run, prices, parameters.layer());
   return out;
 }
 
 EndTime embedding_time(const RunShape& run, const Prices& prices) {
   const Passes passes = price(embedding_work(run), prices);
-  return {.forward = passes.forward.work() + passes.forward.collectives, .exposed_collectives = passes.forward.collectives};
+  return {.forward = passes.forward.work() + passes.forward.collectives.tensor, .exposed_collectives = passes.forward.collectives.tensor};
 }
 
 EndTime head_time(const RunShape& run, const Prices& prices, const StageParameters& parameters) {
   const Passes passes = price(head_work(run), prices);
-  EndTime out{.forward = passes.forward.work() + passes.forward.collectives,
-              .backward = passes.backward.work() + passes.backward.collectives,
+  const double forward = passes.forward.collectives.tensor, backward = passes.backward.collectives.tensor;
+  EndTime out{.forward = passes.forward.work() + forward,
+              .backward = passes.backward.work() + backward,
               .weight_gradient = passes.backward.weight_gemm,
-              .exposed_collectives = passes.forward.collectives + passes.backward.collectives};
+              .exposed_collectives = forward + backward};
   if (!shards_by_layer(run)) return out;
   // Half of it hides behind the last layers.
   constexpr double kExposed = 0.5;

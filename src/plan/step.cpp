@@ -89,19 +89,21 @@ class Step {
     const PipelineTime time = pipeline(layout.schedule, layout.pp, m, layout.chunks, out_.stages);
     const auto busiest = static_cast<int>(std::max_element(time.busy.begin(), time.busy.end()) - time.busy.begin());
     out_.busiest = busiest, out_.pipeline = time.total;
-    double layers = 0, collectives = 0, sharding = 0, exchanged = 0, held = 0;
+    double layers = 0, ends = 0, sharding = 0, exchanged = 0, held = 0;
     for (std::size_t i = busiest; i < contents_.size(); i += layout.pp) {
       layers += contents_[i].layers;
-      collectives += contents_[i].embedding * out_.embedding.exposed_collectives + contents_[i].head * out_.head.exposed_collectives;
+      ends += contents_[i].embedding * out_.embedding.exposed_collectives + contents_[i].head * out_.head.exposed_collectives;
       sharding += contents_[i].head * out_.head.exposed_sharding;
       exchanged += 2 * out_.exchange;
       held += out_.stages[i].hold_forward + out_.stages[i].hold_backward;
       if (i > 0) held += out_.stages[i - 1].hold_forward;
       if (i + 1 < contents_.size()) held += out_.stages[i + 1].hold_backward;
     }
-    out_.tensor_parallel = m * (layers * out_.layer.exposed_collectives + collectives);
+    const CollectiveSeconds exposed = m * layers * out_.layer.exposed_collectives;
+    out_.tensor_parallel = exposed.tensor + m * ends;
+    out_.context_parallel = exposed.context, out_.expert_parallel = exposed.expert;
     out_.data_parallel = m * (layers * out_.layer.exposed_sharding + sharding);
-    out_.compute = time.busy[busiest] - m * exchanged - out_.tensor_parallel - out_.data_parallel;
+    out_.compute = time.busy[busiest] - m * (exchanged + ends) - exposed.total() - out_.data_parallel;
     const double waiting = std::max(0.0, time.total - time.busy[busiest]);  // two sums of one stage's turns differ in their last bits
     out_.messages = std::min(m * held, waiting);
     out_.pipeline_transfers = m * exchanged + out_.messages;
@@ -118,8 +120,7 @@ class Step {
     }
     out_.data_parallel += out_.exchange_after;
     out_.other = waiting + tied_embedding_seconds(run_, prices_, parameters_.head()) + p("loop");
-    out_.seconds =
-        out_.compute + out_.tensor_parallel + out_.pipeline_transfers + out_.bubble + out_.data_parallel + out_.optimizer + out_.other;
+    for (const auto& [name, part] : kStepParts) out_.seconds += out_.*part;
   }
 
   void warn() {

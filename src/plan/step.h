@@ -16,6 +16,19 @@
 
 namespace longhaul::plan {
 
+/// Seconds of collectives by the group that exchanges.
+struct CollectiveSeconds {
+  double tensor = 0, context = 0, expert = 0;
+  double total() const { return tensor + context + expert; }
+  CollectiveSeconds& operator+=(const CollectiveSeconds& more) {
+    tensor += more.tensor, context += more.context, expert += more.expert;
+    return *this;
+  }
+  friend CollectiveSeconds operator*(double factor, const CollectiveSeconds& of) {
+    return {factor * of.tensor, factor * of.context, factor * of.expert};
+  }
+};
+
 /// Seconds of one layer of one micro-batch on one rank. The first four are one forward and one backward pass were the device never to
 /// wait, by kind; the last two are the passes as they are, with waiting, and in `backward` what is recomputed.
 struct LayerTime {
@@ -23,11 +36,11 @@ struct LayerTime {
   double device = 0;  ///< all of it, were the device never to wait for its host
   double launch = 0;  ///< the least that the host's launches take
   double forward = 0, backward = 0;
-  double weight_gradient = 0;      ///< part of `backward` that no stage waits for
-  double recomputed = 0;           ///< part of `backward` that runs the forward pass again
-  double exposed_collectives = 0;  ///< of tensor parallelism, in forward + backward
-  double exposed_sharding = 0;     ///< parameters gathered and gradients scattered, in forward + backward
-  double sharding_forward = 0;     ///< part of `exposed_sharding` in the forward pass
+  double weight_gradient = 0;             ///< part of `backward` that no stage waits for
+  double recomputed = 0;                  ///< part of `backward` that runs the forward pass again
+  CollectiveSeconds exposed_collectives;  ///< in forward + backward
+  double exposed_sharding = 0;            ///< parameters gathered and gradients scattered, in forward + backward
+  double sharding_forward = 0;            ///< part of `exposed_sharding` in the forward pass
   /// Above 1 the device sets the pace, below 1 the host's launches do.
   double launch_ratio() const { return launch > 0 ? device / launch : 1e9; }
 };
@@ -35,14 +48,16 @@ struct LayerTime {
 /// Passes of what stands at an end of the model: embedding or head.
 struct EndTime {
   double forward = 0, backward = 0, weight_gradient = 0;
-  double exposed_collectives = 0, exposed_sharding = 0;
+  double exposed_collectives = 0;  ///< of tensor parallelism
+  double exposed_sharding = 0;
 };
 
 struct StepEstimate {
   double seconds = 0;
   /// Parts that add up to `seconds`, of the pipeline rank that is busiest. `bubble`: it waits for others; `other`: waiting for the slowest
   /// of all devices, tied embeddings, the loop itself.
-  double compute = 0, tensor_parallel = 0, pipeline_transfers = 0, bubble = 0, data_parallel = 0, optimizer = 0, other = 0;
+  double compute = 0, tensor_parallel = 0, context_parallel = 0, expert_parallel = 0, pipeline_transfers = 0, bubble = 0;
+  double data_parallel = 0, optimizer = 0, other = 0;
   LayerTime layer;
   EndTime embedding, head;
   int busiest = 0;                ///< pipeline rank whose parts the above are
@@ -57,9 +72,11 @@ struct StepEstimate {
 };
 
 /// The parts of a step by name, in the order of the struct; they add up to `seconds`.
-inline constexpr std::array<std::pair<std::string_view, double StepEstimate::*>, 7> kStepParts{{
+inline constexpr std::array<std::pair<std::string_view, double StepEstimate::*>, 9> kStepParts{{
     {"compute", &StepEstimate::compute},
     {"tensor_parallel", &StepEstimate::tensor_parallel},
+    {"context_parallel", &StepEstimate::context_parallel},
+    {"expert_parallel", &StepEstimate::expert_parallel},
     {"pipeline_transfers", &StepEstimate::pipeline_transfers},
     {"bubble", &StepEstimate::bubble},
     {"data_parallel", &StepEstimate::data_parallel},

@@ -75,7 +75,8 @@ void derive_compute(const Given& given, Derivation& out) {
       .let("forward", layer.forward, Unit::seconds, "a layer's forward pass: products, attention, element-wise work, launches")
       .let("backward", layer.backward, Unit::seconds,
            fmt::format("its backward pass, {} of it run again", format(layer.recomputed, Unit::seconds)))
-      .let("collectives", layer.exposed_collectives, Unit::seconds, "of both, tensor parallelism that nothing hides (step.tensor_parallel)")
+      .let("collectives", layer.exposed_collectives.total(), Unit::seconds,
+           "of both, tensor, context and expert parallelism that nothing hides (parts of their own)")
       .let("sharding", layer.exposed_sharding, Unit::seconds, "of both, gathers and scatters that nothing hides (step.data_parallel)")
       .let("embedding", embedding.forward - embedding.exposed_collectives, Unit::seconds, "the embedding without its collectives")
       .let("head", head.forward + head.backward - head.exposed_collectives - head.exposed_sharding, Unit::seconds,
@@ -91,12 +92,29 @@ void derive_compute(const Given& given, Derivation& out) {
 void derive_tensor_parallel(const Given& given, Derivation& out) {
   const Busiest rank(given);
   let_content(rank, out)
-      .let("layer", rank.step().layer.exposed_collectives, Unit::seconds, "collectives of a layer that nothing hides")
+      .let("layer", rank.step().layer.exposed_collectives.tensor, Unit::seconds, "collectives of a layer that nothing hides")
       .let("embedding", rank.step().embedding.exposed_collectives, Unit::seconds, "of the embedding")
       .let("head", rank.step().head.exposed_collectives, Unit::seconds, "of the head")
       .is("micro_batches · (layers · layer + has_embedding · embedding + has_head · head)")
       .note(fmt::format("traffic.tensor_parallel has the bytes; tp = {} {} nodes of {} devices", rank.layout().tp,
                         rank.layout().tp > rank.run().devices_per_node ? "crosses" : "stays inside", rank.run().devices_per_node));
+}
+
+/// Context and expert parallelism exchange in layers alone.
+void derive_in_layers(const Given& given, Derivation& out, double CollectiveSeconds::*group, const char* what) {
+  const Busiest rank(given);
+  out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a data-parallel rank in a step")
+      .let("layers", rank.content().layers, Unit::number, fmt::format("of pipeline rank {}, the busiest", rank.step().busiest))
+      .let("layer", rank.step().layer.exposed_collectives.*group, Unit::seconds, what)
+      .is("micro_batches · layers · layer");
+}
+void derive_context_parallel(const Given& given, Derivation& out) {
+  derive_in_layers(given, out, &CollectiveSeconds::context, "keys and values of a layer around the ring, what no work hides");
+  out.note("traffic.context_parallel has the bytes");
+}
+void derive_expert_parallel(const Given& given, Derivation& out) {
+  derive_in_layers(given, out, &CollectiveSeconds::expert, "dispatch and combine of the mean layer that nothing hides");
+  out.note("traffic.expert_parallel has the bytes; no measured run tells how much of it hides: none is assumed to");
 }
 
 void derive_pipeline_transfers(const Given& given, Derivation& out) {
@@ -227,12 +245,15 @@ void derive_step(const Given& given, Derivation& out) {
   const StepEstimate& s = given.plan.step;
   out.let("compute", s.compute, Unit::seconds, "step.compute")
       .let("tensor_parallel", s.tensor_parallel, Unit::seconds, "step.tensor_parallel")
+      .let("context_parallel", s.context_parallel, Unit::seconds, "step.context_parallel")
+      .let("expert_parallel", s.expert_parallel, Unit::seconds, "step.expert_parallel")
       .let("pipeline_transfers", s.pipeline_transfers, Unit::seconds, "step.pipeline_transfers")
       .let("bubble", s.bubble, Unit::seconds, "step.bubble")
       .let("data_parallel", s.data_parallel, Unit::seconds, "step.data_parallel")
       .let("optimizer", s.optimizer, Unit::seconds, "step.optimizer")
       .let("other", s.other, Unit::seconds, "step.other")
-      .is("compute + tensor_parallel + pipeline_transfers + bubble + data_parallel + optimizer + other")
+      .is("compute + tensor_parallel + context_parallel + expert_parallel + pipeline_transfers + bubble + data_parallel + optimizer + "
+          "other")
       .note("parts that are exposed: what overlaps counts once (accounting C6)");
 }
 
@@ -309,6 +330,10 @@ std::vector<ForecastLine> step_lines() {
            {recompute, micro_batch, tensor, precision, devices}),
       line("tensor_parallel", "exposed collectives of tensor parallelism", "Shoeybi et al. 2019 §3; accounting C4, C9",
            &StepEstimate::tensor_parallel, derive_tensor_parallel, {tensor, sequence_parallel, micro_batch}),
+      line("context_parallel", "exposed exchange of keys and values", "Liu et al. 2023 (ring attention); accounting C9",
+           &StepEstimate::context_parallel, derive_context_parallel, {tensor, pipeline}),
+      line("expert_parallel", "exposed exchange of tokens among experts", "Lepikhin et al. 2021 (GShard); accounting C9",
+           &StepEstimate::expert_parallel, derive_expert_parallel, {pipeline, micro_batch}),
       line("pipeline_transfers", "messages between stages", "Narayanan et al. 2021 §4.1; accounting C9", &StepEstimate::pipeline_transfers,
            derive_pipeline_transfers, {pipeline, schedule, micro_batch}),
       line("bubble", "the busiest rank waits for other stages", "Narayanan et al. 2021 §2.2; accounting C3", &StepEstimate::bubble,
