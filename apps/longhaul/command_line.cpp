@@ -3,11 +3,16 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "units/error.h"
+#include "units/nearest.h"
 
 namespace longhaul::app {
 
@@ -23,6 +28,16 @@ CLI::Validator number_that(const std::string& allowed, const Good& good) {
         return good(value) ? std::string() : text + " is not allowed; allowed: " + allowed;
       },
       allowed);
+}
+
+/// Names the verb that was meant; CLI11 would say that one is required.
+void check_verb(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* below : app.get_subcommands(nullptr)) verbs.push_back(below->get_name());
+  const std::string_view written = argc > 1 ? argv[1] : "-";
+  if (verbs.empty() || written.starts_with('-') || std::find(verbs.begin(), verbs.end(), written) != verbs.end()) return;
+  throw UsageError(
+      fmt::format("there is no verb '{}'; allowed: {}; nearest: {}", written, fmt::join(verbs, ", "), nearest(written, verbs)));
 }
 
 }  // namespace
@@ -76,6 +91,7 @@ bool CommandLine::parsed() const { return app_->parsed(); }
 
 std::optional<int> CommandLine::parse(int argc, char** argv) {
   try {
+    check_verb(*app_, argc, argv);
     app_->parse(argc, argv);
     return std::nullopt;
   } catch (const CLI::ParseError& error) {

@@ -3,6 +3,7 @@
 // One file per verb, parsing and printing only; what they do is in src/. Exit codes are those of units/error.h.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <new>
@@ -10,6 +11,7 @@
 
 #include "console.h"
 #include "units/error.h"
+#include "units/nearest.h"
 #include "verbs.h"
 
 namespace {
@@ -77,6 +79,8 @@ int main(int argc, char** argv) {
       return static_cast<int>(longhaul::ExitCode::failed);
     }
   }
-  fmt::print(stderr, "longhaul: there is no verb \"{}\"\n\n", name);
-  return usage(stderr);
+  std::array<std::string_view, kVerbs.size()> names;
+  std::transform(kVerbs.begin(), kVerbs.end(), names.begin(), [](const Verb& verb) { return verb.name; });
+  fmt::print(stderr, "longhaul: there is no verb '{}'; nearest: {}; `longhaul --help` lists them\n", name, longhaul::nearest(name, names));
+  return static_cast<int>(longhaul::ExitCode::usage);
 }

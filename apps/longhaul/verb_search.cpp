@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "cluster_arguments.h"
 #include "console.h"
@@ -180,19 +183,46 @@ void print(const plan::SearchResult& result, const Arguments& arguments, const c
   }
 }
 
-/// The considered layout that a text names.
-std::size_t find(const plan::SearchResult& result, const std::string& text) {
+/// What "LAYOUT" or "LAYOUT micro_batch=2" names.
+struct Named {
+  program::Layout layout;
+  std::optional<std::int64_t> micro_batch;
+  bool is(const plan::RunShape& run) const { return run.layout == layout && (!micro_batch || run.micro_batch == *micro_batch); }
+};
+Named named(const std::string& text) {
+  constexpr std::string_view kMicroBatch = "micro_batch=";
   const std::size_t space = text.find(' ');
-  const program::Layout layout = program::parse_layout(text.substr(0, space));
-  std::optional<std::size_t> best;  // of several micro-batches and numbers of devices
+  Named out{program::parse_layout(text.substr(0, space)), {}};
+  if (space == std::string::npos) return out;
+  const std::string_view rest = std::string_view(text).substr(space + 1);
+  if (rest.starts_with(kMicroBatch)) out.micro_batch = parse_count(rest.substr(kMicroBatch.size()));
+  if (!out.micro_batch || *out.micro_batch < 1)
+    throw UsageError(fmt::format("--why '{}': after the layout write micro_batch=N or nothing, as the table does", text));
+  return out;
+}
+
+/// A layout outside the space is considered too once it is asked for: on each number of devices, by each micro-batch of the space.
+void consider(const Named& asked, std::vector<plan::RunShape>& shapes) {
+  if (std::any_of(shapes.begin(), shapes.end(), [&](const plan::RunShape& run) { return asked.is(run); })) return;
+  std::set<std::pair<int, std::int64_t>> tried;
+  std::vector<plan::RunShape> more;
+  for (plan::RunShape run : shapes) {
+    run.layout = asked.layout, run.micro_batch = asked.micro_batch.value_or(run.micro_batch);
+    if (tried.emplace(run.devices, run.micro_batch).second) more.push_back(run);
+  }
+  shapes.insert(shapes.end(), more.begin(), more.end());
+}
+
+/// The considered layout that a text names; of several micro-batches and numbers of devices the best.
+std::size_t find(const plan::SearchResult& result, const Named& asked) {
+  std::optional<std::size_t> best;
   for (std::size_t i = 0; i < result.all.size(); ++i) {
     const plan::Considered& c = result.all[i];
-    if (c.run.layout != layout || (space != std::string::npos && to_text(c.run) != text)) continue;
+    if (!asked.is(c.run)) continue;
     const auto rank = [](const plan::Considered& of) { return std::pair(of.outcome < plan::Outcome::bounded, of.figure); };
     if (!best || rank(c) < rank(result.all[*best])) best = i;
   }
-  if (best) return *best;
-  throw UsageError(fmt::format("--why '{}': not among the layouts considered; name it as the table does (--allow widens the space)", text));
+  return best.value();  // consider() has seen to it
 }
 
 }  // namespace
@@ -217,7 +247,8 @@ int verb_search(int argc, char** argv) {
   line.option("--max-pp", arguments.max_pp, "most pipeline stages (default: layers)").positive();
   line.option("--memory", arguments.memory, "of a device, like 64GB (default: the catalogue's)");
   line.option("--top", arguments.top, "how many of the best to print (default 10)").positive();
-  line.option("--why", arguments.why, "why this layout lost, instead of the table").not_empty();
+  line.option("--why", arguments.why, "why this layout lost, instead of the table; it need not be one that the search would consider")
+      .not_empty();
   line.flag("--simulate-all", arguments.simulate_all, "simulate everything that fits: the same best layouts, slower");
   line.flag("--all", arguments.all, "each layout considered and its reason too, in the JSON");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
@@ -236,9 +267,12 @@ int verb_search(int argc, char** argv) {
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
   };
-  const plan::SearchResult result = plan::search(shapes_of(arguments, config, on), calibration, options);
-  if (!arguments.why.empty()) {
-    const std::size_t at = find(result, arguments.why);
+  std::vector<plan::RunShape> shapes = shapes_of(arguments, config, on);
+  std::optional<Named> asked;
+  if (!arguments.why.empty()) consider(asked.emplace(named(arguments.why)), shapes);
+  const plan::SearchResult result = plan::search(std::move(shapes), calibration, options);
+  if (asked) {
+    const std::size_t at = find(result, *asked);
     const std::string why = plan::why_lost(result, at, calibration);
     if (arguments.run.json) {
       nlohmann::json out = candidate_json(result.all[at], on, facts);

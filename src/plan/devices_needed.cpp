@@ -14,11 +14,6 @@ using program::Recompute;
 
 constexpr int kMostDevices = 1 << 16;
 
-bool can_run(const RunShape& run) {
-  return run.global_batch % (run.micro_batch * run.layout.dp) == 0 &&
-         program::contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()).empty();
-}
-
 /// Every layout of a number of devices, those that cost least time first.
 template <class Visit>
 bool any_layout(int devices, int devices_per_node, int layers, const Visit& visit) {
@@ -45,7 +40,7 @@ std::optional<DevicesNeeded> fits_on(const RunShape& run, const Calibration& cal
   DevicesNeeded out;
   const bool fits = any_layout(devices, run.devices_per_node, static_cast<int>(run.model.layers), [&](const Layout& layout) {
     tried.layout = layout;
-    if (!can_run(tried)) return false;
+    if (!contradictions(tried).empty()) return false;
     out = {devices, layout, judge_fit(tried, calibration, device_memory)};
     return out.fit.fits;
   });

@@ -21,23 +21,9 @@ namespace {
 using program::Recompute;
 
 /// Everything that makes the run impossible, in one error: each sentence names its field and a fix.
-void check(const cluster::Cluster& cluster, const RunShape& run, const Calibration& calibration) {
+void check(const RunShape& run, const Calibration& calibration) {
   check_framework(run.framework, calibration);
-  std::vector<std::string> wrong;
-  const int world = run.layout.world(), others = world / run.layout.dp;
-  if (world != cluster.devices)
-    wrong.push_back(fmt::format("dp·tp·pp·cp = {}·{}·{}·{} = {} ranks, cluster {} has {} devices; {}", run.layout.dp, run.layout.tp,
-                                run.layout.pp, run.layout.cp, world, cluster.id, cluster.devices,
-                                cluster.devices % others == 0 ? fmt::format("dp={} uses them all", cluster.devices / others)
-                                                              : fmt::format("plan for {} devices", world)));
-  const std::int64_t at_once = run.micro_batch * run.layout.dp;
-  if (run.global_batch % at_once != 0)
-    wrong.push_back(fmt::format("batch.global_batch = {} is not a multiple of micro_batch·dp = {}·{}; nearest: {}", run.global_batch,
-                                run.micro_batch, run.layout.dp,
-                                std::max<std::int64_t>(1, (run.global_batch + at_once / 2) / at_once) * at_once));
-  else
-    for (const std::string& sentence : contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()))
-      wrong.push_back(sentence);
+  const std::vector<std::string> wrong = contradictions(run);
   if (wrong.empty()) return;
   std::string all = "this layout cannot run";
   for (const std::string& sentence : wrong) all += "\n  " + sentence;
@@ -119,7 +105,7 @@ double Forecast::hfu() const {
 
 Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration) {
   place(shape, cluster);
-  check(cluster, shape, calibration);
+  check(shape, calibration);
   Forecast out;
   out.cluster = cluster;
   out.facts = facts;

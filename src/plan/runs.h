@@ -44,6 +44,10 @@ struct RunShape {
   std::int64_t tokens_per_step() const { return global_batch * sequence_length; }
 };
 
+/// Everything that makes a run impossible: devices that the layout does not use, a batch that does not divide, and what
+/// program::contradictions() finds. Each sentence names its field and a fix.
+std::vector<std::string> contradictions(const RunShape& run);
+
 struct MeasuredRun {
   std::string id, family, model_name, recompute_note, notes;
   std::size_t row = 0;  ///< in the file

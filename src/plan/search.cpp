@@ -52,11 +52,7 @@ class Search {
     rank(c, least.seconds * (1 - kRounding));
   }
 
-  static std::string contradiction(const RunShape& run) {
-    if (const std::int64_t at_once = run.micro_batch * run.layout.dp; run.global_batch % at_once != 0)
-      return fmt::format("global batch {} is not a multiple of micro_batch·dp = {}·{}", run.global_batch, run.micro_batch, run.layout.dp);
-    return fmt::format("{}", fmt::join(contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()), "; "));
-  }
+  static std::string contradiction(const RunShape& run) { return fmt::format("{}", fmt::join(contradictions(run), "; ")); }
 
   void rank(Considered& c, double seconds) const {
     c.seconds = seconds;

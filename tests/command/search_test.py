@@ -42,6 +42,9 @@ class Search(unittest.TestCase):
         why = lambda layout: expect(self, DONE, *GPT3, "--allow", "micro_batch=1", "--why", layout).stdout
         self.assertIn("needs", why("dp=128,tp=8,pp=1"))
         self.assertIn("% step time", why("dp=16,tp=8,pp=8,zero=1,sp=1,recompute=layer"))
+        # Layouts that the space leaves out are judged too.
+        self.assertIn("tp = 5", why("dp=16,tp=5,pp=16"))
+        self.assertIn("1280 ranks, the cluster has 1024 devices", why("dp=16,tp=5,pp=16"))
         text = expect(self, DONE, *GPT3, "--by", "memory", "--max-tp", "4", "--max-pp", "32").stdout
         self.assertIn("the best by memory", text)
         self.assertNotIn("tp=8", text)
@@ -54,7 +57,7 @@ class Search(unittest.TestCase):
             ("must divide the devices", *GPT3, "--allow", "tp=3"),
             ("--memory 'lots'", *GPT3, "--memory", "lots"),
             ("--devices '64,x'", *GPT3, "--devices", "64,x"),
-            ("not among the layouts", *GPT3, "--why", "dp=1024,tp=1,pp=1,zero=3"),
+            ("write micro_batch=N", *GPT3, "--why", "dp=16,tp=8,pp=8 micro=2"),
             ("nearest: megatron-lm", *GPT3, "--framework", "megatron-ml"),
         ):
             done = expect(self, USAGE, *arguments, says=(says,))
