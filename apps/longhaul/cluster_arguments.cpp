@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "console.h"
 #include "plan/own_runs.h"
@@ -87,18 +88,27 @@ Option ClusterArguments::add_to(CommandLine& line) {
   return of;
 }
 
-config::RunConfig ClusterArguments::resolve(const RunArguments& run, const cluster::Cluster& on) const {
-  const config::ResolvedConfig resolved = run.resolve();
+std::int64_t usual_batch(std::int64_t sequence_length, const std::vector<int>& device_counts) {
+  const auto usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence_length, 1));
+  // Data parallelism of many sizes should divide it: a multiple of the devices, or of their odd part times a power of two where they are
+  // more than the sequences; of several numbers of devices, of all while that is no more than a batch.
+  std::uint64_t devices = 1;
+  for (const int count : device_counts)
+    if (const std::uint64_t both = std::lcm(devices, static_cast<std::uint64_t>(count)); devices == 1 || both <= usual) devices = both;
+  const std::uint64_t odd = devices >> std::countr_zero(devices);
+  const std::uint64_t unit = devices <= usual ? devices : odd * std::bit_floor(std::max<std::uint64_t>(usual / odd, 1));
+  return static_cast<std::int64_t>((usual + unit - 1) / unit * unit);
+}
+
+config::RunConfig ClusterArguments::resolve(const RunArguments& run, const std::vector<int>& device_counts) const {
+  RunArguments with = run;
+  // The budget decides the steps, and with them warm-up and decay.
+  if (!tokens.empty()) with.sets.push_back(fmt::format("run.tokens={}", tokens_of("--tokens", tokens).value));
+  const config::ResolvedConfig resolved = with.resolve();
   const auto unset = [&](const char* option) { return resolved.origins.at(option) == "default"; };
   if (run.model.empty() || !unset("batch.global_batch")) return resolved.config;
-  RunArguments with = run;
   const std::int64_t sequence = resolved.config.batch.sequence_length;
-  // Data parallelism of many sizes should divide it: a multiple of the devices, or of their odd part times a power of two where they are
-  // more than the sequences.
-  const auto devices = static_cast<std::uint64_t>(on.devices), odd = devices >> std::countr_zero(devices);
-  const auto usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence, 1));
-  const std::uint64_t unit = devices <= usual ? devices : odd * std::bit_floor(std::max<std::uint64_t>(usual / odd, 1));
-  const auto batch = static_cast<std::int64_t>((usual + unit - 1) / unit * unit);
+  const std::int64_t batch = usual_batch(sequence, device_counts);
   with.sets.push_back(fmt::format("batch.global_batch={}", batch));
   fmt::print(stderr,
              "no batch given: {} sequences of {} tokens a step ({}); --set batch.global_batch=… and batch.sequence_length=… change it\n",

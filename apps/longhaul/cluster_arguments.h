@@ -23,8 +23,9 @@ struct ClusterArguments {
   Option add_hardware_to(CommandLine& line);
   /// The same, and the tokens of a run.
   Option add_to(CommandLine& line);
-  /// The run file, or the model with a batch such as published runs have where none is set; says so on stderr.
-  config::RunConfig resolve(const RunArguments& run, const cluster::Cluster& on) const;
+  /// The run file with the steps of --tokens, or the model with usual_batch() where no batch is set; says so on stderr.
+  /// @param device_counts  those that the run is planned for
+  config::RunConfig resolve(const RunArguments& run, const std::vector<int>& device_counts) const;
   /// The run on a cluster, without a layout yet.
   plan::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
   /// @param run_file  whether a run file says how many tokens there are
@@ -38,6 +39,9 @@ plan::SearchResult considered_layouts(const plan::RunShape& run, const cluster::
                                       const plan::Restriction& offered = {});
 /// The fastest that fits; where none does, the one of least memory. Says which on stderr.
 plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run);
+
+/// Sequences of about four million tokens, a number that data parallelism of many sizes divides on each number of devices.
+std::int64_t usual_batch(std::int64_t sequence_length, const std::vector<int>& device_counts);
 
 /// "300B". Throws UsageError that names the option.
 Tokens tokens_of(const char* option, const std::string& text);

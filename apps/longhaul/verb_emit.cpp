@@ -73,12 +73,10 @@ int verb_emit(int argc, char** argv) {
   line.option("--out", out, "file to write (default: stdout)").not_empty();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  // The budget decides the steps, and with them warm-up and decay.
-  if (!on.tokens.empty()) run.sets.push_back(fmt::format("run.tokens={}", tokens_of("--tokens", on.tokens).value));
   if (on.framework.empty()) on.framework = plan::framework_of_system(system);
   plan::EmitJob job;
   const cluster::Cluster cluster = cluster::find_cluster(on.cluster);
-  job.config = on.resolve(run, cluster);
+  job.config = on.resolve(run, {cluster.devices});
   if (system == "torchtitan") job.module = module_of(out);
   const plan::Calibration calibration = on.calibrate(cluster);
   job.shape = on.shape(job.config, cluster);

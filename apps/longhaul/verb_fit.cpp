@@ -92,11 +92,26 @@ void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFi
   files::write_named_file(path, report::page("Residuals", body));
 }
 
+/// Only what `scale` can read.
+void write_law(const std::filesystem::path& path, const plan::scaling::Law& law) {
+  const std::string text = plan::scaling::to_toml(law);
+  try {
+    (void)plan::scaling::parse_law(text, path.string());
+  } catch (const UsageError& error) {
+    throw DataError(fmt::format("--out {}: not written, the points decide no law that could be used ({}); without --out the fit is printed",
+                                path.string(), error.what()));
+  }
+  files::write_named_file(path, text);
+}
+
 void fit_points(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
   plan::scaling::FitLawOptions options;
   options.form = plan::scaling::parse_form(arguments.form);
   options.starts = static_cast<std::size_t>(arguments.starts), options.bootstrap = static_cast<std::size_t>(arguments.bootstrap);
   options.seed = arguments.seed;
+  if (options.bootstrap > 0 && options.bootstrap < plan::scaling::kFewestDraws)
+    throw UsageError(fmt::format("--bootstrap {}: fewer than {} refits say nothing of a tenth of them; give more, or 0 for no intervals",
+                                 options.bootstrap, plan::scaling::kFewestDraws));
   const train::Console console = make_console();
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 50 == 0) console.live(fmt::format("{} of {} descents", done, all));
@@ -105,7 +120,7 @@ void fit_points(const Arguments& arguments, const files::Csv& csv, const std::st
   plan::scaling::PointsFit fit = plan::scaling::fit_points(plan::scaling::read_points(csv), arguments.table.filename().string(), rule,
                                                            arguments.drop.empty(), options);
   fit.embeddings = !arguments.non_embedding;
-  if (!arguments.out.empty()) files::write_named_file(arguments.out, plan::scaling::to_toml(to_law(fit, files::sha256_hex(text))));
+  if (!arguments.out.empty()) write_law(arguments.out, to_law(fit, files::sha256_hex(text)));
   if (!arguments.plot.empty()) write_plot(arguments.plot, fit);
   if (arguments.json)
     print_json(to_json(fit));
@@ -140,7 +155,8 @@ int verb_fit(int argc, char** argv) {
   line.option("--drop-lowest-tokens-per-parameter", arguments.drop,
               "losses: points to leave out, a number or a share (default 2%, and the fit of all is shown beside)")
       .not_empty();
-  line.option("--bootstrap", arguments.bootstrap, "losses: refits to resampled points (default 1000; 0: no intervals)").between(0, 10'000);
+  line.option("--bootstrap", arguments.bootstrap, "losses: refits to resampled points, 20 or more (default 1000; 0: no intervals)")
+      .between(0, 10'000);
   line.option("--seed", arguments.seed, "losses: of the resampling (default 1)");
   line.option("--starts", arguments.starts, "losses: descents, from the best of Hoffmann's grid (default 200; 4500: from all of it)")
       .between(1, 4500);

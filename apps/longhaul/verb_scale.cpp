@@ -101,10 +101,13 @@ void weigh_serving(const Arguments& a, scaling::ScaleRequest& request) {
       (a.serving_price > 0 ? a.serving_price / a.on.price : 1) * (a.serving_mfu > 0 ? training_mfu / a.serving_mfu : 1);
 }
 
+/// @param tokens_per_step 0: the usual
 plan::RunShape base_of(const Arguments& a, const cluster::Cluster& on, double tokens_per_step) {
   config::RunConfig config;
   config.batch.sequence_length = a.sequence_length;
-  config.batch.global_batch = std::max<std::int64_t>(1, std::llround(tokens_per_step / static_cast<double>(a.sequence_length)));
+  config.batch.global_batch = tokens_per_step > 0
+                                  ? std::max<std::int64_t>(1, std::llround(tokens_per_step / static_cast<double>(a.sequence_length)))
+                                  : usual_batch(a.sequence_length, {on.devices});
   return a.on.shape(config, on);
 }
 
@@ -141,8 +144,7 @@ void run(const Arguments& a) {
     plan::check_framework(a.on.framework, calibration);
     if (!on->accelerator.memory)
       throw UsageError(fmt::format("the catalogue has no memory of {}: give a hardware file that does", on->accelerator.id));
-    constexpr double kUsualTokensPerStep = 4'194'304;  // of Llama 2 and 3 (4 M)
-    request.base = base_of(a, *on, request.tokens_per_step > 0 ? request.tokens_per_step : kUsualTokensPerStep);
+    request.base = base_of(a, *on, request.tokens_per_step);
     request.tokens_per_step = static_cast<double>(request.base->tokens_per_step());
     request.calibration = &calibration, request.device_memory = static_cast<double>(on->accelerator.memory->value);
   }
@@ -174,7 +176,7 @@ int verb_scale(int argc, char** argv) {
   line.option("--device-hours", a.device_hours, "budget: hours × devices of --cluster").between(1e-3, 1e12);
   line.option("--days", a.days, "budget: days of all devices of --cluster").between(1e-4, 1e5);
   line.option("--dollars", a.dollars, "budget: with --cluster and --price").between(1e-2, 1e15);
-  a.on.add_hardware_to(line);
+  const Option hardware = a.on.add_hardware_to(line);
   line.option("--law", a.law, "whose optimum is suggested: NAME of examples/laws or FILE.toml of `longhaul fit` (default: epoch-2024)")
       .not_empty();
   line.flag("--laws", a.list, "every published law with source, trust and caveats, instead of a budget");
@@ -183,10 +185,11 @@ int verb_scale(int argc, char** argv) {
   line.option("--serving-price", a.serving_price, "with --served-tokens and --price: dollars a device-hour of serving").between(1e-6, 1e6);
   line.option("--serving-mfu", a.serving_mfu, "with --served-tokens and --cluster: utilisation of serving, 0…1 (default: training's)")
       .between(1e-4, 1);
-  line.option("--watts", a.watts, "power of a device, for the energy; with --cluster").between(1, 1e5);
+  line.option("--watts", a.watts, "power of a device, for the energy; with --cluster").between(1, 1e5).needs(hardware);
   line.option("--unique-tokens", a.unique, "of the data, 100B; warns above 4 epochs").not_empty();
   line.option("--sequence-length", a.sequence_length, "tokens (default 4096)").between(16, 1 << 24);
-  line.option("--tokens-per-step", a.tokens_per_step, "like 4M (default on a cluster: 4,194,304)").not_empty();
+  line.option("--tokens-per-step", a.tokens_per_step, "like 4M (default on a cluster: about 4,194,304, divided by the devices)")
+      .not_empty();
   line.option("--vocab", a.vocab, "of the suggested shape (default 32000)");
   line.flag("--tied-embeddings", a.tied, "the suggested shape's head is its embedding");
   line.option("--out-model", a.out_model, "write the suggested shape, for --model of other verbs").not_empty();

@@ -51,12 +51,13 @@ void limit(plan::Restriction& space, const std::string& key, std::int64_t most) 
   if (most > 0) std::erase_if(space[key], [&](const std::string& value) { return parse_count(value).value_or(0) > most; });
 }
 
-std::vector<plan::RunShape> shapes_of(const Arguments& arguments, const config::RunConfig& config, const cluster::Cluster& on) {
+std::vector<plan::RunShape> shapes_of(const Arguments& arguments, const config::RunConfig& config, const cluster::Cluster& on,
+                                      const std::vector<int>& counts) {
   plan::Restriction user;
   for (const std::string& text : arguments.allow)
     for (const auto& [key, values] : plan::parse_restriction(text)) user[key] = values;
   std::vector<plan::RunShape> shapes;
-  for (const int devices : device_counts(arguments.devices, on.devices)) {
+  for (const int devices : counts) {
     plan::RunShape base = arguments.on.shape(config, on);
     base.devices = devices;
     plan::Restriction space = plan::search_space(base, user);
@@ -254,7 +255,8 @@ int verb_search(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
-  const config::RunConfig config = arguments.on.resolve(arguments.run, on);
+  const std::vector<int> counts = device_counts(arguments.devices, on.devices);
+  const config::RunConfig config = arguments.on.resolve(arguments.run, counts);
   const plan::Calibration calibration = arguments.on.calibrate(on);
   plan::check_framework(arguments.on.framework, calibration);
   const plan::JobFacts facts = arguments.on.facts(config, arguments.run.model.empty());
@@ -267,7 +269,7 @@ int verb_search(int argc, char** argv) {
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
   };
-  std::vector<plan::RunShape> shapes = shapes_of(arguments, config, on);
+  std::vector<plan::RunShape> shapes = shapes_of(arguments, config, on, counts);
   std::optional<Named> asked;
   if (!arguments.why.empty()) consider(asked.emplace(named(arguments.why)), shapes);
   const plan::SearchResult result = plan::search(std::move(shapes), calibration, options);

@@ -135,7 +135,11 @@ Flops flops_per_token(const ModelSpec& spec, std::int64_t s, Convention conventi
 
 Flops recompute_flops_per_token(const ModelSpec& spec, std::int64_t s) {
   const double in_layers = real(count_params(spec).matmul.value) - real(spec.vocab) * real(spec.width);
-  return Flops(2 * in_layers + real(spec.layers) * attention_per_key(spec) * real(s) / 3);
+  return Flops(2 * in_layers + recompute_attention_flops_per_token(spec, s).value);
+}
+
+Flops recompute_attention_flops_per_token(const ModelSpec& spec, std::int64_t s) {
+  return Flops(real(spec.layers) * attention_per_key(spec) * real(s) / 3);
 }
 
 double mfu(Flops per_token, double tokens_per_second, double peak_flops_per_second) {

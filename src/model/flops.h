@@ -44,6 +44,8 @@ std::span<const Convention> all_conventions();
 Flops flops_per_token(const ModelSpec& spec, std::int64_t sequence_length, Convention convention = Convention::standard);
 /// The forward pass run once more for every layer (recompute = layer), by the standard convention: 2·N_layers + 4·L·heads·head_dim·s.
 Flops recompute_flops_per_token(const ModelSpec& spec, std::int64_t sequence_length);
+/// Scores, softmax and values of every layer once more (recompute = selective, Korthikanti et al. 2022 section 5): 4·L·heads·head_dim·s.
+Flops recompute_attention_flops_per_token(const ModelSpec& spec, std::int64_t sequence_length);
 
 /// Model FLOPs utilisation, 0..1: standard work × rate ÷ peak (accounting D2). The peak's source belongs beside the figure.
 double mfu(Flops per_token, double tokens_per_second, double peak_flops_per_second);

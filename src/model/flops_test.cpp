@@ -92,6 +92,9 @@ TEST(Flops, ConventionsDifferAsTheirFormulasSay) {
 TEST(Flops, RecomputeIsTheLayersForwardAgain) {
   const ModelSpec spec = gpt2_124m();
   const double head = 50257.0 * 768;
+  // A third of the attention's training work: 4·L·heads·head_dim·s.
+  EXPECT_DOUBLE_EQ(recompute_attention_flops_per_token(spec, 1024).value * 3,
+                   flops_per_token(spec, 1024).value - 6 * static_cast<double>(count_params(spec).matmul.value));
   EXPECT_DOUBLE_EQ(recompute_flops_per_token(spec, 1024).value * 3 + 6 * head, flops_per_token(spec, 1024).value);
 }
 

@@ -361,6 +361,8 @@ void Reader::rotation(double default_theta, double default_fraction, bool fracti
   const json* taken = scaling && !scaling->is_null() && !scaling->empty() ? scaling
                       : parameters && !parameters->is_null()              ? parameters
                                                                           : &none;
+  if (taken == scaling && parameters && !parameters->is_null())
+    keys_.note("rope_parameters: passed over for rope_scaling, which is there too");
   if (!taken->is_object())
     keys_.fail(taken == scaling ? "rope_scaling" : "rope_parameters", "= " + shown(*taken) + ": an object is allowed");
   const auto value = [&](const std::string& key, const std::string& older, double fallback, double least, double most) {

@@ -72,6 +72,8 @@ TEST(HfReader, RotationInBothSpellings) {
   const HfModel scaled = read(R"({"model_type": "llama", "rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}})");
   EXPECT_EQ(scaled.spec.rope_theta, 500000);
   EXPECT_TRUE(mentions(scaled.notes, "llama3"));
+  const HfModel both = read(R"({"model_type": "llama", "rope_scaling": {"rope_type": "llama3"}, "rope_parameters": {"rope_theta": 7}})");
+  EXPECT_TRUE(mentions(both.notes, "passed over"));
   EXPECT_EQ(read(R"({"model_type": "gpt_neox", "rotary_pct": 1.0, "rotary_emb_base": 25000})").spec.rope_fraction, 1);
   EXPECT_NE(refusal(R"({"model_type": "llama", "partial_rotary_factor": 0.5})").find("partial_rotary_factor"), std::string::npos);
   EXPECT_NE(refusal(R"({"model_type": "llama", "rope_parameters": {"full_attention": {}}})").find("rope_parameters"), std::string::npos);

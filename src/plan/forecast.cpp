@@ -97,10 +97,17 @@ std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique) {
                      format(unique), kManyEpochs);
 }
 
-double Forecast::hfu() const {
-  if (shape.layout.recompute != Recompute::layer) return mfu();
-  const Flops again = model::recompute_flops_per_token(shape.model, shape.sequence_length);
-  return (flops_per_token.value + again.value) * tokens_per_second() / peak_flops;
+double Forecast::hfu() const { return (flops_per_token.value + recomputed_flops_per_token().value) * tokens_per_second() / peak_flops; }
+Flops Forecast::recomputed_flops_per_token() const {
+  switch (shape.layout.recompute) {
+    case Recompute::none:
+      return Flops(0);
+    case Recompute::selective:
+      return model::recompute_attention_flops_per_token(shape.model, shape.sequence_length);
+    case Recompute::layer:
+      break;
+  }
+  return model::recompute_flops_per_token(shape.model, shape.sequence_length);
 }
 
 Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration) {

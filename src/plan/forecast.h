@@ -52,6 +52,7 @@ struct Forecast {
   double tokens_per_second() const { return static_cast<double>(shape.tokens_per_step()) / step.seconds; }
   double mfu() const { return flops_per_token.value * tokens_per_second() / peak_flops; }
   double hfu() const;  ///< with the work of recomputation
+  Flops recomputed_flops_per_token() const;
   Seconds run() const { return Seconds(static_cast<double>(facts.tokens.value) / tokens_per_second()); }
   /// Dollars without saves and failures; nothing without a price.
   std::optional<double> money() const {

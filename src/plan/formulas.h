@@ -108,7 +108,7 @@ double checkpoint_overhead(Seconds step, Seconds save, double every_steps);
 /// F2: interval between saves; Young 1974, Daly 2006 (eq. 37). `mtbf`: mean time between failures of the whole job.
 Seconds young_interval(Seconds save, Seconds mtbf);
 Seconds daly_interval(Seconds save, Seconds mtbf);
-/// F3: where the wall time of a run with failures goes, shares that add up to 1; first order in interval ÷ mtbf.
+/// F3: where the wall time of a run with failures goes, shares that add up to 1, by the expectation behind Daly 2006 eq. 20.
 struct Goodput {
   double useful = 0, saving = 0, lost = 0, restarting = 0;
 };

@@ -160,8 +160,11 @@ class ClusterPage {
     for (const program::Recompute recompute : {program::Recompute::none, program::Recompute::selective, program::Recompute::layer}) {
       if (recompute == program::Recompute::selective && run_.flash_attention) continue;  // keeps no scores anyway: the same as none
       Series series{fmt::format("recompute {}", program::name(recompute)), {}, {}};
-      for (std::int64_t sequence = std::max<std::int64_t>(run_.sequence_length / 8, 64); sequence <= run_.sequence_length * 8;
-           sequence *= 2) {
+      // From an eighth to eight times, as far as learned positions reach.
+      const std::int64_t most = run_.model.position == model::PositionKind::learned
+                                    ? std::min(std::max(run_.model.position_rows, run_.sequence_length), run_.sequence_length * 8)
+                                    : run_.sequence_length * 8;
+      for (std::int64_t sequence = std::max<std::int64_t>(run_.sequence_length / 8, 1); sequence <= most; sequence *= 2) {
         plan::RunShape changed = run_;
         changed.sequence_length = sequence, changed.layout.recompute = recompute;
         const plan::MemoryEstimate memory =
@@ -234,13 +237,7 @@ class ClusterPage {
   }
 
   /// Over the steps of this job: a run file's warm-up where its own steps are these, else the default (accounting A7).
-  std::string learning_rate() const {
-    train::Schedule schedule = train::schedule_of(plan_.config);
-    const std::int64_t steps = std::max<std::int64_t>(1, forecast_.facts.tokens.value / run_.tokens_per_step());
-    if (steps != schedule.total_steps) schedule.warmup_steps = config::default_warmup_steps(steps);
-    schedule.total_steps = steps;
-    return schedule_plot(schedule);
-  }
+  std::string learning_rate() const { return schedule_plot(train::schedule_of(plan_.config)); }
 
   std::string layouts() const {
     nlohmann::json rows = nlohmann::json::array();

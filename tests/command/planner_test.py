@@ -69,7 +69,7 @@ class Layouts(unittest.TestCase):
         self.refused("dp=1048576,tp=1048576", "1048576 ranks")
 
     def test_contradictions_name_field_and_fix(self):
-        self.refused("dp=8", "8 ranks", "h100x64 has 64 devices", "dp=64")
+        self.refused("dp=8", "8 ranks", "the cluster has 64 devices", "dp=64")
         self.refused("dp=3,tp=3", "plan for 9 devices")
         self.refused("tp=64", "tp = 64 does not divide heads = 32; 32 does")
         self.refused("dp=4,tp=16,sp=1,cp=1,pp=1,ep=2", "ep = 2", "no experts", "ep=1")

@@ -3,6 +3,7 @@
 import csv
 import math
 import pathlib
+import random
 import unittest
 
 import harness
@@ -65,6 +66,15 @@ class Fit(unittest.TestCase):
         self.assertAlmostEqual(out["fit"]["coefficients"]["E"]["value"], 1.7, delta=1e-3)
         self.assertIn("<svg", page.read_text())
 
+    def test_noise_has_no_made_up_figures(self):
+        losses = random.Random(3)
+        rows = [(n, d, losses.uniform(2, 4)) for n in (1e8, 3e8, 1e9, 3e9) for d in (1e9, 3e9, 1e10, 3e10)]
+        path = str(harness.SCRATCH / "noise.toml")
+        for form in ("chinchilla", "kaplan"):
+            done = expect(self, DONE, "fit", table("noise.csv", ["n", "d", "loss"], rows), "--form", form, "--bootstrap", "50", "--out", path)
+            self.assertNotRegex(done.stdout, r"\b(nan|inf)\b")
+            self.assertNotRegex(expect(self, DONE, "scale", "--flops", "1e21", "--law", path).stdout, r"\b(nan|inf)\b")
+
     def test_bad_input(self):
         same_n = [(1e9, d, loss) for _, d, loss in planted()]
         ratio = [(n, 20 * n, loss) for n, _, loss in planted()]
@@ -81,6 +91,7 @@ class Fit(unittest.TestCase):
             with self.subTest(says):
                 expect(self, USAGE, "fit", table(name, header, rows), says=(says,))
         expect(self, USAGE, "fit", POINTS, "--form", "chinchila", says=("nearest: chinchilla",))
+        expect(self, USAGE, "fit", POINTS, "--bootstrap", "3", says=("fewer than 20 refits",))
         expect(self, USAGE, "fit", POINTS, "--drop-lowest-tokens-per-parameter", "lots", says=("2%",))
         expect(self, USAGE, "fit", str(ROOT / "tests/golden/runs.csv"), says=("--out is required",))
 
@@ -133,6 +144,26 @@ class Scale(unittest.TestCase):
         self.assertIn("epochs over 100 B tokens", text)
         self.assertIn("extrapolation", text)
         self.assertIn("not given", expect(self, DONE, "scale", "--flops", "1e20", "--cluster", "h100x8").stdout)
+        training = lambda flops: json_of(self, "scale", "--flops", flops, "--json")["training"]["deepseek_llm"]["extrapolates"]
+        self.assertEqual([training(flops) for flops in ("1e15", "1e18", "1e21")], [True, False, True])  # fitted on 1e17 to 2e19
+        text = expect(self, DONE, "scale", "--flops", "1e20", "--tokens-per-step", "64M").stdout
+        self.assertIn("by the square root", text)
+        self.assertIn("linear rule was found to hold up to about 8 times", text)  # accounting A6
+
+    def test_a_law_without_losses_suggests_alone(self):
+        rule = ("--law", "twenty-tokens-per-parameter")
+        for more in (("--cluster", "h100x64"), ("--served-tokens", "2T")):
+            expect(self, USAGE, "scale", "--flops", "1e21", *rule, *more, says=("compare losses", "epoch-2024"))
+        path = harness.SCRATCH / "rule.toml"
+        out = json_of(self, "scale", "--flops", "1e21", *rule, "--out-model", str(path), "--json")
+        self.assertIn("by twenty-tokens-per-parameter", path.read_text())
+        self.assertAlmostEqual(out["suggestion"]["wanted"]["tokens_per_parameter"], 20, delta=1e-6)
+
+    def test_any_number_of_devices(self):
+        out = json_of(self, "scale", "--flops", "1e21", "--cluster", "h100x24", "--json")
+        shapes = out["cluster"]["shapes"]
+        self.assertIn("layout", shapes[out["cluster"]["best"]])
+        expect(self, USAGE, "scale", "--flops", "1e21", "--watts", "700", says=("--cluster",))
 
     def test_laws_are_listed(self):
         self.assertIn("0.7", expect(self, USAGE, "scale", "--flops", "1e21", "--law", "sqrt0.7", says=("0.7",)).stderr)

@@ -114,7 +114,7 @@ class Shown(unittest.TestCase):
         few.write_text("".join((GOLDEN / "runs.csv").read_text().splitlines(keepends=True)[:25]))
         self.see("fit", few, "--folds", "0", "--out", harness.SCRATCH / "fitted.toml")
         self.see("validate", few, "--rows")
-        self.see("fit", GOLDEN / "chinchilla_fig4_epoch.csv", "--starts", "3", "--bootstrap", "3")
+        self.see("fit", GOLDEN / "chinchilla_fig4_epoch.csv", "--starts", "3", "--bootstrap", "20")
 
     def other_systems(self):
         run = ["--model", "llama-3-8b", "--cluster", "h100x8", "--set", "batch.global_batch=16", "--tokens", "1B"]

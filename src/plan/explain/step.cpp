@@ -302,9 +302,8 @@ void derive_mfu(const Given& given, Derivation& out) {
 
 void derive_hfu(const Given& given, Derivation& out) {
   let_use(given, out);
-  const bool again = given.run().layout.recompute == program::Recompute::layer;
-  out.let("again", again ? model::recompute_flops_per_token(given.run().model, given.run().sequence_length).value : 0, Unit::flops,
-          "a token's forward pass run again in every layer, with recompute=layer")
+  out.let("again", given.plan.recomputed_flops_per_token().value, Unit::flops,
+          "a token's forward pass run again: of every layer with recompute=layer, its attention with recompute=selective")
       .is("(flops_per_token + again) · tokens_per_s ÷ (devices · peak)");
 }
 

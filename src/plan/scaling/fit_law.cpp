@@ -171,7 +171,7 @@ class Fit {
     for (std::size_t k = 0; k < values.size(); ++k) {
       Coefficient& c = out_.coefficients.emplace_back();
       c.name = names[k], c.value = values[k];
-      if (out_.draws.size() < 2) continue;
+      if (out_.draws.size() < kFewestDraws) continue;
       std::vector<double> column;
       for (const std::vector<double>& draw : out_.draws) column.push_back(draw[k]);
       const double mean = std::accumulate(column.begin(), column.end(), 0.0) / static_cast<double>(column.size());
@@ -194,8 +194,8 @@ class Fit {
       const double predicted = form_.log_loss(best_.theta.data(), s, nullptr);
       out_.predicted.push_back(std::exp(predicted));
       out_.residuals.push_back(predicted - s.log_loss);
-      sizes.push_back(std::abs(out_.residuals.back()));
-      squares += sizes.back() * sizes.back(), around += (s.log_loss - mean) * (s.log_loss - mean);
+      sizes.push_back(std::abs(std::expm1(out_.residuals.back())));
+      squares += out_.residuals.back() * out_.residuals.back(), around += (s.log_loss - mean) * (s.log_loss - mean);
     }
     std::sort(sizes.begin(), sizes.end());
     out_.median_error = sizes[sizes.size() / 2], out_.worst_error = sizes.back();

@@ -40,7 +40,7 @@ struct FittedLaw {
   std::vector<double> residuals;           ///< log predicted − log measured, of each point that was fitted, in its order
   std::vector<double> predicted;
   double objective = 0;                      ///< summed Huber loss
-  double median_error = 0, worst_error = 0;  ///< |residual|, which is near enough the relative error
+  double median_error = 0, worst_error = 0;  ///< |predicted ÷ measured − 1|
   double r_squared = 0;                      ///< of log loss
   std::size_t starts = 0;                    ///< descended from, of `grid`
   std::size_t grid = 0;

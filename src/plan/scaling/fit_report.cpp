@@ -50,10 +50,11 @@ Law bare_law(const PointsFit& fit) { return to_law(fit.fitted, fit.kept, fit.lab
 
 nlohmann::json fitted_json(const FittedLaw& fitted, std::size_t points) {
   nlohmann::json coefficients = nlohmann::json::object();
+  const bool refits = !fitted.draws.empty();
   for (const Coefficient& c : fitted.coefficients)
     coefficients[c.name] = {{"value", c.value},
-                            {"standard_error", fitted.draws.empty() ? nlohmann::json() : nlohmann::json(c.standard_error)},
-                            {"interval_80", range_json(fitted.draws.empty() ? std::nullopt : std::optional(c.interval))}};
+                            {"standard_error", refits ? nlohmann::json(c.standard_error) : nlohmann::json()},
+                            {"interval_80", range_json(refits ? std::optional(c.interval) : std::nullopt)}};
   return {{"points", points},
           {"coefficients", coefficients},
           {"objective", fitted.objective},

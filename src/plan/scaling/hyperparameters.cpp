@@ -7,11 +7,6 @@
 
 namespace longhaul::plan::scaling {
 
-std::int64_t tokens_per_step(std::int64_t micro_batch, std::int64_t sequence_length, std::int64_t data_parallel,
-                             std::int64_t accumulation) {
-  return micro_batch * sequence_length * data_parallel * accumulation;
-}
-
 double deepseek_learning_rate(double flops) { return 0.3118 * std::pow(flops, -0.1250); }
 double deepseek_batch_tokens(double flops) { return 0.2920 * std::pow(flops, 0.3271); }
 double kaplan_critical_batch(double loss) { return 2.1e8 * std::pow(loss, -1 / 0.21); }
@@ -33,11 +28,12 @@ const std::vector<PublishedRun>& published_runs() {
 }
 
 TrainingAdvice advise_training(const Allocation& at, const std::optional<double>& loss, double tokens_per_step) {
-  constexpr double kMostComputeOfFormula = 2e19, kNear = 3;
+  constexpr double kLeastComputeOfFormula = 1e17, kMostComputeOfFormula = 2e19, kNear = 3;
   TrainingAdvice out;
   out.learning_rate = deepseek_learning_rate(at.flops()), out.batch_tokens = deepseek_batch_tokens(at.flops());
-  out.beyond = at.flops() > kMostComputeOfFormula;
-  if (loss) out.critical_batch = kaplan_critical_batch(*loss);
+  out.beyond = at.flops() > kMostComputeOfFormula || at.flops() < kLeastComputeOfFormula;
+  if (loss)
+    if (const double batch = kaplan_critical_batch(*loss); std::isfinite(batch)) out.critical_batch = batch;
   const auto distance = [&](const PublishedRun& run) { return std::abs(std::log(run.parameters / at.parameters)); };
   for (const PublishedRun& run : published_runs())
     if (distance(run) <= std::log(kNear)) out.near.push_back(run);
@@ -52,7 +48,9 @@ TrainingAdvice advise_training(const Allocation& at, const std::optional<double>
     out.published_batch.low = std::min(out.published_batch.low, run.batch_tokens);
     out.published_batch.high = std::max(out.published_batch.high, run.batch_tokens);
   }
-  out.tokens_per_step = tokens_per_step > 0 ? tokens_per_step : std::sqrt(out.published_batch.low * out.published_batch.high);
+  const double usual = std::sqrt(out.published_batch.low * out.published_batch.high);
+  out.tokens_per_step = tokens_per_step > 0 ? tokens_per_step : usual;
+  out.growth = out.tokens_per_step / usual;
   constexpr double kMostSteps = 1e15;  // of nonsense: so that the count stays whole
   out.steps = static_cast<std::int64_t>(std::ceil(std::clamp(at.tokens / out.tokens_per_step, 1.0, kMostSteps)));
   out.warmup_steps = config::default_warmup_steps(out.steps);

@@ -15,9 +15,6 @@
 
 namespace longhaul::plan::scaling {
 
-/// Accounting A5: tokens of an optimizer step, from what a rank does.
-std::int64_t tokens_per_step(std::int64_t micro_batch, std::int64_t sequence_length, std::int64_t data_parallel, std::int64_t accumulation);
-
 /// DeepSeek LLM (arXiv:2401.02954) section 3.1, fitted on 1e17 to 2e19 FLOPs: η = 0.3118·C^−0.1250; B = 0.2920·C^0.3271 tokens.
 double deepseek_learning_rate(double flops);
 double deepseek_batch_tokens(double flops);
@@ -40,6 +37,7 @@ struct TrainingAdvice {
   Range published_learning_rate, published_batch;  ///< of `near`
   std::optional<double> critical_batch;            ///< Kaplan's, where the law estimates a loss
   double tokens_per_step = 0;                      ///< that the steps below are counted with
+  double growth = 1;                               ///< that ÷ the middle of the published batches: k of accounting A6
   std::int64_t steps = 0, warmup_steps = 0;
 };
 /// @param tokens_per_step of the run; 0 takes the middle of the published range

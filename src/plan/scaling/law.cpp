@@ -16,7 +16,7 @@ namespace {
 constexpr std::array<std::string_view, 6> kForms{"chinchilla", "kaplan", "power-flops", "power-parameters", "power-tokens", "line"};
 constexpr std::array<std::string_view, 4> kTrusts{"verified", "secondary", "fitted", "rule"};
 
-/// e^logs of a sum whose terms are given in logarithms: no overflow where a coefficient or a count is huge.
+/// Logarithm of a sum whose terms are given in logarithms: no overflow where a coefficient or a count is huge.
 double log_sum(double x, double y) {
   const double most = std::max(x, y);
   return most + std::log1p(std::exp(std::min(x, y) - most));
@@ -36,9 +36,9 @@ std::optional<Range> over_draws(const Law& law, const Figure& figure) {
   std::vector<double> values;
   for (const std::vector<double>& draw : law.draws)
     if (const auto surface = surface_of(law.form, draw)) values.push_back(figure(*surface));
-  // A tenth of fewer refits is less than one of them.
-  constexpr std::size_t kFewestDraws = 20;
-  if (values.size() < kFewestDraws) return std::nullopt;
+  // Refits without a finite optimum have no middle.
+  const bool finite = std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  if (values.size() < kFewestDraws || !finite) return std::nullopt;
   return middle_80(std::move(values));
 }
 
@@ -194,15 +194,6 @@ SurfaceGrid evaluate_grid(const Surface& surface, Range parameters, Range tokens
   for (const double c : out.path_flops) {
     out.path.push_back(surface.optimum(c));
     out.path_loss.push_back(surface.loss(out.path.back()));
-  }
-  return out;
-}
-
-std::vector<std::pair<Allocation, double>> iso_flop(const Surface& surface, double flops, Range parameters, std::size_t count) {
-  std::vector<std::pair<Allocation, double>> out;
-  for (const double n : spaced(parameters, count)) {
-    const Allocation at{n, flops / kFlopsPerParameterToken / n};
-    out.emplace_back(at, surface.loss(at));
   }
   return out;
 }

@@ -125,6 +125,8 @@ struct LossEstimate {
 };
 std::optional<LossEstimate> estimate_loss(const Law& law, const Allocation& at);
 
+/// Refits below which no interval is given: a tenth of fewer is not two of them.
+inline constexpr std::size_t kFewestDraws = 20;
 /// The range that holds four fifths of the values: their 10th and 90th percentiles, linearly interpolated. Not empty.
 Range middle_80(std::vector<double> values);
 
@@ -137,7 +139,5 @@ struct SurfaceGrid {
 };
 /// @param columns, rows at least 2
 SurfaceGrid evaluate_grid(const Surface& surface, Range parameters, Range tokens, std::size_t columns, std::size_t rows);
-/// Pairs of N and D that cost `flops`, evenly spaced in log N, with their loss: a parabola-like valley (an iso-FLOP profile).
-std::vector<std::pair<Allocation, double>> iso_flop(const Surface& surface, double flops, Range parameters, std::size_t count);
 
 }  // namespace longhaul::plan::scaling

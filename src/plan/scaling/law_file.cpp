@@ -22,7 +22,8 @@ constexpr std::size_t kMostDraws = 10'000;
 constexpr std::size_t kMostPairs = 1'000;
 /// Coefficients and their ranges; exponents apart. Nothing published is near either end, and products of them stay finite.
 constexpr double kMost = 1e120, kLeast = 1e-120;
-constexpr double kMostExponent = 5, kLeastExponent = 1e-4;
+/// Kaplan's alpha_N is a ratio times alpha_D: a fit may end at 5 · 3 (loss_form.cpp).
+constexpr double kMostExponent = 15, kLeastExponent = 1e-4;
 
 /// One law's file, field by field; errors name file, line and field.
 class Reader {
@@ -172,10 +173,15 @@ class Reader {
   }
 
   Line read_line(const toml::table& in) const {
-    known(in, "line.", {"of", "value", "at_flops", "exponent", "exponent_interval_80", "pivot_flops", "pairs", "tokens_per_parameter"});
     const bool ratio = in.contains("tokens_per_parameter"), pairs = in.contains("pairs"), direct = in.contains("value");
     if (ratio + pairs + direct != 1)
       fail(root_, &in, "line", "given by exactly one of pairs, tokens_per_parameter, and value with at_flops and exponent");
+    std::vector<std::string> names{"exponent_interval_80", "pivot_flops"};
+    if (direct)
+      names.insert(names.end(), {"of", "value", "at_flops", "exponent"});
+    else
+      names.emplace_back(pairs ? "pairs" : "tokens_per_parameter");
+    known(in, "line.", names);
     Line line;
     if (ratio) {
       // D = r·N and C = 6·N·D: N = √(C/6r).

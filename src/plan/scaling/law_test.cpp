@@ -7,6 +7,7 @@
 #include <set>
 
 #include "plan/scaling/law_file.h"
+#include "plan/scaling/loss_form.h"
 #include "units/error.h"
 
 namespace longhaul::plan::scaling {
@@ -165,15 +166,26 @@ TEST(Law, GridAndPath) {
   EXPECT_DOUBLE_EQ(grid.loss[2 * 4 + 1], kEpoch.loss(grid.parameters[1], grid.tokens[2]));
   EXPECT_NEAR(grid.path_flops.front() / (6 * 1e8 * 1e9), 1, 1e-9);
   EXPECT_NEAR(grid.path.back().flops() / (6 * 1e11 * 1e13), 1, 1e-9);
-  const auto valley = iso_flop(kEpoch, 1e21, {1e8, 1e11}, 61);
+  // No split of the same compute does better than the optimum.
   const double best = kEpoch.loss(kEpoch.optimum(1e21));
   double least = 10;
-  for (const auto& [at, loss] : valley) {
-    EXPECT_NEAR(at.flops() / 1e21, 1, 1e-9);
+  for (double n = 1e8; n < 1e11; n *= 1.12) {
+    const double loss = kEpoch.loss({n, 1e21 / 6 / n});
     EXPECT_GE(loss, best);
     least = std::min(least, loss);
   }
   EXPECT_NEAR(least, best, 1e-4);
+}
+
+// Refits of noise have optima without end; an interval needs all of them.
+TEST(Law, NoIntervalOfWhatIsNotFinite) {
+  Law law = find_law("epoch-2024");
+  law.draws.assign(kFewestDraws, law.coefficients);
+  EXPECT_TRUE(advise(law, 1e21).parameters);
+  for (std::size_t i = 0; i < 5; ++i) law.draws[i] = {1.8, 1e100, 1e-100, 0.0001, 0.0001};
+  EXPECT_FALSE(advise(law, 1e21).parameters);
+  law.draws.assign(kFewestDraws - 1, law.coefficients);
+  EXPECT_FALSE(advise(law, 1e21).parameters);
 }
 
 TEST(LawFile, EveryPublishedLawSaysWhereItIsFrom) {
@@ -198,6 +210,23 @@ TEST(LawFile, ReadsBack) {
     EXPECT_EQ(again.coefficients, law.coefficients);
     EXPECT_EQ(again.draws.size(), law.draws.size());
     EXPECT_DOUBLE_EQ(advise(again, 3e22).at.parameters, advise(law, 3e22).at.parameters);
+  }
+}
+
+// What a fit may end at, its file may hold; but both exponents at their least have no optimum that a double could hold.
+TEST(LawFile, HoldsTheEdgesOfEveryFit) {
+  const std::vector<Point> points{{{1e6, 1e7}, 8, 0}, {{1e12, 1e15}, 1.5, 1}};
+  for (const Form form : {Form::chinchilla, Form::kaplan, Form::power_flops, Form::power_parameters, Form::power_tokens}) {
+    const LossForm loss(form, points);
+    const auto [low, high] = loss.bounds();
+    for (std::size_t corner = 0; corner < (1u << low.size()); ++corner) {
+      std::vector<double> theta;
+      for (std::size_t k = 0; k < low.size(); ++k) theta.push_back((corner >> k & 1) != 0 ? high[k] : low[k]);
+      Law law = find_law("epoch-2024");
+      law.form = form, law.coefficients = loss.coefficients(theta), law.draws.clear(), law.standard_errors.clear(), law.intervals.clear();
+      if (const auto surface = law.surface(); surface && !std::isfinite(surface->loss(surface->optimum(1e30)))) continue;
+      EXPECT_NO_THROW((void)parse_law(to_toml(law), "edge.toml")) << to_toml(law);
+    }
   }
 }
 
@@ -231,6 +260,8 @@ TEST(LawFile, RefusesWithTheField) {
   expect_refused(good + "[range]\nflops = [3, 2]\n", "the lower first");
   expect_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\npairs = [[1e9, 2e10], [1e9, 2e10]]\n", "two pairs at least");
   expect_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\nvalue = 1\ntokens_per_parameter = 20\n", "exactly one");
+  expect_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\npairs = [[1e9, 2e10], [1e9, 3e10]]\nexponent = 0.9\n",
+                 "line.exponent is unknown here");
   EXPECT_THROW((void)find_law("epoch-2042"), UsageError);
 }
 

@@ -89,7 +89,7 @@ void suggest(ScaleResult& out) {
   } else {
     s.wanted = advise(request.chosen, out.flops).at;
   }
-  const bool embeddings = out.served || out.best ? request.surface.embeddings : request.chosen.embeddings;
+  const bool embeddings = request.chosen.embeddings;
   s.at = s.wanted;
   try {
     if (!s.model) s.model = nearest_shape(s.wanted.parameters, embeddings, request.family);
@@ -108,6 +108,10 @@ void warn(ScaleResult& out) {
     if (row.law.id == request.chosen.id && row.advice.beyond)
       out.warnings.push_back(
           fmt::format("extrapolation: {} is {} of {}", flops_text(out.flops), beyond_text(row.advice.beyond), row.law.id));
+  const Allocation& at = out.suggestion.wanted;
+  if (at.parameters < 1 || at.tokens < 1)
+    out.warnings.push_back(fmt::format("{} puts the best of this budget at {} parameters and {} tokens: it has nothing to say of it",
+                                       request.chosen.id, count_text(at.parameters), count_text(at.tokens)));
   if (out.served && request.surface.tokens && request.surface.parameters) {
     const double most = request.surface.tokens->high / request.surface.parameters->low;
     if (out.served->at.tokens_per_parameter() > most)
@@ -125,6 +129,12 @@ void warn(ScaleResult& out) {
 ScaleResult scale(ScaleRequest request) {
   ScaleResult out;
   out.request = std::move(request);
+  // Shapes and served tokens are weighed by loss.
+  if ((out.request.base || out.request.serving) && !out.request.chosen.surface())
+    throw UsageError(
+        fmt::format("--law {}: it says how to split a budget, not what loss that gives, and --cluster and --served-tokens compare losses; "
+                    "choose a law that has losses, like {}, or leave both out",
+                    out.request.chosen.id, out.request.surface.id));
   if (out.request.base) walk_cluster(out);
   out.flops = out.request.flops ? *out.request.flops : out.walked[*out.best].at.flops();
   list_laws(out);
@@ -141,7 +151,7 @@ std::string model_toml(const ScaleResult& result) {
       "# A Llama-like model of {} parameters for {} tokens: longhaul scale, {} by {}.\n[model]\nlayers = {}\nwidth = {}\nheads = {}\n"
       "kv_heads = {}\nhead_dim = {}\nffn_width = {}\nvocab = {}\nnorm_epsilon = 1e-5\nposition_rows = {}\ntied_embeddings = {}\n",
       format_count(result.suggestion.counts.total.value), count_text(result.suggestion.at.tokens), flops_text(result.flops),
-      result.request.surface.id, m.layers, m.width, m.heads, m.kv_heads, m.head_dim, m.ffn_width, m.vocab, m.position_rows,
+      result.request.chosen.id, m.layers, m.width, m.heads, m.kv_heads, m.head_dim, m.ffn_width, m.vocab, m.position_rows,
       m.tied_embeddings);
 }
 

@@ -194,9 +194,18 @@ std::string training_text(const TrainingAdvice& t) {
                      t.critical_batch ? fmt::format("; Kaplan's critical batch at this loss {}", count_text(*t.critical_batch)) : "");
   out += fmt::format("  steps             {} of {} tokens, the first {} of them warm-up\n", format_count(t.steps),
                      count_text(t.tokens_per_step), format_count(t.warmup_steps));
-  return out +
-         "  a batch k times as large takes a learning rate √k times as large; the gradient noise scale of a run says how large is worth "
-         "it\n";
+  constexpr double kSame = 1.25;
+  if (t.growth <= kSame && t.growth >= 1 / kSame)
+    return out + "  a batch k times as large takes a learning rate √k times as large (Adam; accounting A6)\n";
+  const auto scaled = [&](config::BatchRule rule) {
+    return range(t.published_learning_rate,
+                 [&](double x) { return fmt::format("{:.2g}", config::learning_rate_for_batch(x, t.growth, rule)); });
+  };
+  out += fmt::format(
+      "  at that batch     {:.3g} times the published runs': learning rate {} by the square root (Adam), {} by the linear rule\n", t.growth,
+      scaled(config::BatchRule::square_root), scaled(config::BatchRule::linear));
+  const auto warning = warn_of_batch_growth(t.growth, config::BatchRule::linear);
+  return warning ? out + "  " + *warning + "\n" : out;
 }
 
 }  // namespace

@@ -107,11 +107,6 @@ TEST(Family, NearestShapeIsNear) {
   for (const auto& spec : between) EXPECT_TRUE(parameters_of(spec, true) >= 1e9 && parameters_of(spec, true) <= 1e10);
 }
 
-TEST(Hyperparameters, TokensOfAStep) {  // accounting A5
-  EXPECT_EQ(tokens_per_step(2, 4096, 64, 8), 4'194'304);
-  EXPECT_EQ(tokens_per_step(4, 2048, 32, 8), 2'097'152);
-}
-
 TEST(Hyperparameters, BatchGrowth) {  // accounting A6
   EXPECT_DOUBLE_EQ(config::learning_rate_for_batch(1, 1024.0 / 256, config::BatchRule::linear), 4);
   EXPECT_DOUBLE_EQ(config::learning_rate_for_batch(1, 1024.0 / 256), 2);

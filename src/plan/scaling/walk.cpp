@@ -9,6 +9,8 @@
 namespace longhaul::plan::scaling {
 namespace {
 
+constexpr int kMostStages = 32;
+
 /// Layouts that are tried for each shape: those that win among all on clusters of the catalogue, less schedules in chunks and the sizes of
 /// micro-batch beyond four, which move a step by a few percent and not the shape that wins.
 Restriction bounded_space(const RunShape& base) {
@@ -21,7 +23,7 @@ Restriction bounded_space(const RunShape& base) {
       if (std::find(values.begin(), values.end(), value) != values.end()) left.push_back(value);
     if (!left.empty()) found->second = left;
   };
-  keep("pp", {"1", "2", "4", "8", "16", "32"});
+  std::erase_if(space.find("pp")->second, [](const std::string& value) { return value.size() > 2 || std::stoi(value) > kMostStages; });
   keep("virtual", {"1"});
   keep("schedule", {"1f1b"});
   keep("micro_batch", {"1", "2", "4"});
