@@ -215,7 +215,7 @@ TEST(LawFile, ReadsBack) {
 
 // What a fit may end at, its file may hold; but both exponents at their least have no optimum that a double could hold.
 TEST(LawFile, HoldsTheEdgesOfEveryFit) {
-  const std::vector<Point> points{{{1e6, 1e7}, 8, 0}, {{1e12, 1e15}, 1.5, 1}};
+  const std::vector<Point> points{{{1e6, 1e7}, 8, 6e13, 0}, {{1e12, 1e15}, 1.5, 6e27, 1}};
   for (const Form form : {Form::chinchilla, Form::kaplan, Form::power_flops, Form::power_parameters, Form::power_tokens}) {
     const LossForm loss(form, points);
     const auto [low, high] = loss.bounds();
