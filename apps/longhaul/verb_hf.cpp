@@ -1,5 +1,6 @@
 // longhaul hf: what a Hugging Face config.json describes, counted, and as a model file.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -66,7 +67,7 @@ int verb_hf(int argc, char** argv) {
   std::string file, out;
   std::int64_t sequence_length = 0;
   bool json = false;
-  line.option("CONFIG.json", file, "of llama, gpt2, qwen2, qwen3, qwen3_moe, mistral, mixtral or gpt_neox").required();
+  line.option("CONFIG.json", file, fmt::format("of {}", fmt::join(model::hf_kinds(), ", "))).required();
   line.option("--sequence-length", sequence_length, "tokens of a sequence, for the work of attention (default: the model's, at most 4096)")
       .between(1, model::kLargestSize);
   line.option("--out", out, "write the model as a TOML file like those of examples/models").not_empty();
