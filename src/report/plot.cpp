@@ -60,7 +60,8 @@ std::vector<Series> stack(std::vector<Series> series) {
 /// Keeps what a pixel can show: first, smallest, largest and last value of each bin.
 Series thinned(const Series& series) {
   if (series.x.size() <= kMaxPoints) return series;
-  Series out{series.name, {}, {}, series.points};
+  Series out = series;
+  out.x.clear(), out.y.clear();
   const std::size_t bin = (series.x.size() * 4 + kMaxPoints - 1) / kMaxPoints;
   for (std::size_t first = 0; first < series.x.size(); first += bin) {
     const std::size_t end = std::min(first + bin, series.x.size());
@@ -106,9 +107,12 @@ std::string line_path(const Series& series, const Scale& x, const Scale& y) {
   return path;
 }
 
+/// Between two lines; each has points of its own, for they are thinned apart. Without a lower one, down to the axis.
 std::string area_path(const Series& upper, const Series* lower, const Scale& x, const Scale& y) {
+  if (upper.x.empty()) return "";
   std::string path = line_path(upper, x, y);
-  for (std::size_t k = upper.x.size(); k-- > 0;) path += fmt::format("L{:.1f} {:.1f}", x(upper.x[k]), y(lower ? lower->y[k] : y.low));
+  if (!lower) return path + fmt::format("L{:.1f} {:.1f}L{:.1f} {:.1f}Z", x(upper.x.back()), y(y.low), x(upper.x.front()), y(y.low));
+  for (std::size_t k = lower->x.size(); k-- > 0;) path += fmt::format("L{:.1f} {:.1f}", x(lower->x[k]), y(lower->y[k]));
   return path + "Z";
 }
 

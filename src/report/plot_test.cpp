@@ -40,6 +40,31 @@ TEST(Plot, LongSeriesKeepTheirExtremes) {
   EXPECT_NE(svg.find("[51234,9.25]"), std::string::npos);
 }
 
+// Each series is thinned by its own extremes: the edge of an area is that of the series below, wherever its points are.
+TEST(Plot, StackedAreasStandOnTheSeriesBelow) {
+  Series flat{"flat", {}, {}}, jagged{"jagged", {}, {}};
+  for (int i = 0; i < 5000; ++i) {
+    flat.x.push_back(i), flat.y.push_back(10);
+    jagged.x.push_back(i), jagged.y.push_back(i % 7);
+  }
+  flat.colour = jagged.colour = 3;
+  Plot plot{"stacked", "x", "y", {flat, jagged}};
+  plot.stacked = true;
+  const std::string svg = to_svg(plot);
+  const std::size_t fill = svg.find("fill='var(--c3)' fill-opacity");  // the upper area: it is drawn first
+  ASSERT_NE(fill, std::string::npos);
+  const std::size_t begin = svg.rfind("d='", fill) + 3;
+  const std::string path = svg.substr(begin, svg.find('\'', begin) - begin);
+  // The last point of the way back is the first of the series below, and all of the way back is at its height.
+  const std::size_t last = path.rfind('L');
+  const std::string first_x = path.substr(1, path.find(' ') - 1), last_x = path.substr(last + 1, path.find(' ', last) - last - 1);
+  EXPECT_EQ(first_x, last_x);
+  const std::string height = path.substr(path.find(' ', last), path.size() - 1 - path.find(' ', last));
+  std::size_t at_height = 0;
+  for (std::size_t at = path.find(height); at != std::string::npos; at = path.find(height, at + 1)) ++at_height;
+  EXPECT_GE(at_height, 700u);
+}
+
 TEST(Plot, TextFromOutsideIsEscaped) {
   const std::string svg = to_svg(Plot{"<script>alert(1)</script>", "x", "y", {{"a'b\"c", {1, 2}, {1, 2}}}});
   EXPECT_EQ(svg.find("<script>"), std::string::npos);
