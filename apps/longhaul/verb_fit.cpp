@@ -114,9 +114,11 @@ void fit_points(const Arguments& arguments, const files::Csv& csv, const std::st
                                  options.bootstrap, plan::scaling::kFewestDraws));
   const train::Console console = make_console();
   options.progress = [&](std::size_t done, std::size_t all) {
-    if (done % 50 == 0) console.live(fmt::format("{} of {} descents", done, all));
+    if (done % 50 == 0) console.live(fmt::format("{} of {} starts and refits", done, all));
   };
-  const auto rule = arguments.drop.empty() ? plan::scaling::OutlierRule{} : plan::scaling::parse_outlier_rule(arguments.drop);
+  auto rule = arguments.drop.empty() ? plan::scaling::OutlierRule{} : plan::scaling::parse_outlier_rule(arguments.drop);
+  // A law of one variable has no term in tokens that these points would decide.
+  if (arguments.drop.empty() && plan::scaling::of_one_variable(options.form)) rule.share = 0;
   plan::scaling::PointsFit fit = plan::scaling::fit_points(plan::scaling::read_points(csv), arguments.table.filename().string(), rule,
                                                            arguments.drop.empty(), options);
   fit.embeddings = !arguments.non_embedding;
@@ -138,7 +140,7 @@ int verb_fit(int argc, char** argv) {
       "spread), written as a calibration that names the rows it has seen. Prints how well fits without a fifth of the rows\n"
       "predict that fifth (--folds 0: the rows of the fit itself).\n"
       "Losses (a column loss in nats per token, and two of parameters, tokens, flops): a scaling law with intervals, written as a\n"
-      "law that `longhaul scale --law` takes. Seconds.\n"
+      "law that `longhaul scale --law` takes. Seconds for hundreds of points, minutes for tens of thousands.\n"
       "Example: longhaul fit tests/golden/runs.csv --out my-calibration.toml\n"
       "         longhaul validate my-runs.csv --calibration my-calibration.toml\n"
       "         longhaul fit tests/golden/chinchilla_fig4_epoch.csv --out law.toml\n"

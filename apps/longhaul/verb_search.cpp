@@ -10,6 +10,7 @@
 
 #include "cluster_arguments.h"
 #include "console.h"
+#include "plan/forecast.h"
 #include "plan/search.h"
 #include "run_arguments.h"
 #include "units/error.h"
@@ -119,8 +120,17 @@ nlohmann::json candidate_json(const plan::Considered& c, const cluster::Cluster&
   return out;
 }
 
+/// The whole plan of the best: its interval and what there is to warn of.
+std::optional<plan::Forecast> plan_of_first(const plan::SearchResult& result, cluster::Cluster on, const plan::JobFacts& facts,
+                                            const plan::Calibration& calibration) {
+  if (result.best.empty()) return std::nullopt;
+  const plan::RunShape& run = result.all[result.best.front()].run;
+  on.devices = run.devices;
+  return plan::forecast(on, run, facts, calibration);
+}
+
 nlohmann::json to_json(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on,
-                       const plan::JobFacts& facts) {
+                       const plan::JobFacts& facts, const std::optional<plan::Forecast>& first) {
   const auto count = [&](plan::Outcome outcome) { return result.count(outcome); };
   const std::size_t simulated = count(plan::Outcome::simulated);
   nlohmann::json best = nlohmann::json::array(), choices = nlohmann::json::array();
@@ -142,6 +152,12 @@ nlohmann::json to_json(const plan::SearchResult& result, const Arguments& argume
                         {"simulated_per_s", result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0},
                         {"best", best},
                         {"choices", choices}};
+  out["interval_of_first"] = nullptr, out["warnings"] = nlohmann::json::array();
+  if (first) {
+    const nlohmann::json plan = plan::to_json(*first);
+    out["interval_of_first"] = {{"seconds", plan["step"]["interval_seconds"]}, {"bytes", plan["memory"]["interval_bytes"]}};
+    out["warnings"] = first->warnings;
+  }
   if (arguments.all)
     for (const plan::Considered& c : result.all) out["layouts"].push_back(candidate_json(c, on, facts));
   return out;
@@ -157,7 +173,7 @@ std::string commonest_reason(const plan::SearchResult& result) {
 }
 
 void print(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on, const plan::JobFacts& facts,
-           const plan::Calibration& calibration) {
+           const plan::Calibration& calibration, const std::optional<plan::Forecast>& first) {
   const std::size_t simulated = result.count(plan::Outcome::simulated);
   fmt::print("considered {} layouts = {} bounded ({} contradictions, {} too large, {} slower at best) + {} simulated\n",
              format_count(static_cast<std::int64_t>(result.all.size())), bounded(result), result.count(plan::Outcome::contradiction),
@@ -176,6 +192,9 @@ void print(const plan::SearchResult& result, const Arguments& arguments, const c
                100 * row.mfu, row.days, row.device_hours, money, format(Bytes(static_cast<std::int64_t>(c.memory)), ByteUnits::binary),
                to_text(c.run));
   }
+  if (first->seconds_interval)
+    fmt::print("80 % of runs like the first take {} to {} a step ({})\n", format(Seconds(first->seconds_interval->low)),
+               format(Seconds(first->seconds_interval->high)), rests_on(*first->seconds_interval));
   fmt::print("\nwhat another choice costs: the best layout that has it, against the best of all\n");
   for (const plan::Alternative& a : alternatives(result)) {
     if (a.best == result.best.front()) continue;
@@ -283,11 +302,15 @@ int verb_search(int argc, char** argv) {
       return 0;
     }
     fmt::print("{}: {}\n", to_text(result.all[at].run), why.empty() ? "the best" : why);
-  } else if (arguments.run.json) {
-    print_json(to_json(result, arguments, on, facts));
-  } else {
-    print(result, arguments, on, facts, calibration);
+    return 0;
   }
+  const std::optional<plan::Forecast> first = plan_of_first(result, on, facts, calibration);
+  if (arguments.run.json)
+    print_json(to_json(result, arguments, on, facts, first));
+  else
+    print(result, arguments, on, facts, calibration, first);
+  if (first)
+    for (const std::string& warning : first->warnings) fmt::print(stderr, "warning: {}\n", warning);
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "plan/framework.h"
+#include "plan/prices.h"
 #include "plan/search_space.h"
 #include "plan/stages.h"
 #include "units/error.h"
@@ -32,17 +33,14 @@ void check(const RunShape& run, const Calibration& calibration) {
 
 std::string bytes(double value) { return format(Bytes(static_cast<std::int64_t>(value)), ByteUnits::binary); }
 
-std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out) {
+std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out, const Calibration& calibration) {
   std::vector<std::string> said = out.step.warnings;
-  if (out.fit && out.fit->fits && out.memory_interval) {
-    // The interval is of the figure that frameworks report; what must be there at once may be as much above its estimate.
-    const double high = out.fit->needed * out.memory_interval->high / out.memory.reported();
-    if (high > out.fit->available)
-      said.push_back(
-          fmt::format("that it fits is not certain: the 80 % interval of what it needs reaches {} of {} usable; `search --memory` keeps "
-                      "a margin",
-                      bytes(high), bytes(out.fit->available)));
-  }
+  for (std::string& sentence : assumed_rates(run, calibration)) said.push_back(std::move(sentence));
+  if (out.fit && out.fit->fits && !out.fit_is_certain())
+    said.push_back(
+        fmt::format("that it fits is not certain: the 80 % interval of what it needs reaches {} of {} usable; `search --memory` keeps "
+                    "a margin",
+                    bytes(*out.most_needed()), bytes(out.fit->available)));
   if (!out.memory_calibrated && run.model.experts.count == 0)
     said.push_back(fmt::format("memory is uncalibrated: no run of {} on {} with a measured peak; counted from shapes with usual copies",
                                run.framework, run.accelerator));
@@ -97,6 +95,12 @@ std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique) {
                      format(unique), kManyEpochs);
 }
 
+std::optional<double> Forecast::most_needed() const {
+  if (!fit || !memory_interval) return std::nullopt;
+  return fit->needed * memory_interval->high / memory.reported();
+}
+bool Forecast::fit_is_certain() const { return !most_needed() || *most_needed() <= fit->available; }
+
 double Forecast::hfu() const { return (flops_per_token.value + recomputed_flops_per_token().value) * tokens_per_second() / peak_flops; }
 Flops Forecast::recomputed_flops_per_token() const {
   switch (shape.layout.recompute) {
@@ -133,7 +137,7 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
     out.goodput = expected_goodput(*out.save_every, *facts.save, facts.restart, *facts.mtbf);
   }
   out.shape = std::move(shape);
-  out.warnings = warnings_of(out.shape, out);
+  out.warnings = warnings_of(out.shape, out, calibration);
   return out;
 }
 
@@ -159,7 +163,11 @@ nlohmann::json memory_json(const Forecast& f) {
                         {"calibrated", f.memory_calibrated},
                         {"stages", stages}};
   if (f.fit)
-    out["fit"] = {{"fits", f.fit->fits}, {"needed_bytes", f.fit->needed}, {"available_bytes", f.fit->available}, {"reason", f.fit->reason}};
+    out["fit"] = {{"fits", f.fit->fits},
+                  {"certain", !f.fit->fits || f.fit_is_certain()},
+                  {"needed_bytes", f.fit->needed},
+                  {"available_bytes", f.fit->available},
+                  {"reason", f.fit->reason}};
   return out;
 }
 
@@ -213,8 +221,6 @@ namespace {
 
 std::string line(std::string_view what, const std::string& value) { return fmt::format("  {:<22}{}\n", what, value); }
 
-std::string rests_on(const Interval& interval) { return fmt::format("errors of {} runs: {}", interval.rows, interval.kind); }
-
 std::string memory_text(const Forecast& f) {
   const StageMemory& fullest = f.memory.stages[static_cast<std::size_t>(f.memory.fullest)];
   std::string out = fmt::format("memory of one rank of the fullest stage ({} of {}), {} micro-batches in flight\n", f.memory.fullest,
@@ -230,8 +236,11 @@ std::string memory_text(const Forecast& f) {
     out += line("reported",
                 fmt::format("{} by {}, the peak of stage {}{}", bytes(f.memory.reported()), f.shape.framework, f.memory.reporting, likely));
   if (!f.fit) return out + line("fits", "unknown: the catalogue has no memory of this device");
-  return out + line("fits", fmt::format("{}: needs {} of {} usable; {}", f.fit->fits ? "yes" : "NO", bytes(f.fit->needed),
-                                        bytes(f.fit->available), f.fit->reason));
+  return out + line("fits", fmt::format("{}: needs {} of {} usable; {}",
+                                        !f.fit->fits         ? "NO"
+                                        : f.fit_is_certain() ? "yes"
+                                                             : "probably",
+                                        bytes(f.fit->needed), bytes(f.fit->available), f.fit->reason));
 }
 
 std::string time_text(const Forecast& f) {

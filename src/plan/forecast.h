@@ -51,6 +51,11 @@ struct Forecast {
 
   double tokens_per_second() const { return static_cast<double>(shape.tokens_per_step()) / step.seconds; }
   double mfu() const { return flops_per_token.value * tokens_per_second() / peak_flops; }
+  /// Bytes by the upper end of memory's interval: it is of the figure that frameworks report, and what must be there at once may be as
+  /// much above its estimate. Nothing without an interval.
+  std::optional<double> most_needed() const;
+  /// What fits, fits by the upper end too.
+  bool fit_is_certain() const;
   double hfu() const;  ///< with the work of recomputation
   Flops recomputed_flops_per_token() const;
   Seconds run() const { return Seconds(static_cast<double>(facts.tokens.value) / tokens_per_second()); }

@@ -88,6 +88,8 @@ std::vector<Calibration::Residuals> summarize(std::span<const Residual> residual
   return out;
 }
 
+std::string rests_on(const Interval& interval) { return fmt::format("errors of {} runs: {}", interval.rows, interval.kind); }
+
 std::optional<Interval> interval(double predicted, const std::vector<std::string>& kinds, std::span<const Calibration::Residuals> known) {
   for (const std::string& kind : kinds)
     for (const Calibration::Residuals& r : known)

@@ -42,6 +42,8 @@ struct Interval {
   std::size_t rows = 0;
   bool contains(double value) const { return low <= value && value <= high; }
 };
+/// "errors of 109 runs: megatron-lm h100 network".
+std::string rests_on(const Interval& interval);
 /// Nothing where no kind has a summary.
 std::optional<Interval> interval(double predicted, const std::vector<std::string>& kinds, std::span<const Calibration::Residuals> known);
 

@@ -1,5 +1,7 @@
 #include "plan/prices.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,8 +17,8 @@
 namespace longhaul::plan {
 namespace {
 
-/// Where the catalogue is silent: a plausible device of today.
-constexpr double kUsualMatmul = 0.75, kUsualMemory = 2e12, kUsualCapacity = 80e9, kUsualLink = 50e9, kUsualNetwork = 50e9;
+/// Where the catalogue is silent: about an A100 of a DGX, whose share of the network is 200 Gb/s.
+constexpr double kUsualMatmul = 0.75, kUsualMemory = 2e12, kUsualCapacity = 80e9, kUsualLink = 50e9, kUsualNetwork = 25e9;
 /// Matrix units work on groups of eight 16-bit elements: other sizes are padded or read piecemeal.
 constexpr double kAlignment = 8;
 
@@ -48,7 +50,8 @@ DeviceRates rates_of(const RunShape& run, const TimeParameters& parameters) {
   out.memory = accelerator.memory_bandwidth.value_or(kUsualMemory) * parameters("memory_efficiency");
   out.memory_capacity = accelerator.memory ? static_cast<double>(accelerator.memory->value) : kUsualCapacity;
   out.link = accelerator.link.value_or(kUsualLink);
-  out.network = parameters.has("node_bandwidth") ? parameters("node_bandwidth") : cluster.network.value_or(kUsualNetwork);
+  out.network =
+      parameters.has("node_bandwidth") ? parameters("node_bandwidth") : cluster.network.value_or(kUsualNetwork * run.devices_per_node);
   out.units = static_cast<int>(parameters("units"));
   return out;
 }
@@ -86,6 +89,20 @@ class TimeName {
 };
 
 }  // namespace
+
+std::vector<std::string> assumed_rates(const RunShape& run, const Calibration& calibration) {
+  const cluster::Cluster& cluster = run.hardware ? *run.hardware : look_up(run.accelerator);
+  std::vector<std::string> out;
+  const auto assume = [&](const char* what, const char* field, double rate) {
+    out.push_back(fmt::format("the catalogue has no {} of {}: {:.0f} GB/s a device is assumed; a hardware file with {} says better", what,
+                              run.accelerator, rate / 1e9, field));
+  };
+  if (!cluster.accelerator.memory_bandwidth) assume("memory bandwidth", "memory_gb_per_s", kUsualMemory);
+  if (!cluster.accelerator.link && run.devices > 1 && run.devices_per_node > 1) assume("link", "link_gb_per_s", kUsualLink);
+  if (!cluster.network && run.devices > run.devices_per_node && !TimeParameters(run, calibration).has("node_bandwidth"))
+    assume("network", "network_gb_per_s", kUsualNetwork);
+  return out;
+}
 
 double TimeParameters::operator()(std::string_view name) const { return calibration_(TimeName(name).text(), key_); }
 bool TimeParameters::has(std::string_view name) const { return calibration_.has(TimeName(name).text(), key_); }

@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "plan/calibration.h"
 #include "plan/runs.h"
@@ -39,6 +40,9 @@ struct DeviceRates {
   double network = 0;          ///< of a whole node
   int units = 0;               ///< that take a tile at a time
 };
+
+/// Sentences for the rates that the catalogue lacks and that this run needs: what is assumed instead, and where to say better.
+std::vector<std::string> assumed_rates(const RunShape& run, const Calibration& calibration);
 
 class Prices {
  public:

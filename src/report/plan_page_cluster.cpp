@@ -82,9 +82,10 @@ class ClusterPage {
     std::vector<Card> all = {
         {"parameters", format(f.parameters.total), "parameters.total", format_count(f.parameters.total.value)},
         {"fits",
-         !f.fit        ? "device memory unknown"
-         : f.fit->fits ? "yes"
-                       : "no",
+         !f.fit               ? "device memory unknown"
+         : !f.fit->fits       ? "no"
+         : f.fit_is_certain() ? "yes"
+                              : "probably",
          "memory.fit"},
         {"memory of the fullest rank", gib(f.memory.peak()), "memory.peak", between(f.memory_interval, gib)},
         {"step", seconds(f.step.seconds), "step.seconds", between(f.seconds_interval, seconds)},

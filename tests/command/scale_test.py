@@ -73,6 +73,7 @@ class Fit(unittest.TestCase):
         for form in ("chinchilla", "kaplan"):
             done = expect(self, DONE, "fit", table("noise.csv", ["n", "d", "loss"], rows), "--form", form, "--bootstrap", "50", "--out", path)
             self.assertNotRegex(done.stdout, r"\b(nan|inf)\b")
+            self.assertIn("no optimum is given", done.stdout)
             self.assertNotRegex(expect(self, DONE, "scale", "--flops", "1e21", "--law", path).stdout, r"\b(nan|inf)\b")
 
     def test_bad_input(self):
@@ -80,6 +81,7 @@ class Fit(unittest.TestCase):
         ratio = [(n, 20 * n, loss) for n, _, loss in planted()]
         for says, name, header, rows in (
             ("neither points of a scaling law nor measured runs", "t1.csv", ["a", "b"], [[1, 2]]),
+            ("the same loss", "t0.csv", ["n", "d", "loss"], [(n, d, 3) for n, d, _ in planted()]),
             ("at least 8", "t2.csv", ["n", "d", "loss"], list(planted())[:5]),
             ("alpha cannot be told", "t3.csv", ["n", "d", "loss"], same_n),
             ("cannot be told apart", "t4.csv", ["n", "d", "loss"], ratio),
@@ -143,6 +145,8 @@ class Scale(unittest.TestCase):
         text = expect(self, DONE, "scale", "--flops", "1e25", "--unique-tokens", "100B").stdout
         self.assertIn("epochs over 100 B tokens", text)
         self.assertIn("extrapolation", text)
+        text = expect(self, DONE, "scale", "--flops", "1e21", "--tokens-per-step", "1T").stdout
+        self.assertIn("longer than the whole run", text)
         self.assertIn("not given", expect(self, DONE, "scale", "--flops", "1e20", "--cluster", "h100x8").stdout)
         training = lambda flops: json_of(self, "scale", "--flops", flops, "--json")["training"]["deepseek_llm"]["extrapolates"]
         self.assertEqual([training(flops) for flops in ("1e15", "1e18", "1e21")], [True, False, True])  # fitted on 1e17 to 2e19

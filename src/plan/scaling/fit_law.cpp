@@ -130,22 +130,22 @@ class Fit {
   }
 
  private:
-  void tick(std::size_t done) const { options_.progress(done, out_.starts + options_.bootstrap); }
+  void tick(std::size_t done) const { options_.progress(done, out_.grid + out_.starts + options_.bootstrap); }
 
   void solve() {
     const Objective objective(form_, samples_, std::vector<double>(samples_.size(), 1.0), options_.huber_delta);
     std::vector<std::vector<double>> grid = form_.grid();
     std::vector<double> coarse(grid.size());
+    out_.grid = grid.size();
+    out_.starts = std::clamp<std::size_t>(options_.starts, 1, grid.size());
     for_all(
-        grid.size(), [&](std::size_t i) { coarse[i] = objective(grid[i], nullptr); }, [](std::size_t) {});
+        grid.size(), [&](std::size_t i) { coarse[i] = objective(grid[i], nullptr); }, [&](std::size_t i) { tick(i); });
     std::vector<std::size_t> order(grid.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) { return coarse[i] < coarse[j]; });
-    out_.grid = grid.size();
-    out_.starts = std::clamp<std::size_t>(options_.starts, 1, grid.size());
     std::vector<Descent> ends(out_.starts);
     for_all(
-        out_.starts, [&](std::size_t i) { ends[i] = objective.descend(grid[order[i]]); }, [&](std::size_t i) { tick(i); });
+        out_.starts, [&](std::size_t i) { ends[i] = objective.descend(grid[order[i]]); }, [&](std::size_t i) { tick(out_.grid + i); });
     best_ = *std::min_element(ends.begin(), ends.end(), [](const Descent& a, const Descent& b) { return a.objective < b.objective; });
     // A millionth of the objective moves no coefficient by what could be printed.
     out_.agreeing = static_cast<std::size_t>(
@@ -161,7 +161,7 @@ class Fit {
       const Objective objective(form_, samples_, std::move(weights), options_.huber_delta);
       out_.draws[i] = form_.coefficients(objective.descend(best_.theta).theta);
     };
-    for_all(options_.bootstrap, refit, [&](std::size_t i) { tick(out_.starts + i); });
+    for_all(options_.bootstrap, refit, [&](std::size_t i) { tick(out_.grid + out_.starts + i); });
   }
 
   void describe() {
@@ -183,6 +183,10 @@ class Fit {
     residuals();
     for (const std::string& what : form_.at_bounds(best_.theta))
       out_.warnings.push_back(fmt::format("the points do not decide {}: it ended at the edge of what was tried", what));
+    constexpr double kLeastExplained = 0.5;
+    if (out_.r_squared < kLeastExplained)
+      out_.warnings.push_back(fmt::format("the points hardly follow a law of this form: it explains {:.0f} % of the spread of log loss",
+                                          100 * std::max(0.0, out_.r_squared)));
   }
 
   void residuals() {

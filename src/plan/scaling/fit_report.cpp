@@ -90,6 +90,7 @@ std::string coefficients_text(const PointsFit& fit) {
 std::string optima_text(const PointsFit& fit) {
   const Law law = bare_law(fit);
   if (!law.surface()) return "";
+  if (!fit.fitted.warnings.empty()) return "\nno optimum is given: the points do not decide the law (warnings above)\n";
   std::string out =
       fmt::format("\noptimum at a budget of 6·N·D, 80 % intervals; N grows as C^{:.3f}\n", law.surface()->parameters_exponent());
   for (const double flops : budgets_of(fit)) {
@@ -152,7 +153,7 @@ nlohmann::json to_json(const PointsFit& fit) {
                          {"predicted", fit.fitted.predicted[i]},
                          {"log_residual", fit.fitted.residuals[i]}});
   }
-  if (law.surface())
+  if (law.surface() && fit.fitted.warnings.empty())
     for (const double flops : budgets_of(fit)) optima.push_back(advice_json(advise(law, flops)));
   return {{"points", fit.all.size()},
           {"form", name(fit.options.form)},

@@ -171,10 +171,13 @@ Advice advise(const Law& law, double flops) {
     out.tokens_per_parameter = over_draws(law, [&](const Surface& s) { return s.optimum(flops).tokens_per_parameter(); });
   }
   if (const auto estimate = estimate_loss(law, out.at)) out.loss = estimate->loss, out.loss_interval = estimate->interval;
-  const std::optional<Range>& runs = law.flops ? law.flops : law.parameters;
-  const double here = law.flops ? flops : out.at.parameters;
-  if (runs && here > runs->high) out.beyond = here / runs->high;
-  if (runs && here < runs->low) out.beyond = here / runs->low;
+  const auto compare = [&](const std::optional<Range>& runs, double here) {
+    if (!runs || (here <= runs->high && here >= runs->low)) return;
+    const double beyond = here / (here > runs->high ? runs->high : runs->low);
+    if (!out.beyond || std::abs(std::log(beyond)) > std::abs(std::log(*out.beyond))) out.beyond = beyond;
+  };
+  compare(law.flops, flops);
+  if (!law.flops) compare(law.parameters, out.at.parameters), compare(law.tokens, out.at.tokens);
   return out;
 }
 

@@ -112,8 +112,8 @@ struct Advice {
   Allocation at;
   std::optional<double> loss;
   std::optional<Range> parameters, tokens, tokens_per_parameter, loss_interval;
-  std::optional<double>
-      beyond;  ///< compute ÷ that of the law's largest run where above it, ÷ the smallest's where below; by N where only that is known
+  std::optional<double> beyond;  ///< compute ÷ that of the law's largest run where above it, ÷ the smallest's where below; of N and D, the
+                                 ///< farther, where compute is not known
 };
 /// @param flops 6·N·D, above 0. Throws UsageError for a law of one variable, which splits no budget.
 Advice advise(const Law& law, double flops);

@@ -156,7 +156,8 @@ void require_identifiable(Form form, const std::vector<Point>& points) {
     x.push_back(std::log(form == Form::power_flops ? p.flops : form == Form::power_tokens ? p.at.tokens : p.at.parameters));
   }
   constexpr double kLeastSpread = 0.05;  // of logarithms: 5 %; less says nothing of an exponent
-  if (spread_of(losses) == 0) throw UsageError("all points have the same loss: there is nothing to fit; is the column loss what it says?");
+  if (spread_of(losses) < 1e-9)
+    throw UsageError("all points have the same loss: there is nothing to fit; is the column loss what it says?");
   if (of_one_variable(form)) {
     if (spread_of(x) < kLeastSpread)
       throw UsageError(fmt::format("all points have nearly the same {}: an exponent cannot be told; add runs of other sizes",

@@ -46,6 +46,7 @@ void walk_cluster(ScaleResult& out) {
     throw UsageError(fmt::format("none of {} shapes from {} to {} parameters can run on {}: {}", out.walked.size(),
                                  count_text(out.walked.front().parameters), count_text(out.walked.back().parameters),
                                  request.base->hardware->id, out.walked.front().reason));
+  out.warnings = forecast(*request.base->hardware, *out.walked[*out.best].run, {}, *request.calibration).warnings;
 }
 
 void list_laws(ScaleResult& out) {
@@ -108,6 +109,11 @@ void warn(ScaleResult& out) {
     if (row.law.id == request.chosen.id && row.advice.beyond)
       out.warnings.push_back(
           fmt::format("extrapolation: {} is {} of {}", flops_text(out.flops), beyond_text(row.advice.beyond), row.law.id));
+  if (request.chosen.trust == Trust::fitted)
+    for (const std::string& caveat : request.chosen.caveats) out.warnings.push_back(fmt::format("{}: {}", request.chosen.id, caveat));
+  if (out.training.tokens_per_step > out.suggestion.at.tokens)
+    out.warnings.push_back(fmt::format("a step of {} tokens is longer than the whole run of {}", count_text(out.training.tokens_per_step),
+                                       count_text(out.suggestion.at.tokens)));
   const Allocation& at = out.suggestion.wanted;
   if (at.parameters < 1 || at.tokens < 1)
     out.warnings.push_back(fmt::format("{} puts the best of this budget at {} parameters and {} tokens: it has nothing to say of it",
