@@ -181,19 +181,20 @@ void print(const plan::SearchResult& result, const Arguments& arguments, const c
   fmt::print("in {}, {:.0f} layouts simulated a second on one core\n", format(Seconds(result.seconds)),
              result.simulation_seconds > 0 ? static_cast<double>(simulated) / result.simulation_seconds : 0.0);
   if (result.best.empty()) return fmt::print("no layout fits; {}; `--all --json` says why each does not\n", commonest_reason(result));
-  fmt::print("\nthe best by {}\n{:>4} {:>8} {:>9} {:>6} {:>9} {:>13} {:>12} {:>10}  layout\n", arguments.by, "", "devices", "step", "MFU",
-             "days", "device-hours", facts.device_hours_price ? "money" : "", "memory");
+  const auto money = [&](const std::string& text) { return facts.device_hours_price ? fmt::format(" {:>12}", text) : ""; };
+  fmt::print("\nthe best by {}\n{:>4} {:>8} {:>9} {:>6} {:>9} {:>13}{} {:>10}  layout\n", arguments.by, "", "devices", "step", "MFU",
+             "days", "device-hours", money("money"), "memory");
   int rank = 0;
   for (const std::size_t i : result.best) {
     const plan::Considered& c = result.all[i];
     const Row row = row_of(c, on, facts);
-    const std::string money = facts.device_hours_price ? fmt::format("${:.0f}", row.device_hours * *facts.device_hours_price) : "";
-    fmt::print("{:>4} {:>8} {:>9} {:>5.1f}% {:>9.2f} {:>13.0f} {:>12} {:>10}  {}\n", ++rank, c.run.devices, format(Seconds(c.seconds)),
-               100 * row.mfu, row.days, row.device_hours, money, format(Bytes(static_cast<std::int64_t>(c.memory)), ByteUnits::binary),
-               to_text(c.run));
+    fmt::print("{:>4} {:>8} {:>9} {:>5.1f}% {:>9.2f} {:>13.0f}{} {:>10}  {}\n", ++rank, c.run.devices, format(Seconds(c.seconds)),
+               100 * row.mfu, row.days, row.device_hours,
+               money(fmt::format("${:.0f}", row.device_hours * facts.device_hours_price.value_or(0))),
+               format(Bytes(static_cast<std::int64_t>(c.memory)), ByteUnits::binary), to_text(c.run));
   }
   if (first->seconds_interval)
-    fmt::print("80 % of runs like the first take {} to {} a step ({})\n", format(Seconds(first->seconds_interval->low)),
+    fmt::print("80 % interval of the first's step: {} to {} ({})\n", format(Seconds(first->seconds_interval->low)),
                format(Seconds(first->seconds_interval->high)), rests_on(*first->seconds_interval));
   fmt::print("\nwhat another choice costs: the best layout that has it, against the best of all\n");
   for (const plan::Alternative& a : alternatives(result)) {
