@@ -135,6 +135,9 @@ plan::JobFacts ClusterArguments::facts(const config::RunConfig& config, bool run
   if (price > 0) out.device_hours_price = price;
   if (mtbf_hours > 0) out.mtbf = Seconds(mtbf_hours * 3600);
   if (save_seconds > 0) out.save = Seconds(save_seconds);
+  if (out.mtbf.has_value() != out.save.has_value())
+    throw UsageError(fmt::format("{} without {}: how often to save follows from both", out.mtbf ? "--mtbf-hours" : "--save-seconds",
+                                 out.mtbf ? "--save-seconds" : "--mtbf-hours"));
   if (out.mtbf && out.save && out.save->value >= out.mtbf->value)
     throw UsageError(
         fmt::format("--save-seconds = {} is not below --mtbf-hours = {}: most saves would meet a failure; save faster, or give the "

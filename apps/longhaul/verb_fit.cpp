@@ -76,9 +76,9 @@ void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::stri
 void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFit& fit) {
   using plan::scaling::Point;
   const std::array<std::pair<const char*, double (*)(const Point&)>, 3> axes{{
-      {"log10 of tokens per parameter", [](const Point& p) { return std::log10(p.at.tokens_per_parameter()); }},
-      {"log10 of parameters", [](const Point& p) { return std::log10(p.at.parameters); }},
-      {"log10 of training FLOPs", [](const Point& p) { return std::log10(p.flops); }},
+      {"tokens per parameter", [](const Point& p) { return p.at.tokens_per_parameter(); }},
+      {"parameters", [](const Point& p) { return p.at.parameters; }},
+      {"training FLOPs", [](const Point& p) { return p.flops; }},
   }};
   std::string body = fmt::format("<h1>Residuals of {}</h1>", report::escaped(fit.label));
   for (const auto& [label, of] : axes) {
@@ -86,8 +86,11 @@ void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFi
     for (std::size_t i = 0; i < fit.kept.size(); ++i) at.emplace_back(of(fit.kept[i]), 100 * std::expm1(fit.fitted.residuals[i]));
     std::sort(at.begin(), at.end());
     report::Series series{"fit − measured", {}, {}, true};
+    series.joined = false;
     for (const auto& [x, y] : at) series.x.push_back(x), series.y.push_back(y);
-    body += report::to_svg(report::Plot{fmt::format("loss, fit − measured, against {}", label), label, "percent of loss", {series}});
+    report::Plot plot{fmt::format("loss, fit − measured, against {}", label), label, "percent of loss", {series}};
+    plot.log_x = true;
+    body += report::to_svg(plot);
   }
   files::write_named_file(path, report::page("Residuals", body));
 }

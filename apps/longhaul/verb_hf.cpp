@@ -49,7 +49,10 @@ void print(const model::HfModel& hf, const std::string& file, std::int64_t seque
   fmt::print("{}: {}, {} layers of width {}\n\nparameters (counted)\n", file, hf.kind, hf.spec.layers, hf.spec.width);
   row("total", counts.total.value);
   if (counts.active.value != counts.total.value) row("active for a token", counts.active.value);
-  row("without embedding", counts.total.value - counts.embedding.value);
+  const std::int64_t without = counts.total.value - counts.embedding.value;
+  row("without embedding", without);
+  // Model cards leave out an untied head too.
+  if (!hf.spec.tied_embeddings) row("and without head", without - hf.spec.vocab * hf.spec.width);
   row("that multiply", counts.matmul.value);
   fmt::print("\nwork of training on one token, sequences of {} tokens\n  {} ({})\n", sequence_length,
              format(flops_per_token(hf.spec, sequence_length)), formula(model::Convention::standard));

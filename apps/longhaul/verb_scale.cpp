@@ -152,7 +152,7 @@ void run(const Arguments& a) {
   const scaling::ScaleResult result = scaling::scale(std::move(request));
   if (!a.out_model.empty()) {
     if (!result.suggestion.model) throw UsageError(fmt::format("--out-model: {}", result.warnings.front()));
-    files::write_file_atomically(files::Disk(), a.out_model, scaling::model_toml(result));
+    files::write_named_file(a.out_model, scaling::model_toml(result));
   }
   if (a.json)
     print_json(to_json(result));

@@ -89,8 +89,10 @@ json parse_json(std::string_view text, const std::string& what) {
   try {
     return json::parse(text.begin(), text.end(), check);
   } catch (const json::exception& error) {
-    constexpr std::size_t kMostShown = 300;  // the message quotes the last token, which may be long
-    throw Error(what + ": not valid JSON: " + std::string(error.what()).substr(0, kMostShown));
+    constexpr std::size_t kMostShown = 300;      // the message quotes the last token, which may be long
+    const std::string_view said = error.what();  // "[json.exception.parse_error.101] parse error at line 1, column 39: …"
+    const std::size_t tag = said.find("] ");
+    throw Error(what + ": not valid JSON: " + std::string(said.substr(tag == said.npos ? 0 : tag + 2).substr(0, kMostShown)));
   }
 }
 

@@ -176,7 +176,9 @@ std::string to_text(const std::vector<FamilyScore>& families, const Score& all) 
     for (const auto& [reason, rows] : family.skipped) out += fmt::format("  skipped {:>12} rows  {}\n", rows, reason);
   }
   if (families.size() > 1 && all.time.rows + all.memory.rows > 0) out += "all families\n" + to_lines("unseen", all);
-  return out;
+  const bool any_seen = std::any_of(families.begin(), families.end(),
+                                    [](const FamilyScore& family) { return family.seen.time.rows + family.seen.memory.rows > 0; });
+  return any_seen ? out + "rows that a fit has seen flatter it: --folds 5 and --leave-out score rows that it has not\n" : out;
 }
 
 }  // namespace longhaul::plan

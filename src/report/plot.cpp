@@ -181,8 +181,9 @@ std::string marks(const Plot& plot, const std::vector<Series>& drawn, const Fram
       out += fmt::format("<path d='{}' fill='{}' fill-opacity='.8'/>", area_path(series, i ? &drawn[i - 1] : nullptr, x, y), colour);
       continue;
     }
-    out += fmt::format("<path d='{}' fill='none' stroke='{}' stroke-width='1.5'{}/>", line_path(series, x, y), colour,
-                       series.dashed ? " stroke-dasharray='5 4'" : "");
+    if (series.joined)
+      out += fmt::format("<path d='{}' fill='none' stroke='{}' stroke-width='1.5'{}/>", line_path(series, x, y), colour,
+                         series.dashed ? " stroke-dasharray='5 4'" : "");
     for (std::size_t k = 0; k < series.x.size() && series.points; ++k)
       if (std::isfinite(series.y[k]))
         out += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='3.5' fill='{}'/>", x(series.x[k]), y(series.y[k]), colour);

@@ -15,10 +15,11 @@ namespace longhaul::report {
 struct Series {
   std::string name;          ///< in the legend; empty: not there
   std::vector<double> x, y;  ///< equal lengths; points that are not finite break the line
-  bool points = false;       ///< marks instead of a line alone (few values, e.g. validations)
+  bool points = false;       ///< marks beside the line (few values, e.g. validations)
   int colour = -1;           ///< of the palette's eight; -1: by its place among the series
   bool dashed = false;
   std::string label{};  ///< written at the line's last point
+  bool joined = true;   ///< false: marks alone
 };
 
 struct Plot {
