@@ -80,7 +80,7 @@ void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFi
       {"parameters", [](const Point& p) { return p.at.parameters; }},
       {"training FLOPs", [](const Point& p) { return p.flops; }},
   }};
-  std::string body = fmt::format("<h1>Residuals of {}</h1>", report::escaped(fit.label));
+  std::string body;
   for (const auto& [label, of] : axes) {
     std::vector<std::pair<double, double>> at;
     for (std::size_t i = 0; i < fit.kept.size(); ++i) at.emplace_back(of(fit.kept[i]), 100 * std::expm1(fit.fitted.residuals[i]));
@@ -92,7 +92,7 @@ void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFi
     plot.log_x = true;
     body += report::to_svg(plot);
   }
-  files::write_named_file(path, report::page("Residuals", body));
+  files::write_named_file(path, report::page("Residuals of " + fit.label, body));
 }
 
 /// Only what `scale` can read.

@@ -92,6 +92,7 @@ int verb_validate(int argc, char** argv) {
   if (folds > 0 && !left_out.empty()) throw UsageError("give --folds or --leave-out, not both: each says which rows a fit must not see");
   const plan::Calibration calibration = calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path);
   const plan::RunsTable table = plan::read_runs(runs_file);
+  for (const std::string& sentence : plan::repeated_ids(table.rows)) fmt::print(stderr, "warning: {}\n", sentence);
   std::vector<plan::ScoredRun> scored;
   if (folds > 0 || !left_out.empty()) {
     scored = unseen(calibration, table.rows, table.csv, left_out, folds);

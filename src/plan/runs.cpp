@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
+#include <string_view>
 
 #include "files/read.h"
 #include "units/error.h"
@@ -210,6 +212,15 @@ RunsTable read_runs(const std::filesystem::path& file) {
   const std::string text = files::read_input(file, kMaxRunsBytes);
   RunsTable out{Csv::parse(text, file.string()), {}, files::sha256_hex(text)};
   out.rows = read_runs(out.csv);
+  return out;
+}
+
+std::vector<std::string> repeated_ids(const std::vector<MeasuredRun>& rows) {
+  std::map<std::string_view, std::size_t> count;
+  for (const MeasuredRun& row : rows) ++count[row.id];
+  std::vector<std::string> out;
+  for (const auto& [id, times] : count)
+    if (times > 1) out.push_back(fmt::format("{} rows have the id '{}': folds keep them together", times, id));
   return out;
 }
 

@@ -74,6 +74,8 @@ struct RunsTable {
   std::vector<MeasuredRun> rows;
   std::string sha256;  ///< of the file
 };
+/// A sentence for each id that several rows have: folds keep them together, and what is said of one may be of another.
+std::vector<std::string> repeated_ids(const std::vector<MeasuredRun>& rows);
 inline constexpr std::uint64_t kMaxRunsBytes = 256u << 20;
 /// The same from a file of at most kMaxRunsBytes. Throws UsageError also where it cannot be read.
 RunsTable read_runs(const std::filesystem::path& file);

@@ -57,6 +57,17 @@ class Pages(unittest.TestCase):
     def one(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
+    def test_the_rate_is_that_of_the_run_asked_for(self):
+        """The schedule's peak stands at the warm-up that was set, over the steps of --tokens."""
+        self.files["warm"] = harness.SCRATCH / "warm.html"
+        expect(self, DONE, *CLUSTER, "--set", "schedule.warmup_steps=7", "--html", self.files["warm"])
+        self.show("warm")
+        series = self.js("return [...document.querySelectorAll('figure[data-series]')].map(f => JSON.parse(f.dataset.series))"
+                         ".filter(s => /learning rate/i.test(JSON.stringify(s).slice(0, 400)))[0][4][0][1]")
+        peak = max(series, key=lambda point: point[1])
+        self.assertAlmostEqual(peak[0], 7, delta=1)
+        self.assertEqual(series[-1][0], -(-300_000_000_000 // (2048 * 1536)))
+
     def test_no_errors_in_any_light_and_width(self):
         for name in self.files:
             papers = set()

@@ -114,6 +114,10 @@ class Facts(unittest.TestCase):
     def test_saves_slower_than_failures(self):
         refused(self, ["--save-seconds = 7200", "--mtbf-hours = 1"], *ON_CLUSTER, "--mtbf-hours", "1", "--save-seconds", "7200")
 
+    def test_failures_need_both_figures(self):
+        refused(self, ["--mtbf-hours without --save-seconds"], *ON_CLUSTER, "--mtbf-hours", "12")
+        refused(self, ["--save-seconds without --mtbf-hours"], *ON_CLUSTER, "--save-seconds", "60")
+
     def test_options_of_a_cluster_need_one(self):
         for option in (["--layout", "dp=2"], ["--tokens", "1B"], ["--price", "2"], ["--trace", "t.json"], ["--framework", "nanotron"]):
             with self.subTest(option[0]):
@@ -123,6 +127,8 @@ class Facts(unittest.TestCase):
         refused(self, ["foo", "known:", "megatron-deepspeed", "torchtitan"], *ON_CLUSTER, "--framework", "foo")
         refused(self, ["nearest: nanotron"], *ON_CLUSTER, "--framework", "nanotrom")
         refused(self, ["bf15", "bf16"], *ON_CLUSTER, "--precision", "bf15")
+        refused(self, ["no verb 'shw'", "nearest: show"], "cluster", "shw", "h100")
+        refused(self, ["no verb 'serach'", "nearest: search"], "serach")
         refused(self, ["llama-3-9b", "nearest: llama-3-8b"], "plan", "--model", "llama-3-9b", "--cluster", "h100x64")
         refused(self, ["h101", "nearest: h100"], "plan", "--model", "llama-3-8b", "--cluster", "h101x64")
         refused(self, ["memory.optmizer", "nearest: memory.optimizer", "list"], *ON_CLUSTER, "--explain", "memory.optmizer")
@@ -227,6 +233,10 @@ class RunsFile(unittest.TestCase):
         for column, value in (("layers", "-3"), ("hidden", "nan"), ("heads", "1e400"), ("dp", "0"), ("tp", "2.5"), ("seq_len", "two"),
                               ("step_time_s", "-1"), ("step_time_s", "inf"), ("peak_memory_gib", "0"), ("micro_batch", "1e99"), ("vocab", "1e12"), ("dp", "1e7"), ("pp", "2000000")):
             self.refused(self.table(f"cell-{column}.csv", {**self.row, column: value}), ":2", column, value)
+
+    def test_rows_of_one_id_and_rows_seen_are_said(self):
+        done = expect(self, DONE, "validate", self.table("twice.csv", self.row, self.row), says=[f"2 rows have the id '{self.row['id']}'"])
+        self.assertIn("rows that a fit has seen flatter it", done.stdout)
 
     def test_a_row_that_cannot_be_predicted_says_why(self):
         path = self.table("contradiction.csv", {**self.row, "num_gpus": "7"})
@@ -376,6 +386,33 @@ class Warnings(unittest.TestCase):
         said = self.warnings("--layout", "dp=2,tp=16,pp=2,sp=1,virtual=3")
         for part in ("time is uncalibrated", "memory is uncalibrated", "tp = 16 crosses nodes of 8", "32 layers over 6 stages are uneven"):
             self.assertEqual(len([text for text in said if part in text]), 1, (part, said))
+
+    def test_what_the_catalogue_lacks(self):
+        plan = lambda cluster, *more: json_of(self, "plan", "--model", "llama-3-8b", "--cluster", cluster, *more)
+        across = plan("gb200x144", "--layout", "dp=144,zero=1")
+        self.assertTrue(any("no network of gb200" in text and "network_gb_per_s" in text for text in across["warnings"]), across["warnings"])
+        self.assertFalse([text for text in plan("gb200x72", "--layout", "dp=72,zero=1")["warnings"] if "network" in text])
+        # A node's network grows with its devices: a node of 72 is no slower than nine of 8.
+        eight = plan("b200x144", "--layout", "dp=144,zero=1")
+        self.assertLess(across["step"]["split"]["data_parallel_seconds"], 3 * eight["step"]["split"]["data_parallel_seconds"])
+
+    def test_a_fit_by_a_hair_is_not_certain(self):
+        for layout, certain in (("dp=64,zero=1", True), ("dp=64,zero=1,recompute=selective", True)):
+            plan = json_of(self, *ON_CLUSTER, "--set", "batch.sequence_length=8192", "--layout", layout)
+            self.assertEqual(plan["memory"]["fit"]["certain"], certain, layout)
+            self.assertEqual(any("not certain" in text for text in plan["warnings"]), not certain, layout)
+
+    def test_a_v100_has_fp16_alone(self):
+        v100 = ["plan", "--model", "gpt2-1.5b", "--cluster", "v100x64", "--layout", "dp=64", "--set", "batch.global_batch=64"]
+        refused(self, ["fp16"], *v100)
+        self.assertGreater(json_of(self, *v100, "--precision", "fp16")["step"]["mfu"], 0)
+
+    def test_hfu_counts_what_runs_again(self):
+        hfu = {again: json_of(self, *ON_CLUSTER, "--layout", f"dp=16,tp=4,zero=1,recompute={again}")["step"]
+               for again in ("none", "selective", "layer")}
+        self.assertEqual(hfu["none"]["hfu"], hfu["none"]["mfu"])
+        self.assertGreater(hfu["selective"]["hfu"] / hfu["selective"]["mfu"], 1.01)
+        self.assertGreater(hfu["layer"]["hfu"] / hfu["layer"]["mfu"], hfu["selective"]["hfu"] / hfu["selective"]["mfu"])
 
     def test_vocabulary(self):
         said = json_of(self, "plan", "--model", "gpt2-1.5b", "--set", "model.heads=32", "--set", "model.width=1600", "--cluster", "a100x8",

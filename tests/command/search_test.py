@@ -49,6 +49,18 @@ class Search(unittest.TestCase):
         self.assertIn("the best by memory", text)
         self.assertNotIn("tp=8", text)
 
+    def test_the_first_comes_with_its_plans_interval_and_warnings(self):
+        first = json_of(self, *GPT3, "--json")
+        low, high = (first["interval_of_first"]["seconds"][end] for end in ("low", "high"))
+        self.assertTrue(low < first["best"][0]["step_seconds"] < high)
+        done = expect(self, DONE, "search", "--model", "llama-3-8b", "--cluster", "h100x64", says=["time is uncalibrated"])
+        self.assertIn("80 % interval of the first's step", done.stdout)
+
+    def test_several_numbers_of_devices_share_a_batch(self):
+        best = lambda *more: json_of(self, "search", "--model", "llama-3-8b", *more, "--top", "1", "--json")["best"][0]
+        self.assertAlmostEqual(best("--cluster", "h100x64", "--devices", "24")["device_hours"],
+                               best("--cluster", "h100x24")["device_hours"], delta=1)
+
     def test_bad_input(self):
         for says, *arguments in (
             ("--cluster", "search", "--model", "llama-3-8b"),
