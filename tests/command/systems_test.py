@@ -90,6 +90,14 @@ class Emitting(unittest.TestCase):
         self.assertIn("--module titan --config train", out.read_text())
         compile(out.read_text(), "titan.py", "exec")
 
+    def test_there_are_as_many_processes_as_devices(self):
+        for system, layout in (("megatron", "dp=12"), ("torchtitan", "dp=12"), ("torchtitan", "dp=3,tp=4")):
+            document = json_of(self, "emit", "--for", system, "--model", "llama-3-8b", "--cluster", "h100x12", "--layout", layout, "--set",
+                               "batch.global_batch=12")
+            self.assertEqual(document["processes_per_node"] * document["nodes"], 12)
+            self.assertIn(f"--nproc-per-node {document['processes_per_node']} --nnodes {document['nodes']} ", document["text"])
+            self.assertIn("the plan assumes 1 of 8 and one of 4", "".join(document["not_expressed"]))
+
     def test_tokens_decide_the_steps(self):
         for tokens, steps in (("104857600", 100), ("104857601", 101), ("300B", 286_103)):
             self.assertEqual(json_of(self, "emit", "--for", "megatron", *RUN, *LAYOUT, "--tokens", tokens)["steps"], steps)
@@ -109,6 +117,8 @@ class Emitting(unittest.TestCase):
         refused(self, ["dp=64"], "emit", "--for", "megatron", *RUN, "--layout", "dp=8")
         refused(self, ["warmup_steps = 1 of 1 steps"], "emit", "--for", "megatron", *RUN, *LAYOUT, "--tokens", "1048576")
         refused(self, ["letters, digits"], "emit", "--for", "torchtitan", *RUN, "--layout", "dp=64,zero=3", "--out", harness.SCRATCH / "a-b.py")
+        for name, says in (("torch", "run_torch.py"), ("class", "keyword"), ("random", "standard library")):
+            refused(self, [says], "emit", "--for", "torchtitan", *RUN, "--layout", "dp=64,zero=3", "--out", harness.SCRATCH / f"{name}.py")
         refused(self, ["--cluster"], "emit", "--for", "megatron", "--model", "llama-3-8b")
 
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/run_config.h"
+#include "plan/emit/launch.h"
 #include "plan/runs.h"
 #include "plan/search_space.h"
 
@@ -28,6 +29,7 @@ struct EmitJob {
 
 struct Emission {
   std::string system, version;
+  Processes processes;
   std::string text;                        ///< the file
   nlohmann::json settings;                 ///< the same values under the system's names, as docs/user-guide.md shows
   std::vector<std::string> not_expressed;  ///< a sentence each
@@ -51,6 +53,8 @@ Emission emit_torchtitan(const EmitJob& job);
 std::string headline(const EmitJob& job);
 /// What no other system has of a run file, whatever the system.
 std::vector<std::string> never_expressed(const EmitJob& job);
+/// Refuses sequences that are no multiple of `unit`, with the nearest that are. `why` says what cuts them.
+void require_multiple(std::int64_t sequence_length, std::int64_t unit, std::string_view system, const std::string& why);
 /// Throws UsageError "system: sentence" unless it holds.
 void require(bool holds, std::string_view system, const std::string& sentence);
 

@@ -352,9 +352,9 @@ std::string Megatron::script() const {
     if (!each.field.empty() && plain != each.field)
       out += fmt::format("#   {} = {}{}\n", each.field, each.as.dump(), each.flag.empty() ? "" : "  (" + each.flag + ")");
   }
-  const int per_node = std::min(job_.shape.devices_per_node, job_.shape.devices);
-  out += fmt::format("set -euo pipefail\nexec torchrun --nproc-per-node {} --nnodes {} ${{TORCHRUN_ARGS:-}} pretrain_gpt.py \\\n", per_node,
-                     (job_.shape.devices + per_node - 1) / per_node);
+  const Processes processes = processes_of(job_.shape);
+  out += fmt::format("set -euo pipefail\nexec torchrun --nproc-per-node {} --nnodes {} ${{TORCHRUN_ARGS:-}} pretrain_gpt.py \\\n",
+                     processes.per_node, processes.nodes);
   for (const Setting& each : settings_)
     if (!each.flag.empty()) out += "  " + each.flag + (each.value.empty() ? "" : " " + each.value) + " \\\n";
   return out + "  \"$@\"  # --data-path, --tokenizer-type, --tokenizer-model, --save …\n";

@@ -213,13 +213,13 @@ std::string Torchtitan::section(const std::string& name) const {
 }
 
 std::string Torchtitan::head() const {
-  const int per_node = std::min(job_.shape.devices_per_node, job_.shape.devices);
+  const Processes processes = processes_of(job_.shape);
   std::string out = "# torchtitan 0.3: " + headline(job_) + "\n# Written by longhaul emit.\n";
   if (!job_.planned.empty()) out += "# " + one_line(job_.planned) + "\n";
   out += fmt::format(
       "#\n# Start, with this file as {0}.py in a folder of PYTHONPATH:\n#   torchrun --nproc-per-node {1} --nnodes {2} "
       "-m torchtitan.train --module {0} --config train\n#\n# Not expressed:\n",
-      job_.module, per_node, (job_.shape.devices + per_node - 1) / per_node);
+      job_.module, processes.per_node, processes.nodes);
   for (const std::string& each : not_expressed_) out += "# - " + one_line(each) + "\n";
   return out;
 }
