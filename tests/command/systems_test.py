@@ -84,6 +84,21 @@ class Emitting(unittest.TestCase):
         self.assertEqual(subprocess.run(["bash", "-n", out]).returncode, 0)
         self.assertIn("core 0.16", shown)
 
+    def test_the_script_starts_torchrun_with_what_json_says(self):
+        fake = harness.SCRATCH / "bin"
+        fake.mkdir(exist_ok=True)
+        (fake / "torchrun").write_text('#!/bin/sh\nprintf "%s\\n" "${CUDA_DEVICE_MAX_CONNECTIONS-unset}" "$@"\n')
+        (fake / "torchrun").chmod(0o755)
+        environment = {"PATH": f"{fake}:/usr/bin:/bin", "CUDA_DEVICE_MAX_CONNECTIONS": "8"}
+        for layout, connections in ((LAYOUT[1], "1"), ("dp=64,zero=3", "unset"), ("dp=8,pp=8,stages=5+4+4+4+4+4+4+3,zero=1", "8")):
+            document = json_of(self, "emit", "--for", "megatron", *RUN, "--layout", layout)
+            ran = subprocess.run(["bash", "-c", document["text"], "run.sh", "--data-path", "x y"], capture_output=True, text=True, env=environment)
+            words = ran.stdout.splitlines()
+            self.assertEqual(words[0], connections, ran.stderr)
+            flags = [word for flag in document["settings"]["flags"] for word in flag]
+            self.assertEqual(words[words.index("pretrain_gpt.py") + 1:], [*flags, "--data-path", "x y"])
+            self.assertGreater(int(flags[flags.index("--seed") + 1]), 0)
+
     def test_python_is_python(self):
         out = harness.SCRATCH / "titan.py"
         expect(self, DONE, "emit", "--for", "torchtitan", *RUN, "--layout", "dp=16,tp=4,zero=3,sp=1", "--out", out)
@@ -113,6 +128,8 @@ class Emitting(unittest.TestCase):
         refused(self, ["norm = layer_norm"], "emit", "--for", "torchtitan", "--model", "gpt2-124m", "--cluster", "h100x8")
         refused(self, ["alibi"], "emit", "--for", "megatron", "--model", "bloom-176b", "--cluster", "h100x8")
         refused(self, ["zero=1"], "emit", "--for", "torchtitan", *RUN, *LAYOUT)
+        refused(self, ["a multiple of 8; nearest: 8192 or 8200"], "emit", "--for", "megatron", *RUN, "--set", "batch.sequence_length=8196",
+                "--layout", "dp=16,cp=4")
         refused(self, ["schedule=gpipe"], "emit", "--for", "megatron", *RUN, "--layout", "dp=16,pp=4,schedule=gpipe")
         refused(self, ["dp=64"], "emit", "--for", "megatron", *RUN, "--layout", "dp=8")
         refused(self, ["warmup_steps = 1 of 1 steps"], "emit", "--for", "megatron", *RUN, *LAYOUT, "--tokens", "1048576")

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,11 @@ using model::ModelSpec;
 using nlohmann::json;
 
 constexpr std::string_view kSystem = "torchtitan";
+
+/// Rows of a block of FlexAttention's masks, PyTorch's default.
+constexpr std::int64_t kMaskBlock = 128;
+/// ChunkedLossWrapper's default; its chunks must be equal.
+constexpr std::int64_t kLossChunks = 8;
 
 /// JSON's scalars and lists as Python writes them.
 std::string python(const json& value) {
@@ -99,6 +105,14 @@ void Torchtitan::refuse() const {
   has(layout_.zero > 0 || layout_.cp == 1, "cp with zero=0: its context-parallel ranks always share the sharded states; give zero=2 or 3");
   has(layout_.zero == 0 || layout_.shards() % layout_.cp == 0,
       fmt::format("shard={}: context-parallel ranks (cp={}) are part of each group that shares the states", layout_.shards(), layout_.cp));
+  if (layout_.cp > 1) {
+    // Its trainer asks for two parts for each rank, of which sequence parallelism cuts each into tp; PyTorch's masks of FlexAttention for
+    // whole blocks on each rank.
+    const std::int64_t parts = std::int64_t{2} * layout_.cp * (layout_.sequence_parallel ? layout_.tp : 1);
+    require_multiple(
+        job_.shape.sequence_length, std::lcm(parts, kMaskBlock * layout_.cp), kSystem,
+        fmt::format("cp = {} cuts it into {} equal parts and its masks into blocks of {} on each rank", layout_.cp, parts, kMaskBlock));
+  }
   has(job_.config.schedule.kind != ScheduleKind::inverse_sqrt,
       "schedule.kind = inverse_sqrt: constant, linear, cosine and wsd are there; --set schedule.kind=cosine");
 }
@@ -279,7 +293,9 @@ std::string Torchtitan::trainer_code() const {
     return Trainer.Config(
         model_spec=spec,
 )";
-  out += fmt::format("        loss=ChunkedLossWrapper.Config(loss_fn=CrossEntropyLoss.Config(global_vocab_size={})),\n", spec_.vocab);
+  const std::int64_t chunks = std::gcd(kLossChunks, job_.shape.sequence_length / layout_.cp);
+  out += fmt::format("        loss=ChunkedLossWrapper.Config({}loss_fn=CrossEntropyLoss.Config(global_vocab_size={})),\n",
+                     chunks < kLossChunks ? fmt::format("num_chunks={}, ", chunks) : "", spec_.vocab);
   out += "        dataloader=HuggingFaceTextDataLoader.Config(dataset=\"c4\"),  # yours; the tokenizer: hf_assets_path\n";
   out += fmt::format("        optimizer=default_adamw(lr={}, betas=({}, {}), eps={}, weight_decay={}),\n", python(optimizer["lr"]),
                      python(optimizer["betas"][0]), python(optimizer["betas"][1]), python(optimizer["eps"]),
