@@ -87,10 +87,10 @@ Option ClusterArguments::add_to(CommandLine& line) {
   return of;
 }
 
-config::RunConfig ClusterArguments::resolve(const RunArguments& run, const cluster::Cluster& on) const {
+config::ResolvedConfig ClusterArguments::resolve_all(const RunArguments& run, const cluster::Cluster& on) const {
   const config::ResolvedConfig resolved = run.resolve();
   const auto unset = [&](const char* option) { return resolved.origins.at(option) == "default"; };
-  if (run.model.empty() || !unset("batch.global_batch")) return resolved.config;
+  if (run.model.empty() || !unset("batch.global_batch")) return resolved;
   RunArguments with = run;
   const std::int64_t sequence = resolved.config.batch.sequence_length;
   // Data parallelism of many sizes should divide it: a multiple of the devices, or of their odd part times a power of two where they are
@@ -103,7 +103,7 @@ config::RunConfig ClusterArguments::resolve(const RunArguments& run, const clust
   fmt::print(stderr,
              "no batch given: {} sequences of {} tokens a step ({}); --set batch.global_batch=… and batch.sequence_length=… change it\n",
              batch, sequence, format(Tokens(batch * sequence)));
-  return with.resolve().config;
+  return with.resolve();
 }
 
 plan::RunShape ClusterArguments::shape(const config::RunConfig& config, const cluster::Cluster& on) const {

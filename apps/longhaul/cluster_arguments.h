@@ -24,7 +24,9 @@ struct ClusterArguments {
   /// The same, and the tokens of a run.
   Option add_to(CommandLine& line);
   /// The run file, or the model with a batch such as published runs have where none is set; says so on stderr.
-  config::RunConfig resolve(const RunArguments& run, const cluster::Cluster& on) const;
+  config::RunConfig resolve(const RunArguments& run, const cluster::Cluster& on) const { return resolve_all(run, on).config; }
+  /// The same with what was said of it.
+  config::ResolvedConfig resolve_all(const RunArguments& run, const cluster::Cluster& on) const;
   /// The run on a cluster, without a layout yet.
   plan::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
   /// @param run_file  whether a run file says how many tokens there are

@@ -75,7 +75,10 @@ int verb_emit(int argc, char** argv) {
   if (on.framework.empty()) on.framework = plan::framework_of_system(system);
   plan::EmitJob job;
   const cluster::Cluster cluster = cluster::find_cluster(on.cluster);
-  job.config = on.resolve(run, cluster);
+  const config::ResolvedConfig resolved = on.resolve_all(run, cluster);
+  job.config = resolved.config;
+  job.model_notes = resolved.model_notes;
+  job.llama3_rope = resolved.llama3_rope;
   if (system == "torchtitan") job.module = module_of(out);
   const plan::Calibration calibration = on.calibrate(cluster);
   job.shape = on.shape(job.config, cluster);

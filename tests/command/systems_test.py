@@ -99,6 +99,14 @@ class Emitting(unittest.TestCase):
             self.assertEqual(words[words.index("pretrain_gpt.py") + 1:], [*flags, "--data-path", "x y"])
             self.assertGreater(int(flags[flags.index("--seed") + 1]), 0)
 
+    def test_what_a_config_json_says_beyond_the_plan_is_in_the_file(self):
+        path = write("llama31/config.json", {"model_type": "llama", "num_key_value_heads": 8, "intermediate_size": 14336, "rope_scaling": {
+            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})
+        for system, says in (("megatron", "--use-rope-scaling --rope-scaling-factor 8 "), ("torchtitan", 'scaling="llama", scaling_factor=8,')):
+            shown = expect(self, DONE, "emit", "--for", system, "--model", path, "--cluster", "h100x8", "--layout", "dp=8").stdout
+            self.assertIn('# - model: rope_type = "llama3"', shown)
+            self.assertIn(says, shown)
+
     def test_python_is_python(self):
         out = harness.SCRATCH / "titan.py"
         expect(self, DONE, "emit", "--for", "torchtitan", *RUN, "--layout", "dp=16,tp=4,zero=3,sp=1", "--out", out)

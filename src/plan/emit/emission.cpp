@@ -47,6 +47,7 @@ std::vector<std::string> never_expressed(const EmitJob& job) {
       "data: the dataset and the tokenizer are yours to name; longhaul's shards are read by longhaul alone",
       "numerics: the order of sums is the system's own, so losses agree in expectation, not bit for bit; guards, cadences of saving and "
       "evaluation, and virtual ranks are left to the system's defaults"};
+  for (const std::string& note : job.model_notes) out.push_back("model: " + note);
   if (const std::string nodes = other_nodes(job.shape); !nodes.empty()) out.push_back(nodes);
   if (job.config.optimizer.ema_beta > 0)
     out.push_back(fmt::format("optimizer.ema_beta = {}: no average of the weights is kept", job.config.optimizer.ema_beta));

@@ -8,11 +8,13 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/run_config.h"
+#include "model/hf_reader.h"
 #include "plan/emit/launch.h"
 #include "plan/runs.h"
 #include "plan/search_space.h"
@@ -25,6 +27,9 @@ struct EmitJob {
   RunShape shape;
   std::string module = "longhaul_run";  ///< under which torchtitan imports the file
   std::string planned;                  ///< a line of what the plan expects, for the file's head
+  /// What the model's own file says that the plan's model does not have: the model that is written has it not either.
+  std::vector<std::string> model_notes;
+  std::optional<model::Llama3Rope> llama3_rope;  ///< among them, where the system has it: how to ask for it is said
 };
 
 struct Emission {

@@ -249,6 +249,17 @@ TEST(EmitTorchtitan, RefusesWhatItCannotBe) {
   EXPECT_NE(refusal("torchtitn", job(llama_8b(), "dp=4")).find("nearest: torchtitan"), std::string::npos);
 }
 
+TEST(Emit, WhatTheModelsFileSaysBeyondTheSpecIsListed) {
+  EmitJob wanted = job(llama_8b(), "dp=4");
+  wanted.model_notes = {"sliding_window = 4096"};
+  wanted.llama3_rope = model::Llama3Rope{32, 1, 4, 8192};
+  for (const std::string& system : emit_systems()) EXPECT_TRUE(says(emit(system, wanted), "sliding_window = 4096")) << system;
+  EXPECT_TRUE(says(emit("megatron", wanted), "--use-rope-scaling --rope-scaling-factor 32 "));
+  EXPECT_TRUE(says(emit("torchtitan", wanted), "scaling=\"llama\", scaling_factor=32, low_freq_factor=1, high_freq_factor=4"));
+  wanted.llama3_rope->low_freq_factor = 2;
+  EXPECT_FALSE(says(emit("megatron", wanted), "give the script")) << "Megatron has 1 alone";
+}
+
 TEST(Emit, NamesCannotLeaveTheirComment) {
   EmitJob wanted = job(llama_8b(), "dp=4");
   wanted.config.model.name = "a\nrm -rf b";

@@ -46,6 +46,7 @@ class Megatron {
   void refuse();
   void model();
   void attention();
+  static std::string llama3_rope(const model::Llama3Rope& rope);
   void biases();
   void experts();
   void parallelism();
@@ -182,6 +183,18 @@ void Megatron::attention() {
   if (!rope) return;
   give("--rotary-base", static_cast<std::int64_t>(spec_.rope_theta));
   if (spec_.rope_fraction != 1) give("--rotary-percent", spec_.rope_fraction);
+  if (job_.llama3_rope) differs(llama3_rope(*job_.llama3_rope));
+}
+
+/// Megatron scales rotations by Llama 3.1's numbers, of which only the factor is a flag (megatron-core, RotaryEmbedding._apply_scaling).
+std::string Megatron::llama3_rope(const model::Llama3Rope& rope) {
+  if (rope.low_freq_factor != 1 || rope.high_freq_factor != 4 || rope.original_max_position_embeddings != 8192)
+    return fmt::format(
+        "rope_type = llama3 with low_freq_factor = {}, high_freq_factor = {}, original_max_position_embeddings = {}: --use-rope-scaling "
+        "has "
+        "1, 4 and 8192",
+        rope.low_freq_factor, rope.high_freq_factor, rope.original_max_position_embeddings);
+  return fmt::format("rope_type = llama3: give the script --use-rope-scaling --rope-scaling-factor {} to have it", rope.factor);
 }
 
 /// Megatron has biases in all linear layers, in none, or in those of q, k and v alone.

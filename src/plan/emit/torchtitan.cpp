@@ -128,6 +128,11 @@ void Torchtitan::model() {
                         {"rope_theta", spec_.rope_theta},
                         {"max_seq_len", std::max(spec_.position_rows, job_.shape.sequence_length)},
                         {"enable_weight_tying", spec_.tied_embeddings}};
+  if (const auto& rope = job_.llama3_rope)
+    differs(
+        fmt::format("rope_type = llama3: in ComplexRoPE.Config below write scaling=\"llama\", scaling_factor={}, low_freq_factor={}, "
+                    "high_freq_factor={}, original_max_position_embeddings={} to have it",
+                    rope->factor, rope->low_freq_factor, rope->high_freq_factor, rope->original_max_position_embeddings));
   differs(fmt::format("init_std = {}: initial weights are torchtitan's own for llama3 (truncated, scaled by depth)", spec_.init_std));
   differs("attention: torchtitan keeps documents apart where its loader says where they begin; work is planned for whole sequences");
 }
