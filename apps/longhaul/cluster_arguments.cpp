@@ -88,10 +88,10 @@ Option ClusterArguments::add_to(CommandLine& line) {
 }
 
 config::ResolvedConfig ClusterArguments::resolve_all(const RunArguments& run, const cluster::Cluster& on) const {
-  const config::ResolvedConfig resolved = run.resolve();
+  config::ResolvedConfig resolved = run.resolve();
   const auto unset = [&](const char* option) { return resolved.origins.at(option) == "default"; };
   if (run.model.empty() || !unset("batch.global_batch")) return resolved;
-  RunArguments with = run;
+  std::vector<std::string> sets = run.sets;
   const std::int64_t sequence = resolved.config.batch.sequence_length;
   // Data parallelism of many sizes should divide it: a multiple of the devices, or of their odd part times a power of two where they are
   // more than the sequences.
@@ -99,11 +99,15 @@ config::ResolvedConfig ClusterArguments::resolve_all(const RunArguments& run, co
   const auto usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence, 1));
   const std::uint64_t unit = devices <= usual ? devices : odd * std::bit_floor(std::max<std::uint64_t>(usual / odd, 1));
   const auto batch = static_cast<std::int64_t>((usual + unit - 1) / unit * unit);
-  with.sets.push_back(fmt::format("batch.global_batch={}", batch));
+  sets.push_back(fmt::format("batch.global_batch={}", batch));
   fmt::print(stderr,
              "no batch given: {} sequences of {} tokens a step ({}); --set batch.global_batch=… and batch.sequence_length=… change it\n",
              batch, sequence, format(Tokens(batch * sequence)));
-  return with.resolve();
+  config::ResolvedConfig out = config::resolve_model(run.model, sets);
+  for (const std::string& warning : out.warnings)  // those of the first time were said then
+    if (std::find(resolved.warnings.begin(), resolved.warnings.end(), warning) == resolved.warnings.end())
+      fmt::print(stderr, "warning: {}\n", warning);
+  return out;
 }
 
 plan::RunShape ClusterArguments::shape(const config::RunConfig& config, const cluster::Cluster& on) const {

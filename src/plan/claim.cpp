@@ -80,7 +80,7 @@ std::string reason(const ClaimAudit& audit) {
   const PublishedBand& published = audit.published;
   const PublishedMfu& highest = published.highest();
   const std::string best = fmt::format("the best of {}, {} ({})", runs_of(highest), percent(highest.best), highest.best_run);
-  const std::string above = fmt::format("MFU {} is more than {:.0f} % above {}", percent(audit.mfu), 100 * (kAboveBest - 1), best);
+  std::string above = fmt::format("MFU {} is more than {:.0f} % above {}", percent(audit.mfu), 100 * (kAboveBest - 1), best);
   switch (audit.verdict) {
     case Verdict::impossible:
       if (audit.least > 1)
