@@ -1,8 +1,6 @@
 // longhaul emit: a planned run as another system's configuration.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -22,10 +20,7 @@ namespace {
 std::string module_of(const std::string& out) {
   if (out.empty()) return "longhaul_run";
   std::string stem = std::filesystem::path(out).stem().string();
-  const bool identifier = !stem.empty() && !std::isdigit(static_cast<unsigned char>(stem.front())) &&
-                          std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isalnum(c) || c == '_'; });
-  if (!identifier)
-    throw UsageError(fmt::format("--out {}: Python imports the file by its name, which takes letters, digits and _ alone", out));
+  plan::check_python_module(stem, out);
   return stem;
 }
 
@@ -43,6 +38,8 @@ nlohmann::json to_json(const plan::Emission& emission, const plan::EmitJob& job,
           {"layout", to_text(job.shape.layout)},
           {"micro_batch", job.shape.micro_batch},
           {"devices", job.shape.devices},
+          {"nodes", emission.processes.nodes},
+          {"processes_per_node", emission.processes.per_node},
           {"parameters", forecast.parameters.total.value},
           {"steps", job.config.run.steps},
           {"step_seconds", forecast.step.seconds},
@@ -76,7 +73,14 @@ int verb_emit(int argc, char** argv) {
   if (on.framework.empty()) on.framework = plan::framework_of_system(system);
   plan::EmitJob job;
   const cluster::Cluster cluster = cluster::find_cluster(on.cluster);
+<<<<<<< HEAD
   job.config = on.resolve(run, {cluster.devices});
+=======
+  const config::ResolvedConfig resolved = on.resolve_all(run, cluster);
+  job.config = resolved.config;
+  job.model_notes = resolved.model_notes;
+  job.llama3_rope = resolved.llama3_rope;
+>>>>>>> wtE6
   if (system == "torchtitan") job.module = module_of(out);
   const plan::Calibration calibration = on.calibrate(cluster);
   job.shape = on.shape(job.config, cluster);

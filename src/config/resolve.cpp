@@ -162,6 +162,8 @@ void Resolver::load_model(const std::string& name, const std::string& folder, co
 std::vector<Entry> Resolver::hf_entries(const std::string& path) {
   const model::HfModel hf = read_hf_file(path);
   for (const std::string& note : hf.notes) resolved_.warnings.push_back(fmt::format("{}: {}", path, note));
+  resolved_.model_notes = hf.notes;
+  resolved_.llama3_rope = hf.llama3_rope;
   std::vector<Entry> entries = read_toml(model_toml(hf.spec, ""), path);
   for (Entry& entry : entries) entry.origin = path;
   return entries;

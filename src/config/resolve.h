@@ -6,11 +6,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/run_config.h"
+#include "model/hf_reader.h"
 
 namespace longhaul::config {
 
@@ -21,6 +23,9 @@ struct ResolvedConfig {
   std::map<std::string, std::string> origins;
   /// Combinations that are possible but rarely meant, a sentence each; verbs print them on stderr.
   std::vector<std::string> warnings;
+  /// Of a model that is a Hugging Face config.json: what it says that the spec cannot. `warnings` has these too, with the file.
+  std::vector<std::string> model_notes;
+  std::optional<model::Llama3Rope> llama3_rope;
 };
 
 /// One `--set table.key=value`; value is TOML, or a bare string.

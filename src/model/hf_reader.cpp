@@ -204,6 +204,7 @@ class Reader {
   void qwen3_dense_layers();
   void rotation(double default_theta, double default_fraction, bool fraction_allowed);
   void rotation_kind(const json& parameters);
+  std::optional<Llama3Rope> llama3_rope(const json& parameters) const;
   MlpKind activation(const std::string& key, const std::string& fallback, bool is_gated);
   void window();
   void common_notes();
@@ -394,8 +395,25 @@ void Reader::rotation_kind(const json& parameters) {
       keys_.fail("rope_parameters", std::string("has ") + key + " = " + shown(*type) + ": a name in quotes is allowed");
     if (*type != "default")
       keys_.note("rope_type = " + shown(*type) + ": frequencies here are not scaled; parameters and work are the same");
+    if (*type == "llama3") out_.llama3_rope = llama3_rope(parameters);
     return;
   }
+}
+
+/// Whole or not at all: transformers has no defaults for these.
+std::optional<Llama3Rope> Reader::llama3_rope(const json& parameters) const {
+  Llama3Rope out;
+  const std::array<std::pair<const char*, double*>, 4> fields{
+      {{"factor", &out.factor},
+       {"low_freq_factor", &out.low_freq_factor},
+       {"high_freq_factor", &out.high_freq_factor},
+       {"original_max_position_embeddings", &out.original_max_position_embeddings}}};
+  for (const auto& [key, value] : fields) {
+    const auto found = parameters.find(key);
+    if (found == parameters.end()) return std::nullopt;
+    *value = keys_.checked_real(std::string("rope_parameters.") + key, *found, std::numeric_limits<double>::min(), 1e9);
+  }
+  return out;
 }
 
 MlpKind Reader::activation(const std::string& key, const std::string& fallback, bool is_gated) {

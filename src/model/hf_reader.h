@@ -8,6 +8,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,11 +21,19 @@ namespace longhaul::model {
 /// The release of transformers whose defaults are taken.
 inline constexpr std::string_view kTransformersVersion = "5.23";
 
+/// Rotations of rope_type "llama3": long wavelengths are stretched, short ones are not, those between by interpolation (transformers,
+/// modeling_rope_utils.py, _compute_llama3_parameters). Parameters and work are those of plain rotations.
+struct Llama3Rope {
+  double factor = 0, low_freq_factor = 0, high_freq_factor = 0;
+  double original_max_position_embeddings = 0;  ///< tokens
+};
+
 struct HfModel {
-  ModelSpec spec;                    ///< countable; its name is left empty
-  std::string kind;                  ///< model_type: "llama"
-  std::vector<std::string> assumed;  ///< "num_key_value_heads = 8": absent keys that reach the spec, with the class's default
-  std::vector<std::string> notes;    ///< sentences: what the file says that the spec cannot
+  ModelSpec spec;                         ///< countable; its name is left empty
+  std::string kind;                       ///< model_type: "llama"
+  std::vector<std::string> assumed;       ///< "num_key_value_heads = 8": absent keys that reach the spec, with the class's default
+  std::vector<std::string> notes;         ///< sentences: what the file says that the spec cannot
+  std::optional<Llama3Rope> llama3_rope;  ///< where the file has it whole; noted too
 };
 
 /// The model_types that can be read.

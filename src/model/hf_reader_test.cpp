@@ -74,6 +74,14 @@ TEST(HfReader, RotationInBothSpellings) {
   EXPECT_TRUE(mentions(scaled.notes, "llama3"));
   const HfModel both = read(R"({"model_type": "llama", "rope_scaling": {"rope_type": "llama3"}, "rope_parameters": {"rope_theta": 7}})");
   EXPECT_TRUE(mentions(both.notes, "passed over"));
+  EXPECT_FALSE(scaled.llama3_rope) << "three of its numbers are missing";
+  const HfModel whole = read(R"({"model_type": "llama", "rope_scaling": {"rope_type": "llama3", "factor": 32, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})");
+  ASSERT_TRUE(whole.llama3_rope);
+  EXPECT_EQ(whole.llama3_rope->factor, 32);
+  EXPECT_EQ(whole.llama3_rope->original_max_position_embeddings, 8192);
+  EXPECT_NE(refusal(R"({"model_type": "llama", "rope_scaling": {"rope_type": "llama3", "factor": -1}})").find("factor = -1"),
+            std::string::npos);
   EXPECT_EQ(read(R"({"model_type": "gpt_neox", "rotary_pct": 1.0, "rotary_emb_base": 25000})").spec.rope_fraction, 1);
   EXPECT_NE(refusal(R"({"model_type": "llama", "partial_rotary_factor": 0.5})").find("partial_rotary_factor"), std::string::npos);
   EXPECT_NE(refusal(R"({"model_type": "llama", "rope_parameters": {"full_attention": {}}})").find("rope_parameters"), std::string::npos);

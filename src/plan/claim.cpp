@@ -18,6 +18,9 @@ using model::Convention;
 /// Published runs are a sample: leaving out one family of them, that family's best was up to 14 % above the best of the rest (A100: MPT on
 /// llm-foundry 0.641, all others 0.563; H100: 0.463 and 0.428). Claims up to this much above the best are not called implausible.
 constexpr double kAboveBest = 1.15;
+/// Were a claim one more run of those published, it would be the best of them by chance with 1/(runs + 1), which is 5 % at 19. Of fewer the
+/// best says too little of what can be reached.
+constexpr std::int64_t kEnoughRuns = 19;
 /// Readings that change the figure by less explain nothing.
 constexpr double kLeastChange = 0.05;
 
@@ -26,24 +29,21 @@ double seconds_of(double hours) { return hours * 3600; }
 std::string dtype_of(const Claim& claim) { return claim.precision == "fp8" ? "fp8" : "bf16"; }
 
 /// The row for an accelerator, else for all; the claim's kind, else the other.
-PublishedMfu row_for(const Claim& claim, const std::vector<PublishedMfu>& published, const std::string& kind) {
+std::optional<PublishedMfu> row_for(const Claim& claim, const std::vector<PublishedMfu>& published, const std::string& kind) {
   const std::string other = kind == "step" ? "whole" : "step";
   for (const std::string& accelerator : {claim.on.accelerator.id, std::string("any")})
     for (const std::string& each : {kind, other})
       for (const PublishedMfu& row : published)
         if (row.accelerator == accelerator && row.kind == each && row.precision == dtype_of(claim)) return row;
-  throw UsageError(fmt::format("the table of published runs has no row of {} for any accelerator", dtype_of(claim)));
+  return std::nullopt;
 }
 
-/// Whole runs are judged by whole runs, of which few are published: those in the range of steady steps are neither low nor implausible.
-PublishedMfu band(const Claim& claim, const std::vector<PublishedMfu>& published) {
-  PublishedMfu steps = row_for(claim, published, "step");
-  if (claim.kind != ClaimKind::device_hours) return steps;
-  PublishedMfu whole = row_for(claim, published, "whole");
-  whole.lowest = std::min(whole.lowest, steps.lowest);
-  whole.lower_quartile = std::min(whole.lower_quartile, steps.lower_quartile);
-  if (steps.best > whole.best) whole.best = steps.best, whole.best_run = steps.best_run + ", steady steps";
-  return whole;
+PublishedBand band(const Claim& claim, const std::vector<PublishedMfu>& published) {
+  const auto steps = row_for(claim, published, "step");
+  if (!steps) throw UsageError(fmt::format("the table of published runs has no row of {} for any accelerator", dtype_of(claim)));
+  if (claim.kind != ClaimKind::device_hours) return {*steps, std::nullopt};
+  const auto whole = row_for(claim, published, "whole").value_or(*steps);
+  return {whole, whole.kind == "whole" && steps->kind == "step" ? steps : std::nullopt};
 }
 
 /// Work per token that no implementation can leave out: causal attention, and the layers' forward pass again where it is recomputed.
@@ -55,22 +55,32 @@ double least_flops(const Claim& claim) {
   return exact + model::recompute_flops_per_token(claim.model, claim.sequence_length).value - attention_forward / 2;
 }
 
-Verdict judge(double mfu, double least, const std::optional<double>& matmul, const PublishedMfu& published) {
+Verdict judge(double mfu, double least, const std::optional<double>& matmul, const PublishedBand& published) {
   if (least > 1 || (matmul && least > *matmul)) return Verdict::impossible;
-  if (mfu > kAboveBest * published.best) return Verdict::implausible;
-  return mfu < published.lower_quartile ? Verdict::low : Verdict::plausible;
+  const PublishedMfu& highest = published.highest();
+  if (mfu > kAboveBest * highest.best) return highest.runs < kEnoughRuns ? Verdict::unusual : Verdict::implausible;
+  return mfu < published.lowest().lower_quartile ? Verdict::low : Verdict::plausible;
 }
 
 std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
-std::string where(const PublishedMfu& published) {
-  return published.accelerator == "any" ? "any accelerator (there are none of this one)" : published.accelerator;
+/// "70 published on h100 (bf16, steady steps)"
+std::string runs_of(const PublishedMfu& row) {
+  return fmt::format("{} published on {} ({}, {})", row.runs,
+                     row.accelerator == "any" ? "any accelerator (there are none of this one)" : row.accelerator, row.precision,
+                     row.kind == "step" ? "steady steps" : "whole runs");
 }
 
+std::string three_of_four(const PublishedMfu& row) {
+  return fmt::format("three of four of {} reached more than {}", runs_of(row), percent(row.lower_quartile));
+}
+
+/// Each sentence is of the row that its figure stands in.
 std::string reason(const ClaimAudit& audit) {
-  const PublishedMfu& published = audit.published;
-  const std::string best =
-      fmt::format("the best of {} published on {}, {} ({})", published.runs, where(published), percent(published.best), published.best_run);
+  const PublishedBand& published = audit.published;
+  const PublishedMfu& highest = published.highest();
+  const std::string best = fmt::format("the best of {}, {} ({})", runs_of(highest), percent(highest.best), highest.best_run);
+  std::string above = fmt::format("MFU {} is more than {:.0f} % above {}", percent(audit.mfu), 100 * (kAboveBest - 1), best);
   switch (audit.verdict) {
     case Verdict::impossible:
       if (audit.least > 1)
@@ -79,21 +89,50 @@ std::string reason(const ClaimAudit& audit) {
       return fmt::format("work that cannot be left out would take {} of the peak, more than the best measured matmul reaches alone ({})",
                          percent(audit.least), percent(*audit.matmul));
     case Verdict::implausible:
-      return fmt::format("MFU {} is more than {:.0f} % above {}", percent(audit.mfu), 100 * (kAboveBest - 1), best);
+      return above;
+    case Verdict::unusual:
+      return above + fmt::format("; {} runs are too few to call it implausible ({} would do)", highest.runs, kEnoughRuns);
     case Verdict::plausible:
-      if (audit.mfu > published.best) return fmt::format("MFU {} is above {}, by no more than software gains", percent(audit.mfu), best);
-      return fmt::format("MFU {} lies between the lower quartile, {}, and {}", percent(audit.mfu), percent(published.lower_quartile), best);
-    case Verdict::low:
-      return fmt::format("three of four of {} published runs on {} reached more than {}; MFU is {}", published.runs, where(published),
-                         percent(published.lower_quartile), percent(audit.mfu));
+      if (audit.mfu > highest.best) return fmt::format("MFU {} is above {}, by no more than software gains", percent(audit.mfu), best);
+      return fmt::format("MFU {} lies between the lower quartile of {}, {}, and {}", percent(audit.mfu), runs_of(published.lowest()),
+                         percent(published.lowest().lower_quartile), best);
+    case Verdict::low: {
+      std::string out = three_of_four(published.of_kind);
+      if (published.steps) out += ", " + three_of_four(*published.steps);
+      return out + "; MFU is " + percent(audit.mfu);
+    }
   }
   return "";
+}
+
+/// All of an audit but the readings.
+ClaimAudit judged(const Claim& claim, const std::vector<PublishedMfu>& published) {
+  ClaimAudit out;
+  out.claim = claim;
+  out.rate = claim.rate();
+  out.peak = claim.on.accelerator.peak(dtype_of(claim));
+  const double per_device = out.rate / claim.on.devices;
+  const auto share = [&](double flops) { return flops * per_device / out.peak; };
+  const double standard = model::flops_per_token(claim.model, claim.sequence_length).value;
+  out.mfu = share(standard);
+  const bool again = claim.recompute == program::Recompute::layer;
+  out.hfu = share(standard + (again ? model::recompute_flops_per_token(claim.model, claim.sequence_length).value : 0));
+  out.least = share(least_flops(claim));
+  const auto& matmul = claim.on.accelerator.matmul_flops;
+  if (const auto at = matmul.find(dtype_of(claim)); at != matmul.end()) out.matmul = at->second / out.peak;
+  for (const Convention convention : model::all_conventions())
+    out.conventions.emplace_back(convention, share(model::flops_per_token(claim.model, claim.sequence_length, convention).value));
+  out.published = band(claim, published);
+  out.verdict = judge(out.mfu, out.least, out.matmul, out.published);
+  out.why = reason(out);
+  return out;
 }
 
 /// Other readings of the claim's number, each as the factor by which its rate would be another.
 class Readings {
  public:
-  explicit Readings(const ClaimAudit& audit) : audit_(audit), claim_(audit.claim) {}
+  Readings(const ClaimAudit& audit, const std::vector<PublishedMfu>& published)
+      : audit_(audit), claim_(audit.claim), published_(published) {}
 
   std::vector<Reading> plausible() {
     conventions();
@@ -117,6 +156,7 @@ class Readings {
 
   const ClaimAudit& audit_;
   const Claim& claim_;
+  const std::vector<PublishedMfu>& published_;
   std::vector<Reading> out_;
 };
 
@@ -160,18 +200,20 @@ void Readings::units() {
   }
 }
 
+/// The same rate against the fp8 peak and among fp8 runs.
 void Readings::precision() {
-  const auto peaks = claim_.on.accelerator.peak_flops;
-  const auto fp8 = peaks.find("fp8");
-  if (claim_.precision == "fp8" || fp8 == peaks.end() || audit_.mfu <= audit_.published.best) return;
-  if (const double against_fp8 = audit_.mfu * audit_.peak / fp8->second; against_fp8 <= audit_.published.best)
-    out_.push_back({"matrix products in fp8, against the fp8 peak", against_fp8});
+  if (claim_.precision == "fp8" || audit_.verdict == Verdict::low || !claim_.on.accelerator.peak_flops.contains("fp8")) return;
+  Claim in_fp8 = claim_;
+  in_fp8.precision = "fp8";
+  if (!row_for(in_fp8, published_, "step")) return;
+  if (const ClaimAudit read = judged(in_fp8, published_); read.verdict == Verdict::plausible)
+    out_.push_back({"matrix products in fp8, against the fp8 peak", read.mfu});
 }
 
 }  // namespace
 
 std::string_view name(Verdict verdict) {
-  constexpr std::array<std::string_view, 4> kNames{"impossible", "implausible", "plausible", "low"};
+  constexpr std::array<std::string_view, 5> kNames{"impossible", "implausible", "unusual", "plausible", "low"};
   return kNames[static_cast<std::size_t>(verdict)];
 }
 
@@ -221,25 +263,8 @@ std::vector<PublishedMfu> shipped_published() {
 }
 
 ClaimAudit audit(const Claim& claim, const std::vector<PublishedMfu>& published) {
-  ClaimAudit out;
-  out.claim = claim;
-  out.rate = claim.rate();
-  out.peak = claim.on.accelerator.peak(dtype_of(claim));
-  const double per_device = out.rate / claim.on.devices;
-  const auto share = [&](double flops) { return flops * per_device / out.peak; };
-  const double standard = model::flops_per_token(claim.model, claim.sequence_length).value;
-  out.mfu = share(standard);
-  const bool again = claim.recompute == program::Recompute::layer;
-  out.hfu = share(standard + (again ? model::recompute_flops_per_token(claim.model, claim.sequence_length).value : 0));
-  out.least = share(least_flops(claim));
-  const auto& matmul = claim.on.accelerator.matmul_flops;
-  if (const auto at = matmul.find(dtype_of(claim)); at != matmul.end()) out.matmul = at->second / out.peak;
-  for (const Convention convention : model::all_conventions())
-    out.conventions.emplace_back(convention, share(model::flops_per_token(claim.model, claim.sequence_length, convention).value));
-  out.published = band(claim, published);
-  out.verdict = judge(out.mfu, out.least, out.matmul, out.published);
-  out.why = reason(out);
-  if (out.verdict != Verdict::plausible) out.readings = Readings(out).plausible();
+  ClaimAudit out = judged(claim, published);
+  if (out.verdict != Verdict::plausible) out.readings = Readings(out, published).plausible();
   return out;
 }
 

@@ -58,7 +58,18 @@ struct Claim {
   double rate() const;
 };
 
-enum class Verdict : std::uint8_t { impossible, implausible, plausible, low };
+/// What a claim is set beside. Few whole runs are published, so their hours are compared with steady steps too: what is in the range of
+/// either is neither low nor too high.
+struct PublishedBand {
+  PublishedMfu of_kind;               ///< of the claim's kind, or of the other where the accelerator has only that
+  std::optional<PublishedMfu> steps;  ///< beside whole runs
+
+  const PublishedMfu& highest() const { return steps && steps->best > of_kind.best ? *steps : of_kind; }
+  const PublishedMfu& lowest() const { return steps && steps->lower_quartile < of_kind.lower_quartile ? *steps : of_kind; }
+};
+
+/// unusual: as implausible, where the runs it is set beside are too few to say so.
+enum class Verdict : std::uint8_t { impossible, implausible, unusual, plausible, low };
 std::string_view name(Verdict verdict);
 
 /// The same number read otherwise.
@@ -76,7 +87,7 @@ struct ClaimAudit {
   double least = 0;              ///< share of the peak for work that cannot be left out
   std::optional<double> matmul;  ///< best measured matmul as a share of the peak
   std::vector<std::pair<model::Convention, double>> conventions;
-  PublishedMfu published;  ///< what the verdict is by
+  PublishedBand published;  ///< what the verdict is by
   Verdict verdict{};
   std::string why;
   std::vector<Reading> readings;  ///< that would be plausible; only where the claim is not

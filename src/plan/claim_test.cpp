@@ -55,7 +55,10 @@ TEST(Claim, LlamasOwnFiguresArePlausibleAndAgree) {
   const ClaimAudit whole = audit(hours, published());
   EXPECT_EQ(whole.verdict, Verdict::plausible);
   EXPECT_NEAR(whole.mfu / steady.mfu, 1.4e12 / (1'022'362 * 3600.0) / 380, 1e-12);
-  EXPECT_EQ(whole.published.kind, "whole");
+  EXPECT_EQ(whole.published.of_kind.kind, "whole");
+  ASSERT_TRUE(whole.published.steps);
+  EXPECT_EQ(whole.published.steps->kind, "step");
+  EXPECT_FALSE(steady.published.steps);
   // Llama 2 7B (model card): 2 T tokens in 184,320 hours, 44 % of the peak. Below three quarters of seven whole runs, yet no slow run.
   Claim small = hours;
   small.model = llama(32, 4096, 32, 32, 11008, 32000);
@@ -118,10 +121,61 @@ TEST(Claim, LikelyMistakesAreNamed) {
   Claim hours = claim(ClaimKind::device_hours, 1e12 / 7000 / 3600 / 64);
   hours.tokens = 1e12;
   EXPECT_TRUE(reads(audit(hours, published()), "on the wall"));
-  Claim fp8 = claim(ClaimKind::flops_per_device, 700e12);
-  EXPECT_TRUE(reads(audit(fp8, published()), "fp8"));
   EXPECT_TRUE(audit(claim(ClaimKind::flops_per_device, 400e12), published()).readings.empty())
       << "a plausible claim needs no other reading";
+}
+
+// What is named as plausible is what the program calls plausible when it is asked.
+TEST(Claim, AReadingAsFp8IsJudgedAmongFp8Runs) {
+  for (const double rate : {540e12, 560e12, 620e12, 700e12, 820e12}) {
+    const Claim bf16 = claim(ClaimKind::flops_per_device, rate);
+    Claim fp8 = bf16;
+    fp8.precision = "fp8";
+    ASSERT_EQ(audit(bf16, published()).verdict, Verdict::implausible) << rate;
+    EXPECT_EQ(reads(audit(bf16, published()), "fp8"), audit(fp8, published()).verdict == Verdict::plausible) << rate;
+  }
+  EXPECT_TRUE(reads(audit(claim(ClaimKind::flops_per_device, 540e12), published()), "fp8")) << "27 % of the fp8 peak, the best is 25 %";
+  EXPECT_FALSE(reads(audit(claim(ClaimKind::flops_per_device, 820e12), published()), "fp8")) << "41 %";
+  EXPECT_FALSE(reads(audit(claim(ClaimKind::flops_per_device, 300e12), published()), "fp8")) << "plausible as it is";
+  EXPECT_FALSE(reads(audit(claim(ClaimKind::flops_per_device, 280e12), published()), "fp8")) << "low, and lower so";
+}
+
+TEST(Claim, FewRunsMakeAWeakerVerdict) {
+  Claim fp8 = claim(ClaimKind::flops_per_device, 820e12);
+  fp8.precision = "fp8";
+  const ClaimAudit few = audit(fp8, published());
+  ASSERT_LT(few.published.of_kind.runs, 19);
+  EXPECT_EQ(few.verdict, Verdict::unusual);
+  EXPECT_NE(few.why.find("12 runs are too few to call it implausible"), std::string::npos) << few.why;
+  for (const auto& [runs, verdict] : {std::pair{18, Verdict::unusual}, {19, Verdict::implausible}}) {
+    const std::vector<PublishedMfu> table{{"any", "fp8", "step", runs, 0.1, 0.2, 0.3, 0.35, "x", "y"}};
+    EXPECT_EQ(audit(fp8, table).verdict, verdict) << runs;
+  }
+  fp8.number = 1700e12;
+  EXPECT_EQ(audit(fp8, published()).verdict, Verdict::impossible) << "physics needs no runs";
+}
+
+// Each of these figures stands in another row of the table, with another number of runs.
+TEST(Claim, SentencesAreOfTheRowThatTheirFigureStandsIn) {
+  const std::vector<PublishedMfu> table{{"a100", "bf16", "step", 75, 0.22, 0.36, 0.46, 0.64, "steady best", "x"},
+                                        {"a100", "bf16", "whole", 7, 0.42, 0.45, 0.46, 0.54, "whole best", "y"}};
+  const auto hours = [&](double mfu) {
+    Claim out = claim(ClaimKind::device_hours, 0, "a100x64");
+    out.tokens = 1e12;
+    const double flops = model::flops_per_token(out.model, out.sequence_length).value * out.tokens;
+    out.number = flops / (mfu * 312e12) / 3600;
+    return audit(out, table);
+  };
+  EXPECT_EQ(hours(0.19).verdict, Verdict::low);
+  EXPECT_NE(hours(0.19).why.find("three of four of 7 published on a100 (bf16, whole runs) reached more than 45.0 %"), std::string::npos);
+  EXPECT_NE(hours(0.19).why.find("three of four of 75 published on a100 (bf16, steady steps) reached more than 36.0 %"), std::string::npos);
+  EXPECT_NE(hours(0.40).why.find("the lower quartile of 75 published"), std::string::npos) << hours(0.40).why;
+  EXPECT_NE(hours(0.60).why.find("the best of 75 published on a100 (bf16, steady steps), 64.0 % (steady best)"), std::string::npos);
+  EXPECT_EQ(hours(0.80).verdict, Verdict::implausible);
+  const nlohmann::json document = to_json(hours(0.19));
+  EXPECT_EQ(document["published"]["runs"], 7);
+  EXPECT_EQ(document["published"]["lowest"], 0.42);
+  EXPECT_EQ(document["published_steps"]["runs"], 75);
 }
 
 TEST(Claim, ConventionsAreThoseOfTheModel) {
@@ -136,7 +190,7 @@ TEST(Claim, ConventionsAreThoseOfTheModel) {
 
 TEST(Claim, UnknownHardwareIsJudgedByAll) {
   const ClaimAudit result = audit(claim(ClaimKind::flops_per_device, 300e12, "mi300x"), published());
-  EXPECT_EQ(result.published.accelerator, "any");
+  EXPECT_EQ(result.published.of_kind.accelerator, "any");
   Claim fp8 = claim(ClaimKind::flops_per_device, 300e12, "a100");
   fp8.precision = "fp8";
   EXPECT_NE(longhaul::testing::usage_error([&] { audit(fp8, published()); }), "") << "an A100 has no fp8";

@@ -121,6 +121,7 @@ class Shown(unittest.TestCase):
         for system, zero in (("megatron", 1), ("torchtitan", 3)):
             self.see("emit", "--for", system, *run, "--layout", f"dp=8,zero={zero}")
         self.see("audit-claim", "--model", "llama-3-8b", "--hardware", "h100x64", "--sequence", "8192", "--tflops", "780")
+        self.see("audit-claim", "--model", "llama-2-70b", "--hardware", "a100x64", "--device-hours", "4000000", "--tokens", "2T")
         config = harness.SCRATCH / "config.json"
         config.write_text('{"model_type": "llama"}')
         self.see("hf", config)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What `longhaul emit` writes is read by the systems themselves: torchtitan's ConfigManager and model, megatron-core's TransformerConfig
 and GPTModel. The values read back are those of the layout that was asked for; parameters are counted on their models."""
+import json
 import os
-import shlex
+import re
 import subprocess
 import sys
 import unittest
@@ -43,6 +44,21 @@ MEGATRON = {
     "dense_layers": ("qwen3-30b-a3b", "h100x64", "dp=64,ep=8,zero=1",
                      ["--set", "batch.global_batch=64", "--set", "model.dense_layers=1", "--set", "model.experts_shared=1"]),
 }
+
+
+LLAMA3_ROPE = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+
+
+def llama3(test, system):
+    """What is emitted of a config.json with scaled rotations, the sentence that says how to have them, and transformers' frequencies."""
+    from transformers import LlamaConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+    path = harness.SCRATCH / f"llama3_{system}.json"
+    path.write_text(json.dumps({"model_type": "llama", "rope_theta": 500000.0, "rope_scaling": LLAMA3_ROPE}))
+    document = json_of(test, "emit", "--for", system, "--model", path, "--cluster", "h100x8", "--layout", "dp=8")
+    said = next(each for each in document["not_expressed"] if each.startswith("rope_type = llama3"))
+    config = LlamaConfig(rope_parameters=LLAMA3_ROPE | {"rope_theta": 500000.0})
+    return document, said, ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")[0]
 
 
 def parse(layout):
@@ -148,6 +164,18 @@ class Torchtitan(unittest.TestCase):
                 self.assertAlmostEqual(rate(999), tail, delta=0.03)
 
 
+    def test_scaled_rotations_are_had_as_it_says(self):
+        from torchtitan.config import ConfigManager
+        document, said, frequencies = llama3(self, "torchtitan")
+        asked = re.search('scaling="llama", .*=8192', said)[0]
+        self.assertEqual(document["text"].count('scaling="none"'), 1)
+        out = harness.SCRATCH / "scaled_rotations.py"
+        out.write_text(document["text"].replace('scaling="none"', asked))
+        config = ConfigManager().parse_args(["--module", out.stem, "--config", "train"])
+        rope = config.model_spec.model.layers[0].attention.rope.build()
+        torch.testing.assert_close(rope.cache[1].angle(), frequencies)
+
+
 class Megatron(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -242,6 +270,15 @@ class Megatron(unittest.TestCase):
                 self.assertAlmostEqual(rate(1000), tail, delta=0.01)
                 self.assertAlmostEqual(rate(790), {"wsd": 1}.get(kind, rate(790)))  # stable until the last fifth
 
+    def test_scaled_rotations_are_had_as_it_says(self):
+        from megatron.core.models.common.embeddings.rotary_pos_embedding import RotaryEmbedding
+        document, said, frequencies = llama3(self, "megatron")
+        factor = float(re.search("--use-rope-scaling --rope-scaling-factor ([0-9.]+) ", said)[1])
+        given = document["settings"]["gpt_model"]
+        rope = RotaryEmbedding(kv_channels=document["settings"]["transformer_config"]["kv_channels"], rotary_percent=given["rotary_percent"],
+                               rotary_base=given["rotary_base"], rope_scaling=True, rope_scaling_factor=factor, use_cpu_initialization=True)
+        torch.testing.assert_close(rope.inv_freq, frequencies)
+
     def test_the_script_is_one_command_with_the_flags(self):
         for name in MEGATRON:
             with self.subTest(name):
@@ -255,7 +292,7 @@ class Megatron(unittest.TestCase):
                 self.assertEqual(ran.returncode, 0, ran.stderr)
                 words = ran.stdout.splitlines()
                 self.assertEqual(words[-2:], ["--data-path", "x y"])
-                written = [word for flag in document["settings"]["flags"] for word in [flag[0], *(shlex.split(flag[1]) if flag[1:] else [])]]
+                written = [word for flag in document["settings"]["flags"] for word in flag]
                 self.assertEqual(words[words.index("pretrain_gpt.py") + 1:-2], written)
 
 

@@ -26,6 +26,13 @@ Restriction space_of_system(std::string_view system, const model::ModelSpec& spe
   return out;
 }
 
+void require_multiple(std::int64_t sequence_length, std::int64_t unit, std::string_view system, const std::string& why) {
+  const std::int64_t below = sequence_length / unit * unit;
+  require(sequence_length % unit == 0, system,
+          fmt::format("sequence_length = {}: {}, so it must be a multiple of {}; nearest: {}", sequence_length, why, unit,
+                      below > 0 ? fmt::format("{} or {}", below, below + unit) : std::to_string(unit)));
+}
+
 void require(bool holds, std::string_view system, const std::string& sentence) {
   if (!holds) throw UsageError(std::string(system) + ": " + sentence);
 }
@@ -40,6 +47,8 @@ std::vector<std::string> never_expressed(const EmitJob& job) {
       "data: the dataset and the tokenizer are yours to name; longhaul's shards are read by longhaul alone",
       "numerics: the order of sums is the system's own, so losses agree in expectation, not bit for bit; guards, cadences of saving and "
       "evaluation, and virtual ranks are left to the system's defaults"};
+  for (const std::string& note : job.model_notes) out.push_back("model: " + note);
+  if (const std::string nodes = other_nodes(job.shape); !nodes.empty()) out.push_back(nodes);
   if (job.config.optimizer.ema_beta > 0)
     out.push_back(fmt::format("optimizer.ema_beta = {}: no average of the weights is kept", job.config.optimizer.ema_beta));
   return out;
@@ -54,6 +63,7 @@ Emission emit(std::string_view system, const EmitJob& job) {
           fmt::format("heads = {} does not divide width = {}: no system runs such a model", spec.heads, spec.width));
   Emission out = system == "megatron" ? emit_megatron(job) : emit_torchtitan(job);
   out.system = system;
+  out.processes = processes_of(job.shape);
   return out;
 }
 

@@ -8,11 +8,14 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/run_config.h"
+#include "model/hf_reader.h"
+#include "plan/emit/launch.h"
 #include "plan/runs.h"
 #include "plan/search_space.h"
 
@@ -24,10 +27,14 @@ struct EmitJob {
   RunShape shape;
   std::string module = "longhaul_run";  ///< under which torchtitan imports the file
   std::string planned;                  ///< a line of what the plan expects, for the file's head
+  /// What the model's own file says that the plan's model does not have: the model that is written has it not either.
+  std::vector<std::string> model_notes;
+  std::optional<model::Llama3Rope> llama3_rope;  ///< among them, where the system has it: how to ask for it is said
 };
 
 struct Emission {
   std::string system, version;
+  Processes processes;
   std::string text;                        ///< the file
   nlohmann::json settings;                 ///< the same values under the system's names, as docs/user-guide.md shows
   std::vector<std::string> not_expressed;  ///< a sentence each
@@ -51,6 +58,8 @@ Emission emit_torchtitan(const EmitJob& job);
 std::string headline(const EmitJob& job);
 /// What no other system has of a run file, whatever the system.
 std::vector<std::string> never_expressed(const EmitJob& job);
+/// Refuses sequences that are no multiple of `unit`, with the nearest that are. `why` says what cuts them.
+void require_multiple(std::int64_t sequence_length, std::int64_t unit, std::string_view system, const std::string& why);
 /// Throws UsageError "system: sentence" unless it holds.
 void require(bool holds, std::string_view system, const std::string& sentence);
 

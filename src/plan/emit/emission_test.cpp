@@ -46,6 +46,11 @@ std::string value_of(const json& settings, const std::string& flag) {
   return "";
 }
 
+bool says(const Emission& emission, const std::string& words) {
+  return std::any_of(emission.not_expressed.begin(), emission.not_expressed.end(),
+                     [&](const std::string& each) { return each.find(words) != std::string::npos; });
+}
+
 std::string refusal(const char* system, const EmitJob& wanted) {
   return longhaul::testing::usage_error([&] { emit(system, wanted); });
 }
@@ -99,9 +104,70 @@ TEST(EmitMegatron, SaysWhatWasAsked) {
 
 TEST(EmitMegatron, UnevenStagesAreWrittenOut) {
   EmitJob wanted = job(llama_8b(), "dp=4,pp=3");
-  EXPECT_EQ(value_of(emit("megatron", wanted).settings, "--pipeline-model-parallel-layout"), "'Et*11|t*11|t*10L'");
+  EXPECT_EQ(value_of(emit("megatron", wanted).settings, "--pipeline-model-parallel-layout"), "Et*11|t*11|t*10L");
   wanted.shape.layout = program::parse_layout("dp=4,pp=3,stages=10+12+10");
-  EXPECT_EQ(value_of(emit("megatron", wanted).settings, "--pipeline-model-parallel-layout"), "'Et*10|t*12|t*10L'");
+  const Emission emission = emit("megatron", wanted);
+  EXPECT_EQ(value_of(emission.settings, "--pipeline-model-parallel-layout"), "Et*10|t*12|t*10L");
+  EXPECT_NE(emission.text.find("--pipeline-model-parallel-layout 'Et*10|t*12|t*10L' "), std::string::npos) << "quoted for the shell alone";
+}
+
+TEST(EmitMegatron, SeedsArePositiveAndFitNumPy) {
+  for (const auto& [seed, written] : {std::pair<std::int64_t, std::string>{0, "1"}, {7, "8"}, {9'000'000'000'000'000'000, ""}}) {
+    EmitJob wanted = job(llama_8b(), "dp=4");
+    wanted.config.run.seed = seed;
+    const Emission emission = emit("megatron", wanted);
+    const std::string value = value_of(emission.settings, "--seed");
+    if (!written.empty()) {
+      EXPECT_EQ(value, written);
+    }
+    EXPECT_GT(std::stoll(value), 0);
+    EXPECT_LT(std::stoll(value), std::int64_t{1} << 32);
+    EXPECT_TRUE(says(emission, "run.seed = " + std::to_string(seed)));
+  }
+}
+
+TEST(EmitMegatron, ConnectionsAreAsItAsserts) {
+  const auto text = [](const char* layout) { return emit("megatron", job(llama_8b(), layout)).text; };
+  for (const char* layout : {"dp=4,tp=2", "dp=4,cp=2,zero=1"})
+    EXPECT_NE(text(layout).find("\nexport CUDA_DEVICE_MAX_CONNECTIONS=1\nexec torchrun"), std::string::npos) << layout;
+  for (const char* layout : {"dp=8,zero=3", "dp=4,tp=2,zero=2"})
+    EXPECT_NE(text(layout).find("\nunset CUDA_DEVICE_MAX_CONNECTIONS\nexec torchrun"), std::string::npos) << layout;
+  EXPECT_EQ(text("dp=4,pp=2,zero=1").find("CUDA_DEVICE_MAX_CONNECTIONS"), std::string::npos);
+}
+
+TEST(EmitMegatron, NoFlagThatItsPrecisionDoesNotRead) {
+  EmitJob wanted = job(llama_8b(), "dp=4");
+  wanted.shape.precision = Precision::fp16, wanted.shape.fp32_gradients = false;
+  const json half = emit("megatron", wanted).settings;
+  EXPECT_EQ(value_of(half, "--grad-reduce-in-bf16"), "");
+  EXPECT_EQ(value_of(half, "--accumulate-allreduce-grads-in-fp32"), "");
+  wanted.shape.precision = Precision::bf16;
+  EXPECT_EQ(value_of(emit("megatron", wanted).settings, "--grad-reduce-in-bf16"), "on");
+}
+
+TEST(Emit, ContextParallelismCutsSequencesEvenly) {
+  const auto asked = [](const char* system, const char* layout, std::int64_t sequence) {
+    EmitJob wanted = job(llama_8b(), layout);
+    wanted.shape.sequence_length = sequence;
+    return refusal(system, wanted);
+  };
+  EXPECT_EQ(asked("megatron", "dp=2,cp=4,zero=1", 8200), "");
+  EXPECT_NE(asked("megatron", "dp=2,cp=4,zero=1", 8196).find("sequence_length = 8196"), std::string::npos);
+  EXPECT_NE(asked("megatron", "dp=2,cp=4,zero=1", 8196).find("a multiple of 8; nearest: 8192 or 8200"), std::string::npos);
+  EXPECT_NE(asked("megatron", "dp=2,cp=4,zero=1", 4).find("nearest: 8"), std::string::npos);
+  EXPECT_EQ(asked("megatron", "dp=2,tp=4", 8196), "");
+  EXPECT_EQ(asked("torchtitan", "dp=2,cp=4,zero=2", 8192), "");
+  EXPECT_NE(asked("torchtitan", "dp=2,cp=4,zero=2", 8200).find("nearest: 8192 or 8704"), std::string::npos)
+      << "blocks of 128 for each rank";
+  EXPECT_EQ(asked("torchtitan", "dp=1,cp=2,tp=3,zero=2,sp=1", 768), "");
+  EXPECT_NE(asked("torchtitan", "dp=1,cp=2,tp=3,zero=2,sp=1", 1024).find("nearest: 768 or 1536"), std::string::npos) << "2·cp·tp parts";
+}
+
+TEST(EmitTorchtitan, ChunksOfTheLossAreEqual) {
+  EmitJob wanted = job(llama_8b(), "dp=4");
+  EXPECT_EQ(emit("torchtitan", wanted).text.find("num_chunks"), std::string::npos);
+  wanted.shape.sequence_length = 8188;
+  EXPECT_NE(emit("torchtitan", wanted).text.find("num_chunks=4, "), std::string::npos);
 }
 
 TEST(EmitMegatron, ThePaddedVocabularyIsSaid) {
@@ -109,8 +175,7 @@ TEST(EmitMegatron, ThePaddedVocabularyIsSaid) {
   wanted.shape.model.vocab = 50257;
   const Emission emission = emit("megatron", wanted);
   EXPECT_EQ(emission.settings["gpt_model"]["vocab_size"], 50688);
-  EXPECT_TRUE(std::any_of(emission.not_expressed.begin(), emission.not_expressed.end(),
-                          [](const std::string& each) { return each.find("50688") != std::string::npos; }));
+  EXPECT_TRUE(says(emission, "50688"));
 }
 
 TEST(EmitMegatron, RefusesWhatItCannotBe) {
@@ -126,6 +191,10 @@ TEST(EmitMegatron, RefusesWhatItCannotBe) {
   EXPECT_NE(with([](EmitJob& j) { j.shape.layout = program::parse_layout("dp=4,pp=2,schedule=gpipe"); }).find("gpipe"), std::string::npos);
   EXPECT_NE(with([](EmitJob& j) { j.config.schedule.warmup_steps = 1000; }).find("warmup_steps = 1000"), std::string::npos);
   EXPECT_NE(with([](EmitJob& j) { j.shape.model.rope_theta = 10000.5; }).find("10000.5"), std::string::npos);
+  EXPECT_NE(with([](EmitJob& j) {
+              j.shape.model.experts = {.count = 8, .top_k = 2, .width = 512}, j.shape.precision = Precision::fp16;
+            }).find("--precision bf16"),
+            std::string::npos);
   EXPECT_NE(with([](EmitJob& j) { j.shape.model.head_dim = 0; }).find("does not divide"), std::string::npos);
 }
 
@@ -178,6 +247,17 @@ TEST(EmitTorchtitan, RefusesWhatItCannotBe) {
   EXPECT_NE(with("dp=4,cp=2", nothing).find("cp with zero=0"), std::string::npos);
   EXPECT_NE(with("dp=4,pp=2,schedule=zb-h1", nothing).find("zb-h1"), std::string::npos);
   EXPECT_NE(refusal("torchtitn", job(llama_8b(), "dp=4")).find("nearest: torchtitan"), std::string::npos);
+}
+
+TEST(Emit, WhatTheModelsFileSaysBeyondTheSpecIsListed) {
+  EmitJob wanted = job(llama_8b(), "dp=4");
+  wanted.model_notes = {"sliding_window = 4096"};
+  wanted.llama3_rope = model::Llama3Rope{32, 1, 4, 8192};
+  for (const std::string& system : emit_systems()) EXPECT_TRUE(says(emit(system, wanted), "sliding_window = 4096")) << system;
+  EXPECT_TRUE(says(emit("megatron", wanted), "--use-rope-scaling --rope-scaling-factor 32 "));
+  EXPECT_TRUE(says(emit("torchtitan", wanted), "scaling=\"llama\", scaling_factor=32, low_freq_factor=1, high_freq_factor=4"));
+  wanted.llama3_rope->low_freq_factor = 2;
+  EXPECT_FALSE(says(emit("megatron", wanted), "give the script")) << "Megatron has 1 alone";
 }
 
 TEST(Emit, NamesCannotLeaveTheirComment) {

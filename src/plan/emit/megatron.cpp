@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "config/run_config.h"
@@ -28,6 +29,14 @@ struct Setting {
   json as;
 };
 
+/// A value as one word of a shell, which must not see bars, stars and brackets.
+std::string shell_word(const std::string& value) {
+  const bool plain = std::all_of(value.begin(), value.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("_./:=,+-").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+  return plain && !value.empty() ? value : "'" + value + "'";  // no value holds a quote: names, numbers and layouts
+}
+
 class Megatron {
  public:
   explicit Megatron(const EmitJob& job) : job_(job), spec_(job.shape.model), layout_(job.shape.layout) {}
@@ -37,6 +46,7 @@ class Megatron {
   void refuse();
   void model();
   void attention();
+  static std::string llama3_rope(const model::Llama3Rope& rope);
   void biases();
   void experts();
   void parallelism();
@@ -49,6 +59,7 @@ class Megatron {
   void schedule();
   json transformer_config() const;
   json gpt_model() const;
+  json environment() const;
   std::string script() const;
 
   template <class Value>
@@ -93,7 +104,8 @@ Emission Megatron::emit() {
   json flags = json::array();
   for (const Setting& each : settings_)
     if (!each.flag.empty()) flags.push_back(each.value.empty() ? json{each.flag} : json{each.flag, each.value});
-  out.settings = {{"flags", flags}, {"transformer_config", transformer_config()}, {"gpt_model", gpt_model()}};
+  out.settings = {
+      {"flags", flags}, {"transformer_config", transformer_config()}, {"gpt_model", gpt_model()}, {"environment", environment()}};
   out.not_expressed = not_expressed_;
   return out;
 }
@@ -116,6 +128,11 @@ void Megatron::refuse() {
       fmt::format("schedule={}: it runs 1f1b, and with virtual > 1 interleaved", program::name(layout_.schedule)));
   has(spec_.experts.count == 0 || layout_.tp == 1 || layout_.sequence_parallel,
       "experts with tp > 1 need sequence parallelism there; give sp=1 in the layout");
+  if (layout_.cp > 1)
+    require_multiple(job_.shape.sequence_length, 2 * layout_.cp, kSystem,
+                     fmt::format("cp = {} gives each rank two of 2·cp equal parts", layout_.cp));
+  has(spec_.experts.count == 0 || job_.shape.precision != Precision::fp16,
+      "experts in fp16: its grouped products take bf16; --precision bf16");
   has(job_.config.schedule.warmup_steps < job_.config.run.steps,
       fmt::format("schedule.warmup_steps = {} of {} steps: its schedules need at least one step after the warm-up",
                   job_.config.schedule.warmup_steps, job_.config.run.steps));
@@ -166,6 +183,18 @@ void Megatron::attention() {
   if (!rope) return;
   give("--rotary-base", static_cast<std::int64_t>(spec_.rope_theta));
   if (spec_.rope_fraction != 1) give("--rotary-percent", spec_.rope_fraction);
+  if (job_.llama3_rope) differs(llama3_rope(*job_.llama3_rope));
+}
+
+/// Megatron scales rotations by Llama 3.1's numbers, of which only the factor is a flag (megatron-core, RotaryEmbedding._apply_scaling).
+std::string Megatron::llama3_rope(const model::Llama3Rope& rope) {
+  if (rope.low_freq_factor != 1 || rope.high_freq_factor != 4 || rope.original_max_position_embeddings != 8192)
+    return fmt::format(
+        "rope_type = llama3 with low_freq_factor = {}, high_freq_factor = {}, original_max_position_embeddings = {}: --use-rope-scaling "
+        "has "
+        "1, 4 and 8192",
+        rope.low_freq_factor, rope.high_freq_factor, rope.original_max_position_embeddings);
+  return fmt::format("rope_type = llama3: give the script --use-rope-scaling --rope-scaling-factor {} to have it", rope.factor);
 }
 
 /// Megatron has biases in all linear layers, in none, or in those of q, k and v alone.
@@ -190,7 +219,7 @@ void Megatron::experts() {
   if (experts.dense_layers > 0) {
     json pattern = json::array();
     for (std::int64_t layer = 0; layer < spec_.layers; ++layer) pattern.push_back(layer < experts.dense_layers ? 0 : 1);
-    settings_.push_back({"--moe-layer-freq", fmt::format("\"([0]*{}+[1]*{})\"", experts.dense_layers, spec_.layers - experts.dense_layers),
+    settings_.push_back({"--moe-layer-freq", fmt::format("([0]*{}+[1]*{})", experts.dense_layers, spec_.layers - experts.dense_layers),
                          "moe_layer_freq", pattern});
   }
   turn_on("--moe-grouped-gemm");
@@ -219,8 +248,7 @@ void Megatron::stages() {
   std::string text = "E";
   for (std::size_t i = 0; i < layers.size(); ++i) text += (i > 0 ? "|" : "") + (layers[i] > 0 ? "t*" + std::to_string(layers[i]) : "");
   text += "L";
-  // A script's shell must not see the bars and stars.
-  settings_.push_back({"--pipeline-model-parallel-layout", "'" + text + "'", "pipeline_model_parallel_layout", text});
+  give("--pipeline-model-parallel-layout", text, "pipeline_model_parallel_layout");
 }
 
 void Megatron::sharding() {
@@ -260,7 +288,7 @@ void Megatron::precision() {
   if (job_.shape.precision == Precision::fp8) give("--fp8-format", std::string("hybrid"), "fp8");
   if (job_.shape.fp32_gradients)
     turn_on("--accumulate-allreduce-grads-in-fp32");
-  else
+  else if (!half)  // fp16 gradients are Megatron's default; the flag has no meaning there
     turn_on("--grad-reduce-in-bf16");
 }
 
@@ -269,7 +297,11 @@ void Megatron::batch() {
   give("--micro-batch-size", job_.shape.micro_batch);
   give("--global-batch-size", job_.shape.global_batch);
   give("--train-iters", job_.config.run.steps);
-  give("--seed", job_.config.run.seed);
+  // Megatron takes positive seeds, and hands them to NumPy, which takes 32 bits, with a few hundred added for each pipeline rank.
+  constexpr std::int64_t kSeeds = std::int64_t{1} << 31;
+  give("--seed", job_.config.run.seed % kSeeds + 1);
+  differs(fmt::format("run.seed = {}: Megatron's seeds begin at 1, so --seed is {}; its random numbers are its own whatever the seed",
+                      job_.config.run.seed, job_.config.run.seed % kSeeds + 1));
   if (job_.config.data.isolate_documents)
     differs(
         "data.isolate_documents = true: Megatron attends across documents unless --reset-attention-mask is given, which flash attention "
@@ -339,6 +371,16 @@ json Megatron::gpt_model() const {
   return out;
 }
 
+/// What the shell must set (a value) or must not (null). With one connection kernels start in the order of their calls, which Megatron
+/// relies on to hide the messages of tensor and context parallelism behind products and asserts before Blackwell; its FSDP asserts the
+/// opposite.
+json Megatron::environment() const {
+  constexpr const char* kConnections = "CUDA_DEVICE_MAX_CONNECTIONS";
+  if (layout_.zero > 1) return {{kConnections, nullptr}};
+  if (layout_.tp > 1 || layout_.cp > 1) return {{kConnections, "1"}};
+  return json::object();
+}
+
 std::string Megatron::script() const {
   std::string out = "#!/usr/bin/env bash\n# Megatron-LM: " + headline(job_) + "\n";
   out += "# Written by longhaul emit; flags of Megatron-LM at commit 000c4ac, before core 0.16.\n";
@@ -352,11 +394,15 @@ std::string Megatron::script() const {
     if (!each.field.empty() && plain != each.field)
       out += fmt::format("#   {} = {}{}\n", each.field, each.as.dump(), each.flag.empty() ? "" : "  (" + each.flag + ")");
   }
-  const int per_node = std::min(job_.shape.devices_per_node, job_.shape.devices);
-  out += fmt::format("set -euo pipefail\nexec torchrun --nproc-per-node {} --nnodes {} ${{TORCHRUN_ARGS:-}} pretrain_gpt.py \\\n", per_node,
-                     (job_.shape.devices + per_node - 1) / per_node);
+  const Processes processes = processes_of(job_.shape);
+  out += "set -euo pipefail\n";
+  const json variables = environment();
+  for (const auto& [name, value] : variables.items())
+    out += value.is_null() ? "unset " + name + "\n" : "export " + name + "=" + shell_word(value.get<std::string>()) + "\n";
+  out += fmt::format("exec torchrun --nproc-per-node {} --nnodes {} ${{TORCHRUN_ARGS:-}} pretrain_gpt.py \\\n", processes.per_node,
+                     processes.nodes);
   for (const Setting& each : settings_)
-    if (!each.flag.empty()) out += "  " + each.flag + (each.value.empty() ? "" : " " + each.value) + " \\\n";
+    if (!each.flag.empty()) out += "  " + each.flag + (each.value.empty() ? "" : " " + shell_word(each.value)) + " \\\n";
   return out + "  \"$@\"  # --data-path, --tokenizer-type, --tokenizer-model, --save …\n";
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,11 @@ using model::ModelSpec;
 using nlohmann::json;
 
 constexpr std::string_view kSystem = "torchtitan";
+
+/// Rows of a block of FlexAttention's masks, PyTorch's default.
+constexpr std::int64_t kMaskBlock = 128;
+/// ChunkedLossWrapper's default; its chunks must be equal.
+constexpr std::int64_t kLossChunks = 8;
 
 /// JSON's scalars and lists as Python writes them.
 std::string python(const json& value) {
@@ -99,6 +105,14 @@ void Torchtitan::refuse() const {
   has(layout_.zero > 0 || layout_.cp == 1, "cp with zero=0: its context-parallel ranks always share the sharded states; give zero=2 or 3");
   has(layout_.zero == 0 || layout_.shards() % layout_.cp == 0,
       fmt::format("shard={}: context-parallel ranks (cp={}) are part of each group that shares the states", layout_.shards(), layout_.cp));
+  if (layout_.cp > 1) {
+    // Its trainer asks for two parts for each rank, of which sequence parallelism cuts each into tp; PyTorch's masks of FlexAttention for
+    // whole blocks on each rank.
+    const std::int64_t parts = std::int64_t{2} * layout_.cp * (layout_.sequence_parallel ? layout_.tp : 1);
+    require_multiple(
+        job_.shape.sequence_length, std::lcm(parts, kMaskBlock * layout_.cp), kSystem,
+        fmt::format("cp = {} cuts it into {} equal parts and its masks into blocks of {} on each rank", layout_.cp, parts, kMaskBlock));
+  }
   has(job_.config.schedule.kind != ScheduleKind::inverse_sqrt,
       "schedule.kind = inverse_sqrt: constant, linear, cosine and wsd are there; --set schedule.kind=cosine");
 }
@@ -114,6 +128,11 @@ void Torchtitan::model() {
                         {"rope_theta", spec_.rope_theta},
                         {"max_seq_len", std::max(spec_.position_rows, job_.shape.sequence_length)},
                         {"enable_weight_tying", spec_.tied_embeddings}};
+  if (const auto& rope = job_.llama3_rope)
+    differs(
+        fmt::format("rope_type = llama3: in ComplexRoPE.Config below write scaling=\"llama\", scaling_factor={}, low_freq_factor={}, "
+                    "high_freq_factor={}, original_max_position_embeddings={} to have it",
+                    rope->factor, rope->low_freq_factor, rope->high_freq_factor, rope->original_max_position_embeddings));
   differs(fmt::format("init_std = {}: initial weights are torchtitan's own for llama3 (truncated, scaled by depth)", spec_.init_std));
   differs("attention: torchtitan keeps documents apart where its loader says where they begin; work is planned for whole sequences");
 }
@@ -213,13 +232,13 @@ std::string Torchtitan::section(const std::string& name) const {
 }
 
 std::string Torchtitan::head() const {
-  const int per_node = std::min(job_.shape.devices_per_node, job_.shape.devices);
+  const Processes processes = processes_of(job_.shape);
   std::string out = "# torchtitan 0.3: " + headline(job_) + "\n# Written by longhaul emit.\n";
   if (!job_.planned.empty()) out += "# " + one_line(job_.planned) + "\n";
   out += fmt::format(
       "#\n# Start, with this file as {0}.py in a folder of PYTHONPATH:\n#   torchrun --nproc-per-node {1} --nnodes {2} "
       "-m torchtitan.train --module {0} --config train\n#\n# Not expressed:\n",
-      job_.module, per_node, (job_.shape.devices + per_node - 1) / per_node);
+      job_.module, processes.per_node, processes.nodes);
   for (const std::string& each : not_expressed_) out += "# - " + one_line(each) + "\n";
   return out;
 }
@@ -279,7 +298,9 @@ std::string Torchtitan::trainer_code() const {
     return Trainer.Config(
         model_spec=spec,
 )";
-  out += fmt::format("        loss=ChunkedLossWrapper.Config(loss_fn=CrossEntropyLoss.Config(global_vocab_size={})),\n", spec_.vocab);
+  const std::int64_t chunks = std::gcd(kLossChunks, job_.shape.sequence_length / layout_.cp);
+  out += fmt::format("        loss=ChunkedLossWrapper.Config({}loss_fn=CrossEntropyLoss.Config(global_vocab_size={})),\n",
+                     chunks < kLossChunks ? fmt::format("num_chunks={}, ", chunks) : "", spec_.vocab);
   out += "        dataloader=HuggingFaceTextDataLoader.Config(dataset=\"c4\"),  # yours; the tokenizer: hf_assets_path\n";
   out += fmt::format("        optimizer=default_adamw(lr={}, betas=({}, {}), eps={}, weight_decay={}),\n", python(optimizer["lr"]),
                      python(optimizer["betas"][0]), python(optimizer["betas"][1]), python(optimizer["eps"]),
