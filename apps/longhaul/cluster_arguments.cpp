@@ -88,7 +88,6 @@ Option ClusterArguments::add_to(CommandLine& line) {
   return of;
 }
 
-<<<<<<< HEAD
 std::int64_t usual_batch(std::int64_t sequence_length, const std::vector<int>& device_counts) {
   const auto usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence_length, 1));
   // Data parallelism of many sizes should divide it: a multiple of the devices, or of their odd part times a power of two where they are
@@ -101,35 +100,20 @@ std::int64_t usual_batch(std::int64_t sequence_length, const std::vector<int>& d
   return static_cast<std::int64_t>((usual + unit - 1) / unit * unit);
 }
 
-config::RunConfig ClusterArguments::resolve(const RunArguments& run, const std::vector<int>& device_counts) const {
+config::ResolvedConfig ClusterArguments::resolve(const RunArguments& run, const std::vector<int>& device_counts) const {
   RunArguments with = run;
   // The budget decides the steps, and with them warm-up and decay.
   if (!tokens.empty()) with.sets.push_back(fmt::format("run.tokens={}", tokens_of("--tokens", tokens).value));
-  const config::ResolvedConfig resolved = with.resolve();
+  config::ResolvedConfig resolved = with.resolve();
   const auto unset = [&](const char* option) { return resolved.origins.at(option) == "default"; };
-  if (run.model.empty() || !unset("batch.global_batch")) return resolved.config;
+  if (run.model.empty() || !unset("batch.global_batch")) return resolved;
   const std::int64_t sequence = resolved.config.batch.sequence_length;
   const std::int64_t batch = usual_batch(sequence, device_counts);
   with.sets.push_back(fmt::format("batch.global_batch={}", batch));
-=======
-config::ResolvedConfig ClusterArguments::resolve_all(const RunArguments& run, const cluster::Cluster& on) const {
-  config::ResolvedConfig resolved = run.resolve();
-  const auto unset = [&](const char* option) { return resolved.origins.at(option) == "default"; };
-  if (run.model.empty() || !unset("batch.global_batch")) return resolved;
-  std::vector<std::string> sets = run.sets;
-  const std::int64_t sequence = resolved.config.batch.sequence_length;
-  // Data parallelism of many sizes should divide it: a multiple of the devices, or of their odd part times a power of two where they are
-  // more than the sequences.
-  const auto devices = static_cast<std::uint64_t>(on.devices), odd = devices >> std::countr_zero(devices);
-  const auto usual = static_cast<std::uint64_t>(std::max<std::int64_t>(kUsualStep / sequence, 1));
-  const std::uint64_t unit = devices <= usual ? devices : odd * std::bit_floor(std::max<std::uint64_t>(usual / odd, 1));
-  const auto batch = static_cast<std::int64_t>((usual + unit - 1) / unit * unit);
-  sets.push_back(fmt::format("batch.global_batch={}", batch));
->>>>>>> wtE6
   fmt::print(stderr,
              "no batch given: {} sequences of {} tokens a step ({}); --set batch.global_batch=… and batch.sequence_length=… change it\n",
              batch, sequence, format(Tokens(batch * sequence)));
-  config::ResolvedConfig out = config::resolve_model(run.model, sets);
+  config::ResolvedConfig out = config::resolve_model(run.model, with.sets);
   for (const std::string& warning : out.warnings)  // those of the first time were said then
     if (std::find(resolved.warnings.begin(), resolved.warnings.end(), warning) == resolved.warnings.end())
       fmt::print(stderr, "warning: {}\n", warning);

@@ -23,16 +23,9 @@ struct ClusterArguments {
   Option add_hardware_to(CommandLine& line);
   /// The same, and the tokens of a run.
   Option add_to(CommandLine& line);
-<<<<<<< HEAD
   /// The run file with the steps of --tokens, or the model with usual_batch() where no batch is set; says so on stderr.
   /// @param device_counts  those that the run is planned for
-  config::RunConfig resolve(const RunArguments& run, const std::vector<int>& device_counts) const;
-=======
-  /// The run file, or the model with a batch such as published runs have where none is set; says so on stderr.
-  config::RunConfig resolve(const RunArguments& run, const cluster::Cluster& on) const { return resolve_all(run, on).config; }
-  /// The same with what was said of it.
-  config::ResolvedConfig resolve_all(const RunArguments& run, const cluster::Cluster& on) const;
->>>>>>> wtE6
+  config::ResolvedConfig resolve(const RunArguments& run, const std::vector<int>& device_counts) const;
   /// The run on a cluster, without a layout yet.
   plan::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
   /// @param run_file  whether a run file says how many tokens there are

@@ -24,11 +24,16 @@ std::string module_of(const std::string& out) {
   return stem;
 }
 
+constexpr double kGiB = 1 << 30;
+
+/// The plan in one line, for the head of the file.
 std::string planned(const plan::Forecast& forecast) {
   std::string out = fmt::format("Planned: {} a step, MFU {:.1f} %", format(Seconds(forecast.step.seconds)), 100 * forecast.mfu());
   if (forecast.seconds_interval)
     out += fmt::format(" (80 % interval {} to {})", format(Seconds(forecast.seconds_interval->low)),
                        format(Seconds(forecast.seconds_interval->high)));
+  if (forecast.fit && !forecast.fit->fits)
+    out += fmt::format(", does NOT FIT: needs {:.1f} of {:.1f} GiB usable", forecast.fit->needed / kGiB, forecast.fit->available / kGiB);
   return out + fmt::format(", {} tokens in {}", format_count(forecast.facts.tokens.value), format(forecast.run()));
 }
 
@@ -38,6 +43,7 @@ nlohmann::json to_json(const plan::Emission& emission, const plan::EmitJob& job,
           {"layout", to_text(job.shape.layout)},
           {"micro_batch", job.shape.micro_batch},
           {"devices", job.shape.devices},
+          {"fits", forecast.fit ? nlohmann::json(forecast.fit->fits) : nlohmann::json()},
           {"nodes", emission.processes.nodes},
           {"processes_per_node", emission.processes.per_node},
           {"parameters", forecast.parameters.total.value},
@@ -73,14 +79,10 @@ int verb_emit(int argc, char** argv) {
   if (on.framework.empty()) on.framework = plan::framework_of_system(system);
   plan::EmitJob job;
   const cluster::Cluster cluster = cluster::find_cluster(on.cluster);
-<<<<<<< HEAD
-  job.config = on.resolve(run, {cluster.devices});
-=======
-  const config::ResolvedConfig resolved = on.resolve_all(run, cluster);
+  const config::ResolvedConfig resolved = on.resolve(run, {cluster.devices});
   job.config = resolved.config;
   job.model_notes = resolved.model_notes;
   job.llama3_rope = resolved.llama3_rope;
->>>>>>> wtE6
   if (system == "torchtitan") job.module = module_of(out);
   const plan::Calibration calibration = on.calibrate(cluster);
   job.shape = on.shape(job.config, cluster);
@@ -90,6 +92,8 @@ int verb_emit(int argc, char** argv) {
   else
     job.shape.layout = program::parse_layout(layout);
   const plan::Forecast forecast = plan::forecast(cluster, job.shape, on.facts(job.config, run.model.empty()), calibration);
+  if (forecast.fit && !forecast.fit->fits)
+    fmt::print(stderr, "warning: by the plan this does not fit: {}; `longhaul search` lists what does\n", forecast.fit->reason);
   for (const std::string& warning : forecast.warnings) fmt::print(stderr, "warning: {}\n", warning);
   job.planned = planned(forecast);
   const plan::Emission emission = plan::emit(system, job);

@@ -92,7 +92,7 @@ struct Question {
 
 void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
-  const config::RunConfig config = arguments.resolve(run, {cluster.devices});
+  const config::RunConfig config = arguments.resolve(run, {cluster.devices}).config;
   const plan::Calibration calibration = arguments.calibrate(cluster);
   plan::JobFacts facts = arguments.facts(config, run.model.empty());
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);

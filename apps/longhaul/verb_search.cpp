@@ -276,7 +276,7 @@ int verb_search(int argc, char** argv) {
 
   const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
   const std::vector<int> counts = device_counts(arguments.devices, on.devices);
-  const config::RunConfig config = arguments.on.resolve(arguments.run, counts);
+  const config::RunConfig config = arguments.on.resolve(arguments.run, counts).config;
   const plan::Calibration calibration = arguments.on.calibrate(on);
   plan::check_framework(arguments.on.framework, calibration);
   const plan::JobFacts facts = arguments.on.facts(config, arguments.run.model.empty());

@@ -26,7 +26,18 @@ constexpr double kLeastChange = 0.05;
 
 double seconds_of(double hours) { return hours * 3600; }
 
+/// Published runs in either 16-bit type are one kind: both run at one rate.
 std::string dtype_of(const Claim& claim) { return claim.precision == "fp8" ? "fp8" : "bf16"; }
+/// Whose peak counts: older devices have fp16 alone.
+std::string peak_dtype(const Claim& claim) {
+  return claim.on.accelerator.peak_flops.contains(claim.precision) ? claim.precision : dtype_of(claim);
+}
+
+/// Closed forms of dense GPT layers say nothing of a mixture.
+bool applies(Convention convention, const model::ModelSpec& model) {
+  return model.experts.count == 0 ||
+         (convention != Convention::sc21_eq3 && convention != Convention::korthikanti_eq7 && convention != Convention::korthikanti_eq8);
+}
 
 /// The row for an accelerator, else for all; the claim's kind, else the other.
 std::optional<PublishedMfu> row_for(const Claim& claim, const std::vector<PublishedMfu>& published, const std::string& kind) {
@@ -110,7 +121,7 @@ ClaimAudit judged(const Claim& claim, const std::vector<PublishedMfu>& published
   ClaimAudit out;
   out.claim = claim;
   out.rate = claim.rate();
-  out.peak = claim.on.accelerator.peak(dtype_of(claim));
+  out.peak = claim.on.accelerator.peak(peak_dtype(claim));
   const double per_device = out.rate / claim.on.devices;
   const auto share = [&](double flops) { return flops * per_device / out.peak; };
   const double standard = model::flops_per_token(claim.model, claim.sequence_length).value;
@@ -119,12 +130,14 @@ ClaimAudit judged(const Claim& claim, const std::vector<PublishedMfu>& published
   out.hfu = share(standard + (again ? model::recompute_flops_per_token(claim.model, claim.sequence_length).value : 0));
   out.least = share(least_flops(claim));
   const auto& matmul = claim.on.accelerator.matmul_flops;
-  if (const auto at = matmul.find(dtype_of(claim)); at != matmul.end()) out.matmul = at->second / out.peak;
+  if (const auto at = matmul.find(peak_dtype(claim)); at != matmul.end()) out.matmul = at->second / out.peak;
   for (const Convention convention : model::all_conventions())
-    out.conventions.emplace_back(convention, share(model::flops_per_token(claim.model, claim.sequence_length, convention).value));
+    if (applies(convention, claim.model))
+      out.conventions.emplace_back(convention, share(model::flops_per_token(claim.model, claim.sequence_length, convention).value));
   out.published = band(claim, published);
   out.verdict = judge(out.mfu, out.least, out.matmul, out.published);
   out.why = reason(out);
+  if (claim.model.experts.count > 0) out.why += "; all published runs of the table are of dense models";
   return out;
 }
 

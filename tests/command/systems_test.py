@@ -122,6 +122,13 @@ class Emitting(unittest.TestCase):
             self.assertIn(f"--nproc-per-node {document['processes_per_node']} --nnodes {document['nodes']} ", document["text"])
             self.assertIn("the plan assumes 1 of 8 and one of 4", "".join(document["not_expressed"]))
 
+    def test_what_does_not_fit_is_said_in_the_file(self):
+        large = ["emit", "--for", "megatron", "--model", "gpt3-175b", "--cluster", "h100x64", "--layout", "dp=64"]
+        done = expect(self, DONE, *large, says=["does not fit"])
+        self.assertIn("does NOT FIT", done.stdout)
+        self.assertFalse(json_of(self, *large, "--json")["fits"])
+        self.assertTrue(json_of(self, "emit", "--for", "megatron", *RUN, *LAYOUT, "--json")["fits"])
+
     def test_tokens_decide_the_steps(self):
         for tokens, steps in (("104857600", 100), ("104857601", 101), ("300B", 286_103)):
             self.assertEqual(json_of(self, "emit", "--for", "megatron", *RUN, *LAYOUT, "--tokens", tokens)["steps"], steps)
@@ -164,6 +171,15 @@ class Claims(unittest.TestCase):
         self.assertAlmostEqual(json_of(self, *self.ON, "--device-hours", hours, "--tokens", "1T")["mfu"], 400 / 989)
         document = json_of(self, *self.ON, "--tflops", 400, "--convention", "six_n")
         self.assertAlmostEqual(document["mfu_by_convention"]["six_n"], 400 / 989)
+
+    def test_a_device_of_fp16_alone(self):
+        claim = ["audit-claim", "--model", "gpt2-1.5b", "--hardware", "v100x8", "--tflops", "40", "--precision", "fp16"]
+        self.assertAlmostEqual(json_of(self, *claim, "--json")["mfu"], 40 / 125, delta=0.01)
+
+    def test_mixtures_are_judged_as_what_they_are(self):
+        out = json_of(self, "audit-claim", "--model", "mixtral-8x7b", "--hardware", "h100x64", "--tflops", "300", "--json")
+        self.assertNotIn("korthikanti_eq7", out["mfu_by_convention"])
+        self.assertIn("dense models", out["why"])
 
     def test_mistakes_are_named(self):
         shown = expect(self, DONE, *self.ON, "--tflops", 820).stdout
