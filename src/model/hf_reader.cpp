@@ -475,6 +475,8 @@ void Reader::check() {
   if (spec_.heads % spec_.kv_heads != 0)
     keys_.fail("num_key_value_heads",
                "= " + std::to_string(spec_.kv_heads) + " does not divide num_attention_heads = " + std::to_string(spec_.heads));
+  if (spec_.position == PositionKind::rope && spec_.rope_fraction == 1 && spec_.head_dim % 2 != 0)
+    keys_.fail("head_dim", "= " + std::to_string(spec_.head_dim) + " is odd: rotary embeddings turn pairs");
   if (const auto reason = countable(spec_)) throw UsageError(label_ + ": " + *reason);
 }
 

@@ -83,6 +83,7 @@ TEST(HfReader, RotationInBothSpellings) {
   EXPECT_NE(refusal(R"({"model_type": "llama", "rope_scaling": {"rope_type": "llama3", "factor": -1}})").find("factor = -1"),
             std::string::npos);
   EXPECT_EQ(read(R"({"model_type": "gpt_neox", "rotary_pct": 1.0, "rotary_emb_base": 25000})").spec.rope_fraction, 1);
+  EXPECT_NE(refusal(R"({"model_type": "llama", "head_dim": 127})").find("head_dim = 127 is odd"), std::string::npos);
   EXPECT_NE(refusal(R"({"model_type": "llama", "partial_rotary_factor": 0.5})").find("partial_rotary_factor"), std::string::npos);
   EXPECT_NE(refusal(R"({"model_type": "llama", "rope_parameters": {"full_attention": {}}})").find("rope_parameters"), std::string::npos);
 }

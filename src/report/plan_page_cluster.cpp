@@ -79,6 +79,11 @@ class ClusterPage {
       return interval ? fmt::format("80 %: {} to {}", format_value(interval->low), format_value(interval->high)) : "";
     };
     const auto seconds = [](double value) { return format(Seconds(value)); };
+    const auto money = [](double dollars) { return "$" + format_count(std::llround(dollars)); };
+    // What saves and failures make of a figure without them.
+    const auto with_failures = [&](const auto& text_of) {
+      return f.goodput ? "with saves and failures " + text_of(1 / f.goodput->useful) : std::string();
+    };
     std::vector<Card> all = {
         {"parameters", format(f.parameters.total), "parameters.total", format_count(f.parameters.total.value)},
         {"fits",
@@ -91,9 +96,11 @@ class ClusterPage {
         {"step", seconds(f.step.seconds), "step.seconds", between(f.seconds_interval, seconds)},
         {"speed", format_token_rate(f.tokens_per_second()), "step.tokens_per_s"},
         {"MFU", fmt::format("{:.1f} %", 100 * f.mfu()), "mfu"},
-        {"run", format(f.run()), "run.time"},
-        {"device-hours", format_count(std::llround(f.device_hours())), "run.device_hours"},
-        {"money", f.money() ? fmt::format("${}", format_count(std::llround(*f.money()))) : "not given", "run.money"},
+        {"run", format(f.run()), "run.time", with_failures([&](double lost) { return format(Seconds(f.run().value * lost)); })},
+        {"device-hours", format_count(std::llround(f.device_hours())), "run.device_hours",
+         with_failures([&](double lost) { return format_count(std::llround(f.device_hours() * lost)); })},
+        {"money", f.money() ? money(*f.money()) : "not given", "run.money",
+         f.money() ? with_failures([&](double lost) { return money(*f.money() * lost); }) : ""},
         {"goodput", f.goodput ? fmt::format("{:.1f} %", 100 * f.goodput->useful) : "not given", "goodput"},
     };
     return cards(all);

@@ -57,6 +57,12 @@ class Pages(unittest.TestCase):
     def one(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
+    def test_saves_and_failures_count_in_time_and_money(self):
+        self.files["failing"] = harness.SCRATCH / "failing.html"
+        expect(self, DONE, *CLUSTER, "--price", "2", "--mtbf-hours", "12", "--save-seconds", "120", "--html", self.files["failing"])
+        self.show("failing")
+        self.assertEqual(self.driver.find_element(By.TAG_NAME, "body").text.count("with saves and failures"), 3)
+
     def test_the_rate_is_that_of_the_run_asked_for(self):
         """The schedule's peak stands at the warm-up that was set, over the steps of --tokens."""
         self.files["warm"] = harness.SCRATCH / "warm.html"
