@@ -114,10 +114,12 @@ std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::All
 
   plot.series.push_back({fmt::format("this plan: loss {:.3f}", surface->loss(run)), {run.parameters}, {run.tokens}, true, 1});
   Series best{"compute-optimal", {}, {}, false, 2, true};
-  const plan::scaling::SurfaceGrid grid = plan::scaling::evaluate_grid(*surface, {box.n_low, box.n_high}, {box.d_low, box.d_high}, 2, 2);
-  for (const plan::scaling::Allocation& at : grid.path)
+  constexpr double kStep = 1.1;  // of compute
+  for (double flops = 6 * box.n_low * box.d_low; flops < 6 * box.n_high * box.d_high; flops *= kStep) {
+    const plan::scaling::Allocation at = surface->optimum(flops);
     if (at.parameters >= box.n_low && at.parameters <= box.n_high && box.holds(at.tokens))
       best.x.push_back(at.parameters), best.y.push_back(at.tokens);
+  }
   plot.series.push_back(best);
 
   bool named = false;

@@ -57,6 +57,14 @@ class Pages(unittest.TestCase):
     def one(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
+    def test_the_compute_optimal_path_crosses_the_loss_surface(self):
+        self.show("cluster")
+        series = self.js("return [...document.querySelectorAll('figure[data-series]')].map(f => JSON.parse(f.dataset.series)[4])"
+                         ".flat().filter(s => s[0] == 'compute-optimal')[0][1]")
+        self.assertGreater(len(series), 30)
+        for n, d in series:  # by the law of the page some 10 to 30 tokens a parameter at these sizes
+            self.assertTrue(5 < d / n < 60, (n, d))
+
     def test_saves_and_failures_count_in_time_and_money(self):
         self.files["failing"] = harness.SCRATCH / "failing.html"
         expect(self, DONE, *CLUSTER, "--price", "2", "--mtbf-hours", "12", "--save-seconds", "120", "--html", self.files["failing"])

@@ -22,14 +22,6 @@ double log_sum(double x, double y) {
   return most + std::log1p(std::exp(std::min(x, y) - most));
 }
 
-/// Pairs in a row, evenly spaced in logarithms, both ends included.
-std::vector<double> spaced(Range range, std::size_t count) {
-  std::vector<double> out(count);
-  const double low = std::log(range.low), high = std::log(range.high);
-  for (std::size_t i = 0; i < count; ++i) out[i] = std::exp(low + (high - low) * static_cast<double>(i) / static_cast<double>(count - 1));
-  return out;
-}
-
 /// Each draw's figure, in the middle of them.
 template <class Figure>
 std::optional<Range> over_draws(const Law& law, const Figure& figure) {
@@ -185,20 +177,6 @@ std::optional<LossEstimate> estimate_loss(const Law& law, const Allocation& at) 
   const auto surface = law.surface();
   if (!surface) return std::nullopt;
   return LossEstimate{surface->loss(at), over_draws(law, [&](const Surface& s) { return s.loss(at); })};
-}
-
-SurfaceGrid evaluate_grid(const Surface& surface, Range parameters, Range tokens, std::size_t columns, std::size_t rows) {
-  SurfaceGrid out;
-  out.parameters = spaced(parameters, columns), out.tokens = spaced(tokens, rows);
-  for (const double d : out.tokens)
-    for (const double n : out.parameters) out.loss.push_back(surface.loss(n, d));
-  const Range flops{Allocation{parameters.low, tokens.low}.flops(), Allocation{parameters.high, tokens.high}.flops()};
-  out.path_flops = spaced(flops, std::max(columns, rows));
-  for (const double c : out.path_flops) {
-    out.path.push_back(surface.optimum(c));
-    out.path_loss.push_back(surface.loss(out.path.back()));
-  }
-  return out;
 }
 
 }  // namespace longhaul::plan::scaling

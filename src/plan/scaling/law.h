@@ -130,14 +130,4 @@ inline constexpr std::size_t kFewestDraws = 20;
 /// The range that holds four fifths of the values: their 10th and 90th percentiles, linearly interpolated. Not empty.
 Range middle_80(std::vector<double> values);
 
-/// A page's view of a law: the loss on a grid of sizes and tokens, evenly spaced in logarithms, and the path of optima through it.
-struct SurfaceGrid {
-  std::vector<double> parameters, tokens;
-  std::vector<double> loss;      ///< [tokens][parameters]: row r is tokens[r]
-  std::vector<Allocation> path;  ///< optima of compute, evenly spaced, from the cheapest corner of the grid to the dearest
-  std::vector<double> path_flops, path_loss;
-};
-/// @param columns, rows at least 2
-SurfaceGrid evaluate_grid(const Surface& surface, Range parameters, Range tokens, std::size_t columns, std::size_t rows);
-
 }  // namespace longhaul::plan::scaling

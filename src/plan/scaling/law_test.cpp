@@ -158,14 +158,7 @@ TEST(Law, BeyondTheRunsItRestsOn) {
   EXPECT_NEAR(*advise(law, law.flops->low / 4).beyond, 0.25, 1e-9);
 }
 
-TEST(Law, GridAndPath) {
-  const SurfaceGrid grid = evaluate_grid(kEpoch, {1e8, 1e11}, {1e9, 1e13}, 4, 5);
-  ASSERT_EQ(grid.loss.size(), 20u);
-  EXPECT_NEAR(grid.parameters[1], 1e9, 1);
-  EXPECT_NEAR(grid.tokens[4], 1e13, 1e5);
-  EXPECT_DOUBLE_EQ(grid.loss[2 * 4 + 1], kEpoch.loss(grid.parameters[1], grid.tokens[2]));
-  EXPECT_NEAR(grid.path_flops.front() / (6 * 1e8 * 1e9), 1, 1e-9);
-  EXPECT_NEAR(grid.path.back().flops() / (6 * 1e11 * 1e13), 1, 1e-9);
+TEST(Law, TheOptimumIsTheBottomOfTheValley) {
   // No split of the same compute does better than the optimum.
   const double best = kEpoch.loss(kEpoch.optimum(1e21));
   double least = 10;
