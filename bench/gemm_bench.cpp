@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "kernels/bf16.h"
-#include "kernels/gemm.h"
-#include "kernels/peak.h"
+#include "kernels/product/gemm.h"
+#include "kernels/product/peak.h"
 
 namespace {
 

@@ -10,8 +10,8 @@
 
 #include "console.h"
 #include "files/disk.h"
-#include "kernels/gemm.h"
-#include "kernels/peak.h"
+#include "kernels/product/gemm.h"
+#include "kernels/product/peak.h"
 #include "ledger/record.h"
 #include "plan/kernel_calls.h"
 #include "program/build.h"

@@ -7,12 +7,12 @@
 #include <set>
 #include <utility>
 
-#include "kernels/attention.h"
-#include "kernels/gemm.h"
-#include "kernels/loss.h"
-#include "kernels/optimizer.h"
-#include "kernels/peak.h"
-#include "kernels/rows.h"
+#include "kernels/attention/attention.h"
+#include "kernels/loss/loss.h"
+#include "kernels/optimizer/optimizer.h"
+#include "kernels/product/gemm.h"
+#include "kernels/product/peak.h"
+#include "kernels/rows/rows.h"
 #include "quiet_clock.h"
 #include "train/arena.h"
 

@@ -9,7 +9,7 @@
 #include "command_line.h"
 #include "console.h"
 #include "data/loader.h"
-#include "kernels/peak.h"
+#include "kernels/product/peak.h"
 #include "machine.h"
 #include "model/flops.h"
 #include "quiet_clock.h"

@@ -1,8 +1,9 @@
 // kernels/family.h — one source, three instruction sets: how a kernel is compiled per family and chosen at run time.
 //
-// To add a kernel: (1) write its body in x_family.cpp with kernels/simd.h inside `namespace longhaul::kernels::LONGHAUL_FAMILY`, helpers in
-// an unnamed namespace, ending in `extern const XTable x_table = {…};`, and list the file in FAMILY_SOURCES; (2) in x_family.h declare the
-// struct of function pointers and `LONGHAUL_FAMILY_TABLE(XTable, x_table)`; x.cpp calls `LONGHAUL_FAMILY_SELECT(context.family, x_table)`.
+// To add a kernel: (1) write its body in x_family.cpp with kernels/vectors/simd.h inside `namespace longhaul::kernels::LONGHAUL_FAMILY`,
+// helpers in an unnamed namespace, ending in `extern const XTable x_table = {…};`, and list the file in FAMILY_SOURCES; (2) in x_family.h
+// declare the struct of function pointers and `LONGHAUL_FAMILY_TABLE(XTable, x_table)`; x.cpp calls `LONGHAUL_FAMILY_SELECT(context.family,
+// x_table)`.
 //
 // Why so strict: an inline function or std:: template in an AVX-512 object is a weak symbol that the linker may keep for everyone, and
 // an older processor would meet it. Family code therefore uses raw pointers and functions of internal linkage only

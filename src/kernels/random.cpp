@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/elementary64.h"
+#include "kernels/elementary/elementary64.h"
 
 namespace longhaul::kernels {
 namespace {

@@ -67,7 +67,7 @@ void Calls::heads(std::int64_t qkv_width, bool backward) {
   if (spec_.qk_norm) add(backward ? Kernel::rms_norm_backward : Kernel::rms_norm_forward, {n_ * (all - kv), dim, 1, 1, 1});
 }
 
-/// The head goes block by block of tokens; a block's size is that of the workspace, its rows whole cache lines (kernels/loss.h).
+/// The head goes block by block of tokens; a block's size is that of the workspace, its rows whole cache lines (kernels/loss/loss.h).
 void Calls::loss() {
   const std::int64_t row = (spec_.vocab + 15) / 16 * 16;
   const std::int64_t tokens = std::min(elements(Slot::workspace) / 4 / row, n_);

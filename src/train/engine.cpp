@@ -5,11 +5,11 @@
 
 #include <algorithm>
 
-#include "kernels/attention.h"
-#include "kernels/gemm.h"
-#include "kernels/loss.h"
+#include "kernels/attention/attention.h"
+#include "kernels/loss/loss.h"
+#include "kernels/product/gemm.h"
 #include "kernels/random.h"
-#include "kernels/rows.h"
+#include "kernels/rows/rows.h"
 #include "units/error.h"
 
 namespace longhaul::train {

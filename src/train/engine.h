@@ -12,7 +12,7 @@
 #include "checkpoint/registry.h"
 #include "config/run_config.h"
 #include "kernels/context.h"
-#include "kernels/gemm.h"
+#include "kernels/product/gemm.h"
 #include "model/param_table.h"
 #include "program/build.h"
 #include "train/executor.h"

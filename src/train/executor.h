@@ -11,7 +11,7 @@
 
 #include "data/loader.h"
 #include "kernels/context.h"
-#include "kernels/gemm.h"
+#include "kernels/product/gemm.h"
 #include "model/param_table.h"
 #include "program/build.h"
 #include "program/program.h"

@@ -4,7 +4,7 @@
 // operation: a kind in program/program.h, its emission in program/build*.cpp, a function here and its line in the table of executor.cpp.
 #pragma once
 
-#include "kernels/gemm.h"
+#include "kernels/product/gemm.h"
 #include "model/param_table.h"
 #include "train/executor.h"
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/elementary64.h"
-#include "kernels/gemm.h"
+#include "kernels/elementary/elementary64.h"
+#include "kernels/product/gemm.h"
 #include "kernels/random.h"
 #include "units/error.h"
 

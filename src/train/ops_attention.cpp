@@ -1,6 +1,6 @@
 // Attention: projections, heads, the attention itself, and their gradients.
-#include "kernels/attention.h"
-#include "kernels/rows.h"
+#include "kernels/attention/attention.h"
+#include "kernels/rows/rows.h"
 #include "train/handlers.h"
 
 namespace longhaul::train {

@@ -1,6 +1,6 @@
 // Embedding, norms, head and loss.
-#include "kernels/loss.h"
-#include "kernels/rows.h"
+#include "kernels/loss/loss.h"
+#include "kernels/rows/rows.h"
 #include "train/handlers.h"
 
 namespace longhaul::train {

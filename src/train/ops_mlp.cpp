@@ -1,5 +1,5 @@
 // The feed-forward part: up (and gate), activation, down, and their gradients.
-#include "kernels/rows.h"
+#include "kernels/rows/rows.h"
 #include "train/handlers.h"
 
 namespace longhaul::train {

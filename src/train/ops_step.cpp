@@ -1,9 +1,9 @@
 // Gradient leaves and their tree, the global norm, the update.
 #include <cmath>
 
-#include "kernels/elementary64.h"
-#include "kernels/optimizer.h"
-#include "kernels/rows.h"
+#include "kernels/elementary/elementary64.h"
+#include "kernels/optimizer/optimizer.h"
+#include "kernels/rows/rows.h"
 #include "train/handlers.h"
 
 namespace longhaul::train {

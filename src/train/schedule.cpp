@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/elementary64.h"
+#include "kernels/elementary/elementary64.h"
 
 namespace longhaul::train {
 namespace {

@@ -1,0 +1,18 @@
+// kernels/optimizer/optimizer_family.h — the per-family bodies of kernels/optimizer/optimizer.h, each over one range of elements.
+#pragma once
+
+#include "kernels/family.h"
+#include "kernels/optimizer/optimizer.h"
+
+namespace longhaul::kernels {
+
+struct OptimizerTable {
+  void (*adamw)(const AdamWScalars& scalars, float* weight, float* moment1, float* moment2, const float* gradient, bf16* copy,
+                float* average, float ema_beta, float ema_one_minus_beta, std::int64_t count);
+  double (*sum_of_squares)(const float* x, std::int64_t count);  ///< one block
+  void (*add_into)(float* a, const float* b, std::int64_t count);
+  void (*scale)(float* x, float factor, std::int64_t count);
+};
+LONGHAUL_FAMILY_TABLE(OptimizerTable, optimizer_table)
+
+}  // namespace longhaul::kernels
