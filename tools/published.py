@@ -1,5 +1,5 @@
-"""What tools/published_runs and tools/whole_runs share: the published runs of tests/golden, as the program takes them. All figures of work and
-of peaks are the program's: the one LONGHAUL names, else build/longhaul. Standard library alone.
+"""Shared by tools/published_runs and tools/whole_runs: the published runs of tests/golden as arguments of the program. All figures of work
+and of peaks are computed by the program: by $LONGHAUL, else build/longhaul. Needs only the standard library.
 """
 import csv
 import json
@@ -12,17 +12,17 @@ import typing
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LONGHAUL = os.environ.get("LONGHAUL", str(ROOT / "build/longhaul"))
-# As the tables name them → id in examples/clusters. The H800 is an H100 with slower links.
+# Name in the tables → id in examples/clusters. The H800 is an H100 with slower links.
 HARDWARE = {"A100-SXM-80GB": "a100", "A100-SXM-40GB": "a100-40gb", "H100-SXM-80GB": "h100", "B200-SXM": "b200", "A100-80GB": "a100",
             "H100-80GB (700 W)": "h100", "H800": "h100"}
 
 
 class Whole(typing.NamedTuple):
-    """What the sources say of a run of tests/golden/whole_runs_gpu_hours.csv beside its hours; sequence lengths from the papers."""
+    """Published figures of a run of tests/golden/whole_runs_gpu_hours.csv other than its hours; sequence lengths from the papers."""
     model: str
-    tokens: str | None  # "15T+" is taken as 15T, which understates; none where steps are published
+    tokens: str | None  # "15T+" is counted as 15T, which is too low; None where steps are published
     sequence: int
-    counts: bool = True  # its hours are of pre-training alone, in bf16, on hardware of the catalogue: it is in examples/published/mfu.csv
+    counts: bool = True  # its hours are those of pre-training only, in bf16, on hardware of the catalogue: it is in examples/published/mfu.csv
 
 
 STEPS = dict(tokens=None, sequence=2048, counts=False)
@@ -50,7 +50,7 @@ WHOLE = {
 
 
 def ask(*arguments, table=None):
-    """The program's JSON. `table`: a text to judge claims by instead of examples/published/mfu.csv."""
+    """The program's JSON. `table`: text of a table to compare claims with instead of examples/published/mfu.csv."""
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(os.environ)
         if table is not None:
