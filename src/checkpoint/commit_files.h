@@ -30,10 +30,10 @@ void verify_contents(const Commit& commit, const Manifest& manifest, bool from_d
 /// whole: the registry must hold exactly the commit's tensors; else it may hold fewer. @throws CheckpointError, DamagedCommit
 void fill(const Commit& commit, const Manifest& manifest, std::span<const TensorEntry> tensors, bool whole, int threads);
 
-/// Size, inode and times of the commit's files: as long as these are the same, nobody wrote to them.
+/// Size, inode and times of the commit's files: while these are the same, nothing was written to them.
 std::string fingerprint(const Commit& commit);
 
-/// Removes the files that a commit may hold, then the directory. Anything else in there is somebody else's: it stays, with the directory.
+/// Removes the files that a commit may hold, then the directory. Other files in it stay, and so does the directory.
 /// Adds a sentence to `messages` when something stays; true if all is gone.
 bool remove_directory(const files::Disk& disk, const std::filesystem::path& directory, std::vector<std::string>& messages);
 /// Names in `directory` that no commit of ours holds.

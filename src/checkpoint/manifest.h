@@ -1,8 +1,8 @@
-// checkpoint/manifest.h — what a commit's directory holds, with hashes; the last file written into it and the first one believed.
+// checkpoint/manifest.h — the content of a commit's directory, with hashes; written last and verified first.
 //
 // One line of canonical JSON (docs/formats.md, section Checkpoint). The field manifest_sha256 is the SHA-256 of the document without it,
-// and the file must be the canonical text byte for byte, so that a change of any bit is seen. It names every tensor with its own digest, in
-// the order of the state hash: damage can be named by tensor, and the state hash can be checked without the model that made it.
+// and the file must be the canonical text byte for byte, so that a change of any bit is detected. It names every tensor with its own
+// digest, in the order of the state hash: damage can be named by tensor, and the state hash can be checked without the model that made it.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // checkpoint/registry.h — the list of tensors that a checkpoint walks.
 //
 // The trainer's state registers every fp32 tensor that affects the next step, in ParamTable order inside each group. Saving, loading,
-// hashing and verifying all walk this list, so a tensor can be forgotten in one place only, and a test that flips bits finds it.
+// hashing and verifying all walk this list, so a tensor can be missing in one place only, and a test that flips bits detects it.
 #pragma once
 
 #include <cstddef>

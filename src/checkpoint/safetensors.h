@@ -3,7 +3,7 @@
 // u64 length, JSON header {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {string: string}}, padded with spaces
 // to a multiple of 8, then the tensors, row-major, little-endian, without holes or overlaps (https://github.com/huggingface/safetensors).
 // The reader trusts nothing: header at most 100 MB, starting with '{', valid UTF-8, no repeated key, known dtypes, sizes without overflow,
-// offsets that tile the file exactly. It allocates in proportion to the header it has seen, never to a number in it; data are mapped.
+// offsets that tile the file exactly. It allocates in proportion to the length of the header, never to a number in it; data are mapped.
 // The writer orders tensors as the format's own does: by element size, largest first, then by name.
 #pragma once
 

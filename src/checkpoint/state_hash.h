@@ -1,4 +1,4 @@
-// checkpoint/state_hash.h — one number for all the state, computable in parts.
+// checkpoint/state_hash.h — one hash of the whole training state, which can be computed in parts.
 //
 // XXH3-128 of fixed blocks of 65,536 elements → tensor → root, over weights, moments and EMA in that order, tensors in ParamTable order.
 // Names and shapes are part of a tensor's digest. Two runs are the same if and only if their hashes are: the hash depends on the logical
@@ -40,7 +40,7 @@ struct StateHash {
   Digest root;
   std::vector<Digest> tensors;  ///< in the order of the registry handed in
 };
-/// Hashes the whole registry. threads ≥ 1 shares the blocks out; the result does not depend on it.
+/// Hashes the whole registry. threads ≥ 1 divide the blocks; the result does not depend on it.
 StateHash hash_state(std::span<const TensorEntry> tensors, int threads = 1);
 
 }  // namespace longhaul::checkpoint

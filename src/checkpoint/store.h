@@ -1,11 +1,11 @@
-// checkpoint/store.h — commits of the training state that are either whole and verified, or not there.
+// checkpoint/store.h — commits of the training state, which are either whole and verified, or absent.
 //
 //   run/checkpoints/step-00001000.g0/{manifest.json, weights.safetensors, moment1.safetensors, …}
 //
 // A save writes a directory under a temporary name, fsyncs every file, writes the manifest last (hash and size of each file, hash of
 // itself), renames the directory and fsyncs its parent; only then is anything old removed. A commit is never overwritten. Loading scans the
 // directory (there is no "latest" file to be torn), newest first, verifies every hash, fills the registry and recomputes the state hash;
-// a damaged commit is renamed to quarantine-… and the next older one used, and what happened is said in sentences.
+// a damaged commit is renamed to quarantine-… and the next older one is used, and messages report it.
 //
 // Newest = highest generation, then highest step. The generation (.g0) rises when a step is saved that is not above the last one: after a
 // roll-back the abandoned, higher steps are older. Commit right after rolling back, so that a crash cannot return to the abandoned ones.
@@ -29,7 +29,7 @@ namespace longhaul::checkpoint {
 
 /// What a checkpoint must agree with to be continued.
 struct RunIdentity {
-  std::string config_hash;  ///< of everything in the configuration that reaches a bit
+  std::string config_hash;  ///< of everything in the configuration that affects a bit
   std::string config_text;  ///< the text that was hashed ("key = value" lines, [table] headers allowed), to show what differs
   std::string order;        ///< summation order: "dp2", "amx", "fma"
 };
@@ -66,7 +66,7 @@ struct Saved {
   Commit commit;
   std::string state_hash;
   std::uint64_t bytes = 0;
-  bool already_there = false;         ///< the newest commit already held this very state; nothing was written
+  bool already_there = false;         ///< the newest commit already held this state; nothing was written
   std::vector<std::string> messages;  ///< what retention removed, and what it could not
 };
 
@@ -93,7 +93,7 @@ struct StoreOptions {
 /// The writer's view; holds the run's lock as evidence that it is the only one.
 class Store {
  public:
-  /// Opens run/checkpoints (created if missing) and removes what saves and removals of ours that were cut short left behind.
+  /// Opens run/checkpoints (created if missing) and removes the remains of saves and removals that were interrupted.
   Store(const files::RunLock& lock, RunIdentity identity, StoreOptions options = {});
 
   /// Saves; returns only when the commit is durable. @throws SaveFailed

@@ -1,4 +1,4 @@
-// data/batch.h — what one step reads: token ids, their targets, and who may see whom.
+// data/batch.h — what one step reads: token ids, their targets, and the range of tokens that each may attend to.
 //
 // All arrays are row-major [sequences, sequence_length]. A batch is built once on the loader's thread and only read afterwards; a
 // micro-batch is a slice of whole sequences. The number of unmasked targets is known before the forward pass, because dlogits carry

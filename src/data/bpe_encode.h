@@ -2,7 +2,7 @@
 //
 // The rule: of all adjacent pairs that have a merge, take the one of lowest rank, the leftmost on ties; merge; repeat until none is
 // left. Short pieces search a small array for the lowest rank; long ones keep a heap of (rank, position) whose outdated entries are
-// dropped when they come up, so that a run of 100,000 equal letters costs O(m log m) and not O(m²).
+// dropped when they are popped, so that a run of 100,000 equal letters costs O(m log m) and not O(m²).
 #pragma once
 
 #include <cstdint>

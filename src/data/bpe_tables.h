@@ -1,8 +1,8 @@
 // data/bpe_tables.h — a vocabulary laid out for look-ups: bytes → id, pair of ids → merge, id → bytes.
 //
-// What a Tokenizer holds. Both tables are open-addressed and at most half full. A tiktoken vocabulary has no list of merges: two
+// Held by a Tokenizer. Both tables are open-addressed and at most half full. A tiktoken vocabulary has no list of merges: two
 // tokens merge if their bytes together are a token, so every split of every token into two tokens becomes a merge whose rank is the
-// token's id. That turns byte comparisons into one look-up of two ids, with the same result.
+// token's id. One look-up of two ids then replaces byte comparisons, with the same result.
 #pragma once
 
 #include <array>

@@ -5,7 +5,7 @@
 // hash seeds. Counts have 64 bits (32 overflow above 2 billion pairs, a few gigabytes of text). Merges equal rustbpe's.
 //
 // Cost: distinct pieces are counted once (threads share that part); an index from pairs to the pieces that hold them and a heap
-// with late correction make a merge cost what it changes. Memory: the distinct pieces, not the text.
+// with lazy correction make the cost of a merge that of its changes. Memory: the distinct pieces, not the text.
 //
 // Ids: byte b is b, merge k is 256 + k, <|endoftext|> is last.
 #pragma once

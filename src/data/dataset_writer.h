@@ -1,7 +1,8 @@
-// data/dataset_writer.h — the writing half of prepare: shards of both splits, texts and manifest, in a directory that appears whole.
+// data/dataset_writer.h — the writing part of prepare: shards of both splits, texts and manifest, in a directory that is renamed when
+// complete.
 //
-// Everything goes to NAME.partial beside the target under a lock of that directory; commit() syncs and renames it. A partial directory
-// that a killed preparation left behind is emptied and used again; one that another process is writing is refused.
+// Everything is written to NAME.partial next to the target under a lock of that directory; commit() syncs and renames it. A partial
+// directory that a killed preparation left behind is emptied and used again; one that another process is writing is refused.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// data/hf_tokenizer_json.h — tokenizer.json of Hugging Face's `tokenizers`: our saved form, and a reader of others'.
+// data/hf_tokenizer_json.h — tokenizer.json of Hugging Face's `tokenizers`: the form in which we save, and a reader of other files.
 //
 // Written: BPE over ByteLevel, special tokens both in `added_tokens` and in the vocabulary (so that their ids hold where numbers are
 // left free), merges as "left right". It loads in `tokenizers` and `transformers` unchanged and gives the same ids, with one intended
@@ -6,7 +6,7 @@
 //
 // Read: files that mean what this room can do exactly: BPE without dropout, unknown token, affixes or byte fallback, no normaliser,
 // ByteLevel pre-tokenisation alone (pattern gpt2) or behind a Split by one of the known expressions, special added tokens. Anything
-// else is a DataError that names the field: a tokenizer almost like the one asked for would be worse than none.
+// else is a DataError that names the field: ids of a tokenizer that differs slightly would be wrong without notice.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
 // data/manifest.h — dataset.json: what a dataset directory holds, where it came from, and the hash of every file in it.
 //
-// The manifest is written last and the directory appears by rename, so a directory with a manifest is complete. It is also the
+// The manifest is written last and the directory is renamed when complete, so a directory with a manifest is complete. It is also the
 // recipe: preparing again with the same sources and options is recognised by comparing `recipe_hash`, and reused.
 #pragma once
 

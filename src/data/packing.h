@@ -1,7 +1,7 @@
 // data/packing.h — from a stream of documents to sequences of fixed length.
 //
 // Documents are concatenated and cut every sequence_length tokens (one token more is read, for the last target): nothing is lost and
-// nothing is padded. With isolated documents a token sees and predicts only its own document: positions restart, document_start says
+// nothing is padded. With isolated documents a token sees and predicts only its own document: positions restart, document_start is
 // where attention begins, and the last token of a document has no target (accounting A11). Without, the next document's <|endoftext|>
 // is a target like any other and attention runs over the whole sequence.
 #pragma once

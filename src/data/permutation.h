@@ -3,7 +3,7 @@
 // A Feistel network over the smallest even number of bits that holds n, its round function one Philox block (purpose data_order), and
 // cycle walking: a value that leaves the range is permuted again until it is back (Black & Rogaway 2002, §3). No memory, O(1) a point,
 // fewer than four walks on average because the domain is below 4·n. Six rounds: four give a pseudo-random permutation against
-// adaptive questions (Luby & Rackoff 1988), two more cost nothing that can be measured beside reading a sample.
+// adaptive questions (Luby & Rackoff 1988), the cost of two more cannot be measured compared with reading a sample.
 #pragma once
 
 #include <cstdint>

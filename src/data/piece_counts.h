@@ -1,7 +1,7 @@
-// data/piece_counts.h — how often each distinct piece occurs, the only thing BPE training needs to know of a text.
+// data/piece_counts.h — how often each distinct piece occurs, which is all that BPE training reads from a text.
 //
-// An open-addressed table over bytes kept once, end to end; about 40 bytes a distinct piece besides its own. Tables of several threads
-// are added up; sums of integers do not depend on who counted what.
+// An open-addressed table over bytes kept once, end to end; about 40 bytes a distinct piece in addition to its own. Tables of several
+// threads are added up; sums of integers do not depend on the division among threads.
 #pragma once
 
 #include <cstdint>

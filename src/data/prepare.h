@@ -1,8 +1,8 @@
 // data/prepare.h — from text files to a dataset directory: split, vocabulary, token shards, manifest.
 //
-// Two passes over the files. The first counts, hashes and shows the training documents to the BPE trainer; the second encodes on several
+// Two passes over the files. The first counts, hashes and passes the training documents to the BPE trainer; the second encodes on several
 // threads and writes shards in the order of reading, so the result is the same at any thread count. Everything is written under a
-// temporary name beside the target, synced and renamed: the directory appears complete or not at all. Preparing again from the same
+// temporary name next to the target, synced and renamed: the directory appears complete or not at all. Preparing again from the same
 // files with the same options finds the finished directory, verifies it and reuses it.
 #pragma once
 

@@ -1,9 +1,9 @@
 // data/pretokenizer.h — cutting text into the pieces that byte-pair encoding works on.
 //
-// BPE never merges across a piece, so the pieces decide the ids. Published vocabularies define them by a regular expression over
+// BPE never merges across a piece, so the pieces determine the ids. Published vocabularies define them by a regular expression over
 // Unicode classes; here the two that matter (GPT-2's and cl100k_base's) are scanners written by hand: a table for ASCII, 32 bytes
 // of a word at a time, a two-stage table for the rest (Unicode 16.0, the version of tiktoken 0.14). They follow the expressions of
-// tiktoken 0.14, which cut trailing white space otherwise than the first published ones; the ids are the same.
+// tiktoken 0.14, which split trailing white space differently from the first published ones; the ids are the same.
 //
 // Text must be valid UTF-8 (data/utf8.h): every caller in this room checks it first.
 #pragma once

@@ -1,7 +1,7 @@
 // data/pretokenizer_scan.h — the scanners behind data/pretokenizer.h, as templates so that the encoder's loop contains them.
 //
-// Text is a range of bytes [p, end) of valid UTF-8. Every function returns the first byte that does not belong any more. The ASCII
-// table and the vector of 16 letters carry nearly all English text; other scripts go through the Unicode tables.
+// Text is a range of bytes [p, end) of valid UTF-8. Every function returns the first byte behind what it scans. The ASCII
+// table and the vector of 16 letters handle nearly all English text; other scripts go through the Unicode tables.
 #pragma once
 
 #include <immintrin.h>

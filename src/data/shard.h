@@ -2,7 +2,7 @@
 //
 // Little-endian. A header of 72 bytes with its own hash, the ids (u16 up to 65,536 entries of vocabulary, else u32) padded with zeros
 // to 8 bytes, then one 16-byte entry a document. Every byte of the file is covered by one of the two hashes and the file's size follows
-// from the header, so any flipped byte and any truncation is found without the manifest. The parser reads memory and trusts nothing in it.
+// from the header, so any flipped byte and any truncation is detected without the manifest. The parser checks every field that it reads.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // data/tiktoken_file.h — readers of the two plain vocabulary files: tiktoken's rank files and GPT-2's vocab.bpe.
 //
-// A rank file has a line `base64(bytes) rank` per token; the rank is the id and the urgency of merging into it. It names neither
+// A rank file has a line `base64(bytes) rank` per token; the rank is the id and the priority of the merge. It names neither
 // pattern nor special tokens: OpenAI's own files are recognised by their SHA-256 (tiktoken, openai_public.py); for any other the
 // caller names the pattern, and <|endoftext|> gets the next free id. vocab.bpe has `#version: 0.2` and a line `left right` per merge;
 // the 256 bytes come first in GPT-2's order, <|endoftext|> last (50256).

@@ -5,7 +5,7 @@
 // unchanged in `tokenizers` and `transformers`) or from training (data/bpe_train.h). Encoding is Sennrich et al. (2016,
 // arXiv:1508.07909) on bytes: in each piece the merge of lowest rank, the leftmost on ties, until none is left.
 //
-// The fingerprint tells whether data and run mean the same by an id; datasets, checkpoints and run files record it.
+// Equal fingerprints mean that an id has the same meaning in data and run; datasets, checkpoints and run files record it.
 //
 // Threads: a Tokenizer may be read by many; each thread owns an Encoder, which remembers the ids of pieces it has seen.
 // Special tokens are never recognised in text: "<|endoftext|>" inside a document is ordinary text and cannot forge a boundary.

@@ -1,4 +1,4 @@
-// data/utf8.h — is this text valid UTF-8, where is it not, and what replaces it.
+// data/utf8.h — checks whether text is valid UTF-8, finds where it is not, and replaces what is not.
 //
 // Tokenizers are defined on Unicode text. Bytes that are not UTF-8 either stop ingestion (with the offset found here) or are
 // replaced by U+FFFD, one for each maximal invalid part as Unicode 16.0 §3.9 recommends and Rust's and Python's decoders do, so

@@ -12,7 +12,7 @@ namespace longhaul::files {
 
 class Csv {
  public:
-  /// @param label stands before errors, usually the path. Throws UsageError "label:line: …" for text that is no CSV with equal rows or
+  /// @param label begins every error, usually the path. Throws UsageError "label:line: …" for text that is no CSV with equal rows or
   /// names a column twice.
   static Csv parse(std::string_view text, std::string label);
 

@@ -1,7 +1,7 @@
 // files/disk.h — every operation that changes the disk, behind one class.
 //
-// Checkpoints and the ledger promise that a crash at any moment loses nothing that was acknowledged. That is only testable if all their
-// writes pass one place: a Disk can be given a hook that is asked before each operation and may fail it (ENOSPC, EIO…) or end the process.
+// Checkpoints and the ledger promise that a crash at any moment loses nothing that was acknowledged. That is only testable if one class
+// makes all their writes: a Disk calls a hook before each operation, which may make it fail (ENOSPC, EIO…) or end the process.
 // Files are created with O_EXCL and O_NOFOLLOW, so nothing is overwritten and no symbolic link is followed; renames never replace.
 //
 // After a failed fsync Linux marks the pages clean, so a second fsync "succeeds" with data lost (Rebello et al., ATC 2020): a failed
@@ -40,7 +40,7 @@ enum class Operation {
   truncate
 };
 
-/// Asked before each operation; returns 0 to go on or the errno to fail with.
+/// Called before each operation; returns 0 to continue or the errno to fail with.
 using Hook = std::function<int(Operation, const std::filesystem::path&)>;
 
 /// Thread-compatible: one writer at a time.
@@ -61,7 +61,7 @@ class Disk {
   /// Removes an empty directory.
   void remove_directory(const std::filesystem::path& path) const;
 
-  /// Throws FileError if the hook says so; public for the writers built on this class.
+  /// Throws FileError if the hook returns an errno; public for the writers built on this class.
   void before(Operation operation, const std::filesystem::path& path) const;
 
  private:

@@ -1,7 +1,7 @@
-// files/read.h — reading files of the world: whole with a cap, mapped, hashed; and JSON with the limits every input of ours has.
+// files/read.h — reads files: whole up to a size limit, mapped, hashed; and JSON under the limits of all input.
 //
-// Nothing is allocated because a file says so: sizes come from the file system and are capped first. JSON is at most 16 MiB and 64
-// levels deep and may not repeat a key, so a hostile document can exhaust neither memory nor stack, nor mean two things.
+// No allocation depends on a number inside a file: sizes come from the file system and are limited first. JSON is at most 16 MiB and 64
+// levels deep and may not repeat a key, so a hostile document can exhaust neither memory nor stack, and has one meaning.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ inline constexpr int kMaxDocumentDepth = 64;
 /// The whole file. @throws FileError if it cannot be read, Error if it is larger than `max_bytes` or no regular file
 std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxDocumentBytes);
 
-/// The same of a file that a user names: where it cannot be read the command line is wrong. @throws UsageError; FileError when the disk
+/// The same of a file that a user names: if it cannot be read, that is a usage error. @throws UsageError; FileError when the disk
 /// fails
 std::string read_input(const std::filesystem::path& path, std::uint64_t max_bytes = kMaxDocumentBytes);
 

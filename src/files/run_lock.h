@@ -1,8 +1,8 @@
 // files/run_lock.h — one writer per run directory.
 //
-// An flock on run/LOCK, which the kernel releases when the holder dies, however it dies: a stale lock cannot exist. The file tells a second
-// writer who holds it (host, pid, boot id, since when) and counts the launches of the run, which number the ledger's events.
-// The descriptor is close-on-exec; a forked child shares the lock until it exits.
+// An flock on run/LOCK, which the kernel releases when the holder ends in any way, so a stale lock cannot exist. The file names the holder
+// to a second writer (host, pid, boot id, since when) and counts the launches of the run, which number the ledger's events. The descriptor
+// is close-on-exec; a forked child shares the lock until it exits.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// files/testing.h — what tests of files need: a directory that goes away, faults at the k-th operation, children that die.
+// files/testing.h — for tests of files: a temporary directory, faults at the k-th operation, child processes that crash.
 #pragma once
 
 #include <sys/wait.h>
@@ -48,7 +48,8 @@ inline void flip_bit(const std::filesystem::path& path, std::size_t byte, int bi
   spill(path, text);
 }
 
-/// Fails the k-th operation from now (0 = the next) with `error`; with `sticky`, all after it too. k < 0: never; counts all the same.
+/// Fails the k-th operation from now (0 = the next) with `error`; with `sticky`, all after it too. k < 0: never, but operations are
+/// counted.
 struct FaultPlan {
   int fail_at = -1;
   int error = EIO;

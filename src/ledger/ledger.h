@@ -4,12 +4,13 @@
 //   run/ledger/events.jsonl            launches, saves, alarms, skipped updates, quarantines, with wall time
 //   run/ledger/discarded-<launch>.jsonl  records after the checkpoint that a launch resumed from
 //
-// `result` holds what the numerics contract fixes: its bytes are equal in every layout and after any number of resumes. Each result carries
-// the hash of the one before and its own, SHA-256 of (prev, newline, canonical bytes without the two), so a record cannot be changed,
-// dropped or inserted unseen, and two runs are equal if their last hashes are. `timing` is whatever this launch took and is never compared.
+// `result` holds what the numerics contract determines: its bytes are equal in every layout and after any number of resumes. Each result
+// carries the hash of the one before and its own, SHA-256 of (prev, newline, canonical bytes without the two), so a record cannot be
+// changed, dropped or inserted unnoticed, and two runs are equal if their last hashes are. `timing` holds the times of this launch and is
+// never compared.
 //
-// One append is one write: kill -9 leaves at most one torn last line, which the next launch moves away. When the disk refuses, records wait
-// in memory and are written, in order, when it takes them again: training goes on, and a save (which syncs first) reports the failure.
+// One append is one write: kill -9 leaves at most one torn last line, which the next launch moves away. When a write fails, records wait
+// in memory and are written, in order, when writes succeed again: training continues, and a save (which syncs first) reports the failure.
 #pragma once
 
 #include <cstdint>
@@ -40,19 +41,19 @@ Cursor cursor_from_json(const nlohmann::json& document);
 class Ledger {
  public:
   /// Opens run/ledger to continue after `resume` (a fresh run: the default). Later records move to discarded-<launch>.jsonl; a torn event
-  /// line is dropped and said. @throws DataError if the record at the cursor is not the one the checkpoint was saved with
+  /// line is dropped and reported. @throws DataError if the record at the cursor is not the one the checkpoint was saved with
   explicit Ledger(const files::RunLock& lock, const Cursor& resume = {}, files::Disk disk = {});
 
   /// Appends the record of a step; fills in result.prev and result.hash.
   void append(Record& record);
   /// Appends an event of a kind ("launch", "save", "alarm", …) with time and launch number.
   void event(std::string_view kind, nlohmann::json fields = nlohmann::json::object());
-  /// Makes everything appended durable. @throws files::FileError while the disk refuses
+  /// Makes everything appended durable. @throws files::FileError while writes fail
   void sync();
 
   /// After the last record appended.
   const Cursor& cursor() const { return cursor_; }
-  /// Lines waiting because the disk refused, and its last reason.
+  /// Lines that wait because writes failed, and the reason of the last failure.
   std::size_t waiting() const { return metrics_.waiting.size() + events_.waiting.size(); }
   const std::string& last_failure() const { return last_failure_; }
   /// Records that opening moved away.

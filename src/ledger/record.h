@@ -16,7 +16,7 @@ namespace longhaul::ledger {
 /// `prev` of the first record.
 inline const std::string kGenesis = std::string(64, '0');
 
-/// What the numerics contract fixes.
+/// Determined by the numerics contract.
 struct Result {
   std::int64_t step = 0;     ///< steps finished after this one; the first record has 1
   std::int64_t tokens = 0;   ///< input tokens consumed since step 0, this step included
@@ -35,7 +35,7 @@ struct Result {
   std::string hash;  ///< SHA-256(prev "\n" canonical JSON without prev and hash)
 };
 
-/// What this launch took; never compared.
+/// Times of this launch; never compared.
 struct Timing {
   std::string time;  ///< wall clock when the step ended, UTC, ISO 8601
   std::int64_t launch = 0;

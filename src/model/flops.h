@@ -24,7 +24,7 @@ ParamCounts count_params(const ModelSpec& spec);
 
 enum class Convention : std::uint8_t {
   standard,         ///< 6·N_matmul + 12·L·heads·head_dim·s (accounting D1)
-  exact,            ///< matrix products really needed: 6·N_matmul + causal scores and values, (s+1)/2 keys a query
+  exact,            ///< only the matrix products that are needed: 6·N_matmul + causal scores and values, (s+1)/2 keys a query
   causal_halved,    ///< 6·N_matmul + 6·L·heads·head_dim·s (MaxText since July 2025)
   six_n,            ///< 6·N, N of all (active) parameters (Kaplan et al. 2020, Hoffmann et al. 2022)
   palm,             ///< 6·N + 12·L·heads·head_dim·s (PaLM, appendix B), N of all (active) parameters
@@ -47,7 +47,7 @@ Flops recompute_flops_per_token(const ModelSpec& spec, std::int64_t sequence_len
 /// Scores, softmax and values of every layer once more (recompute = selective, Korthikanti et al. 2022 section 5): 4·L·heads·head_dim·s.
 Flops recompute_attention_flops_per_token(const ModelSpec& spec, std::int64_t sequence_length);
 
-/// Model FLOPs utilisation, 0..1: standard work × rate ÷ peak (accounting D2). The peak's source belongs beside the figure.
+/// Model FLOPs utilisation, 0..1: standard work × rate ÷ peak (accounting D2). State the source of the peak with the figure.
 double mfu(Flops per_token, double tokens_per_second, double peak_flops_per_second);
 
 }  // namespace longhaul::model

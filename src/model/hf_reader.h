@@ -1,10 +1,10 @@
 // model/hf_reader.h — a Hugging Face config.json as a ModelSpec: the inverse of model/hf_config.h, for every kind that a spec can express.
 //
 // A key that is absent has the default of transformers' configuration class of that kind (5.23,
-// src/transformers/models/*/configuration_*.py); these defaults differ by kind, and each that was taken is named. What a spec cannot say is
-// refused where parameters would be counted wrongly, and noted where they are right but something else differs (a sliding window, scaled
-// rotations, dropout). No key is skipped in silence: one that the class does not have is noted with the nearest name, because a misspelt
-// size would count another model.
+// src/transformers/models/*/configuration_*.py); these defaults differ by kind, and each default that was used is named. What a spec cannot
+// express is refused where parameters would be counted wrongly, and noted where they are right but something else differs (a sliding
+// window, scaled rotations, dropout). No key is ignored silently: one that the class does not have is noted with the nearest name, because
+// a misspelt size would count another model.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -18,7 +18,7 @@
 
 namespace longhaul::model {
 
-/// The release of transformers whose defaults are taken.
+/// The release of transformers whose defaults are used.
 inline constexpr std::string_view kTransformersVersion = "5.23";
 
 /// Rotations of rope_type "llama3": long wavelengths are stretched, short ones are not, those between by interpolation (transformers,

@@ -1,9 +1,9 @@
 // model/param_table.h — the single list of a model's tensors: the planner sums it, the trainer allocates it, the checkpoint names by it.
 //
-// Names and layouts are Hugging Face's, so that nothing is translated at the door: GPT2LMHeadModel's for the gpt2 family (Conv1D weights,
-// [in, out]), LlamaForCausalLM's otherwise ([out, in]; Qwen2, Qwen3 and DeepSeek-V3 add theirs). Countable-only architectures borrow the
-// Llama names. Order (it fixes the order of norms and hashes): embeddings; per layer the modules in Hugging Face's order; final norm; head.
-// Within an attention module the weights of q, k, v come first, then their biases, then o, then the qk-norms.
+// Names and layouts are Hugging Face's, so that reading and writing translate nothing: GPT2LMHeadModel's for the gpt2 family (Conv1D
+// weights, [in, out]), LlamaForCausalLM's otherwise ([out, in]; Qwen2, Qwen3 and DeepSeek-V3 add theirs). Architectures that can only be
+// counted use the Llama names. Order (it fixes the order of norms and hashes): embeddings; per layer the modules in Hugging Face's order;
+// final norm; head. Within an attention module the weights of q, k, v come first, then their biases, then o, then the qk-norms.
 //
 // The table also lays out one flat buffer of elements. Tensors start at multiples of 16 elements (64 bytes of fp32), except that
 // tensors which act as one follow each other without a gap: the weights of q, k, v form one [(heads + 2·kv_heads)·head_dim, width]

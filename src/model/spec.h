@@ -2,7 +2,7 @@
 //
 // Every axis can be set alone, so that published models (GPT-2/3, BLOOM, OPT, Pythia, Llama, Mistral, Qwen, Mixtral, DeepSeek-V3 …) are
 // files, not code; ParamTable (model/param_table.h) turns a spec into tensors, model/flops.h into work. Any spec can be counted;
-// two combinations can be trained, the GPT-2 and the Llama family, and trainable() says in a sentence why another one cannot.
+// two combinations can be trained, the GPT-2 and the Llama family, and trainable() returns a sentence that explains why another one cannot.
 #pragma once
 
 #include <cstdint>

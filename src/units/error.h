@@ -1,6 +1,6 @@
-// units/error.h — the errors of the world, each with the exit code of its kind.
+// units/error.h — errors caused by input, files or configuration, each with the exit code of its kind.
 //
-// A message says what is wrong, where (file, line, field), what is allowed and the nearest fix; the command prints it as it is.
+// A message states what is wrong, where (file, line, field), what is allowed and the nearest fix; the command prints it unchanged.
 // Programming mistakes are assertions, not these.
 #pragma once
 
@@ -24,7 +24,7 @@ class Error : public std::runtime_error {
 struct UsageError : Error {
   explicit UsageError(const std::string& message) : Error(message, ExitCode::usage) {}
 };
-/// A dataset, vocabulary or shard that is missing, damaged or does not belong.
+/// A dataset, vocabulary or shard that is missing, damaged or does not belong to the run.
 struct DataError : Error {
   explicit DataError(const std::string& message) : Error(message, ExitCode::damaged) {}
 };

@@ -1,7 +1,7 @@
-// units/format.h — quantities as people read them, always with the unit, and sizes as people write them.
+// units/format.h — prints quantities for people, always with the unit, and parses the sizes that people write.
 //
-// GB is 1e9 bytes, GiB is 2^30: the unit printed says which. Three significant digits by default; format_count() prints all of them.
-// Parsing accepts what formatting prints (and "1M", "1.5 GiB", "250k"), exactly or not at all.
+// GB is 1e9 bytes, GiB is 2^30: the printed unit tells them apart. Three significant digits by default; format_count() prints all of them.
+// Parsing accepts what formatting prints (and "1M", "1.5 GiB", "250k") and nothing else: it never rounds or ignores a part.
 #pragma once
 
 #include <cstdint>

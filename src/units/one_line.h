@@ -1,4 +1,4 @@
-// units/one_line.h — text of the world inside a comment or a message: names of files and models may hold anything.
+// units/one_line.h — foreign text made safe for one line of a comment or a message: names may contain any byte.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace longhaul {
 
-/// The text with each control byte as '?': a comment ends at the end of its line, and a terminal obeys control bytes.
+/// The text with each control byte as '?': a newline would end a comment, and a terminal would execute control bytes.
 inline std::string one_line(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;

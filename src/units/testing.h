@@ -1,4 +1,4 @@
-// units/testing.h — what tests of error messages need.
+// units/testing.h — a helper for tests of error messages.
 #pragma once
 
 #include <string>
