@@ -30,36 +30,48 @@ if(LONGHAUL_SANITIZE)
   add_link_options(-fsanitize=${LONGHAUL_SANITIZE})
 endif()
 
-# longhaul_at_leisure(TARGET): code that runs a few times a step at most is compiled with -O1, in three quarters of the time of -O2. No
-# result depends on the level: contraction and reassociation are off at each (-ffp-contract=off, no -ffast-math).
-function(longhaul_at_leisure target)
+# longhaul_cold(TARGET): code that runs a few times a step at most is compiled with -O1, in three quarters of the time of -O2. No result
+# depends on the level: contraction and reassociation are off at each (-ffp-contract=off, no -ffast-math).
+function(longhaul_cold target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+endfunction()
+
+# longhaul_unity(TARGET): its sources are compiled in batches, so that the standard library's and GoogleTest's headers, most of what the
+# compiler reads, are read once a batch. A change of one source compiles its batch; a batch is small enough for that to take seconds.
+set(LONGHAUL_UNITY_BATCH 1 CACHE STRING "Sources compiled together; 1 compiles each alone")
+function(longhaul_unity target)
+  if(LONGHAUL_UNITY_BATCH GREATER 1)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${LONGHAUL_UNITY_BATCH})
+  endif()
+endfunction()
+
+# Tests that read files of the source tree (golden files, examples) link this one object. A compile definition with the clone's path in it
+# would keep ccache from finding what another clone has compiled.
+function(longhaul_source_tree)
+  configure_file(${CMAKE_SOURCE_DIR}/tests/source_tree.cpp.in ${CMAKE_BINARY_DIR}/source_tree.cpp @ONLY)
+  add_library(longhaul_source_tree STATIC ${CMAKE_BINARY_DIR}/source_tree.cpp)
+  target_include_directories(longhaul_source_tree PUBLIC ${CMAKE_SOURCE_DIR})
 endfunction()
 
 # longhaul_room(NAME [HOT] [SOURCES …] [TESTS …] [DEPENDS …])
 #   library longhaul_NAME (alias longhaul::NAME) from SOURCES, linked publicly to DEPENDS; executable NAME_test from TESTS, run by ctest.
-#   HOT: its loops run over every token or element, so it is compiled with -O2; other rooms are compiled at leisure.
+#   HOT: its loops run over every token or element, so it is compiled with -O2; other rooms are cold.
 function(longhaul_room name)
   cmake_parse_arguments(ROOM "HOT" "" "SOURCES;TESTS;DEPENDS" ${ARGN})
-  if(ROOM_SOURCES)
-    add_library(longhaul_${name} STATIC ${ROOM_SOURCES})
-    target_include_directories(longhaul_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
-    target_link_libraries(longhaul_${name} PUBLIC ${ROOM_DEPENDS} Threads::Threads)
-    if(NOT ROOM_HOT)
-      longhaul_at_leisure(longhaul_${name})
-    endif()
-  else()
-    add_library(longhaul_${name} INTERFACE)
-    target_include_directories(longhaul_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
-    target_link_libraries(longhaul_${name} INTERFACE ${ROOM_DEPENDS})
-  endif()
+  add_library(longhaul_${name} STATIC ${ROOM_SOURCES})
   add_library(longhaul::${name} ALIAS longhaul_${name})
+  target_include_directories(longhaul_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(longhaul_${name} PUBLIC ${ROOM_DEPENDS} Threads::Threads)
+  longhaul_unity(longhaul_${name})
+  if(NOT ROOM_HOT)
+    longhaul_cold(longhaul_${name})
+  endif()
   if(LONGHAUL_TESTS AND ROOM_TESTS)
-    find_package(GTest REQUIRED)
     add_executable(${name}_test ${ROOM_TESTS})
-    target_link_libraries(${name}_test PRIVATE longhaul::${name} GTest::gtest GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE longhaul::${name} longhaul_source_tree GTest::gtest GTest::gtest_main)
+    longhaul_unity(${name}_test)
     if(NOT ROOM_HOT)
-      longhaul_at_leisure(${name}_test)
+      longhaul_cold(${name}_test)
     endif()
     add_test(NAME ${name}_test COMMAND ${name}_test)
     set_tests_properties(${name}_test PROPERTIES LABELS unit)

@@ -7,6 +7,7 @@
 #include "config/resolve.h"
 #include "files/examples.h"
 #include "files/testing.h"
+#include "tests/source_tree.h"
 #include "units/testing.h"
 
 namespace longhaul::config {
@@ -14,7 +15,7 @@ namespace {
 
 class ModelFile : public ::testing::Test {
  protected:
-  void SetUp() override { setenv("LONGHAUL_EXAMPLES", LONGHAUL_SOURCE_DIR "/examples", 1); }
+  void SetUp() override { setenv("LONGHAUL_EXAMPLES", source_tree("examples").c_str(), 1); }
   std::string write(const std::string& name, const std::string& text) {
     const auto path = folder_.path() / name;
     std::filesystem::create_directories(path.parent_path());

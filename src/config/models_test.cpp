@@ -9,6 +9,7 @@
 #include "config/resolve.h"
 #include "files/examples.h"
 #include "model/flops.h"
+#include "tests/source_tree.h"
 #include "units/error.h"
 
 namespace longhaul::config {
@@ -20,7 +21,7 @@ struct Golden {
 };
 
 std::map<std::string, Golden> golden_counts() {
-  std::ifstream file(LONGHAUL_SOURCE_DIR "/tests/golden/model_parameters.csv");
+  std::ifstream file(source_tree("tests/golden/model_parameters.csv"));
   std::map<std::string, Golden> counts;
   std::string line;
   std::getline(file, line);  // header
@@ -35,7 +36,7 @@ std::map<std::string, Golden> golden_counts() {
 
 class Models : public testing::Test {
  protected:
-  void SetUp() override { setenv("LONGHAUL_EXAMPLES", LONGHAUL_SOURCE_DIR "/examples", 1); }
+  void SetUp() override { setenv("LONGHAUL_EXAMPLES", source_tree("examples").c_str(), 1); }
 };
 
 TEST_F(Models, EveryGoldenCountIsExact) {
@@ -69,12 +70,12 @@ TEST_F(Models, DenseGptAndLlamaShapesAreTrainableAndOthersSayWhyNot) {
 
 TEST_F(Models, ExampleRunFilesResolve) {
   for (const char* name : {"demo", "gpt2-124m", "llama-20m"}) {
-    const ResolvedConfig resolved = resolve_file(std::string(LONGHAUL_SOURCE_DIR "/examples/") + name + ".toml");
+    const ResolvedConfig resolved = resolve_file(source_tree("examples/") + name + ".toml");
     EXPECT_TRUE(resolved.warnings.empty()) << name;
     EXPECT_NO_THROW(require_trainable(resolved)) << name;
     EXPECT_EQ(resolved.config.model.name, name);
   }
-  const auto gpt2 = resolve_file(LONGHAUL_SOURCE_DIR "/examples/gpt2-124m.toml").config;
+  const auto gpt2 = resolve_file(source_tree("examples/gpt2-124m.toml")).config;
   EXPECT_EQ(gpt2.tokens_per_step(), 524'288);
   EXPECT_EQ(gpt2.run.steps, 19'074);
 }

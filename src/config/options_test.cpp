@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "config/derive.h"
+#include "tests/source_tree.h"
 
 namespace longhaul::config {
 namespace {
@@ -159,7 +160,7 @@ TEST(Derive, StepsCoverTheTokens) {
 }
 
 TEST(Options, ThePageOfTheDocumentationIsThisTable) {
-  std::ifstream file(LONGHAUL_SOURCE_DIR "/docs/options.md");
+  std::ifstream file(source_tree("docs/options.md"));
   std::stringstream page;
   page << file.rdbuf();
   EXPECT_EQ(page.str(), options_markdown()) << "write it again: longhaul config --options > docs/options.md";

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "config/options.h"
+#include "tests/source_tree.h"
 #include "units/error.h"
 
 namespace longhaul::config {
@@ -122,7 +123,7 @@ TEST(ResolveErrors, AModelThatOnlyCountsIsRefusedForTrainingAtItsLine) {
 TEST(ResolveErrors, TheModelMustBeNamedOrDescribed) {
   EXPECT_THROW(resolve_text("[run]\nsteps = 1\n", "run.toml", "."), UsageError);
   EXPECT_THROW(resolve_file("/no/such/run.toml"), UsageError);
-  setenv("LONGHAUL_EXAMPLES", LONGHAUL_SOURCE_DIR "/examples", 1);
+  setenv("LONGHAUL_EXAMPLES", source_tree("examples").c_str(), 1);
   try {
     resolve_model("gpt2-125m");
     FAIL();

@@ -6,6 +6,7 @@
 #include "config/options.h"
 #include "config/resolve.h"
 #include "files/examples.h"
+#include "tests/source_tree.h"
 
 namespace longhaul::config {
 namespace {
@@ -22,7 +23,7 @@ std::string all_values(const RunConfig& config) {
 
 class Write : public testing::Test {
  protected:
-  void SetUp() override { setenv("LONGHAUL_EXAMPLES", LONGHAUL_SOURCE_DIR "/examples", 1); }
+  void SetUp() override { setenv("LONGHAUL_EXAMPLES", source_tree("examples").c_str(), 1); }
 };
 
 TEST_F(Write, TheResolvedFileReadsBackToTheSameRun) {

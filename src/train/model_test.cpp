@@ -8,6 +8,7 @@
 #include "checkpoint/safetensors.h"
 #include "checkpoint/state_hash.h"
 #include "data/loader.h"
+#include "tests/source_tree.h"
 #include "train/engine.h"
 #include "train/inference.h"
 #include "train/test_support.h"
@@ -20,7 +21,7 @@ using checkpoint::SafetensorsFile;
 /// A tiny model whose weights, batch, loss and gradients were computed by transformers in fp64 (tests/golden/make_reference.py).
 class Golden {
  public:
-  explicit Golden(const std::string& name) : file_(std::string(LONGHAUL_SOURCE_DIR) + "/tests/golden/" + name + ".safetensors") {}
+  explicit Golden(const std::string& name) : file_(source_tree("tests/golden/") + name + ".safetensors") {}
 
   template <typename T>
   std::span<const T> values(const std::string& name) const {

