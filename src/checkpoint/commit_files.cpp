@@ -70,7 +70,7 @@ Digest digest_of(const SafetensorsFile& file, const TensorInfo& info, const std:
   auto bytes = file.bytes(info);
   while (!bytes.empty()) {
     const auto block = bytes.first(std::min<std::size_t>(bytes.size(), kHashBlockElements * sizeof(float)));
-    // Our writer aligns; a file that says otherwise is foreign or damaged, and reading floats in place would be undefined.
+    // Our writer aligns; a file without alignment is foreign or damaged, and reading floats in place would be undefined.
     aligned.resize(block.size() / sizeof(float));
     std::memcpy(aligned.data(), block.data(), aligned.size() * sizeof(float));
     blocks.push_back(hash_block(aligned));

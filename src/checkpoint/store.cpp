@@ -120,7 +120,7 @@ void Store::write_and_publish(const Snapshot& snapshot, const StateHash& hash, c
   try {
     disk.sync_directory(directory_);
   } catch (const files::FileError& failure) {
-    // Published in memory but perhaps not on the device: nobody may build on it, so it is taken back.
+    // Published in memory but perhaps not on the device: nothing may rely on it, so it is removed.
     try {
       disk.rename(saved.commit.directory, temporary);
     } catch (const files::FileError&) {
@@ -205,7 +205,7 @@ void Store::retain(std::vector<std::string>& messages) {
   };
   for (const Commit& commit : commits) {
     if (kept < rule.keep_last) {
-      // One that does not verify stays too: the next start quarantines it and says why.
+      // One that does not verify stays too: the next start quarantines it and reports why.
       if (still_verified(commit, messages)) ++kept;
     } else if (commit.name() != in_use_ && !stays(commit)) {
       surplus.push_back(commit);

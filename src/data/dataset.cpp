@@ -91,7 +91,7 @@ TokenStream open_split(const fs::path& directory, const Manifest& manifest, cons
   std::vector<std::shared_ptr<const Shard>> shards;
   for (const ShardRecord& record : records) {
     const fs::path file = directory / record.path;
-    // Structure first: it says what is wrong with a truncated file; then the digest, which misses nothing.
+    // Structure first, whose errors explain a truncated file; then the digest, which detects any change.
     shards.push_back(Shard::map(file, verify == Verify::full ? ShardCheck::contents : ShardCheck::structure));
     check_record(shards.back()->view(), record, manifest, file.string());
     if (verify == Verify::structure) continue;

@@ -27,7 +27,7 @@ using Progress = std::function<void(const PrepareProgress&)>;
 
 /// Part of the recipe: raised whenever the same options would give other bytes.
 constexpr int kRecipeVersion = 1;
-/// Text encoded between two writes, a thread: enough to keep the threads busy, little beside the model's memory.
+/// Text encoded between two writes, a thread: enough to keep the threads busy, little compared with the model's memory.
 constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
 std::string invalid_utf8_name(InvalidUtf8 policy) { return policy == InvalidUtf8::error ? "error" : "replace"; }

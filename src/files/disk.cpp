@@ -30,7 +30,7 @@ std::string describe(std::string_view action, const std::filesystem::path& path,
   throw FileError(action, path, errno_value);
 }
 
-/// write(2) until all is written; a short write is followed by the call that says why.
+/// write(2) until all is written; a short write is followed by a call that fails with the reason.
 void write_all(int descriptor, const std::filesystem::path& path, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());

@@ -75,7 +75,7 @@ std::string shown(const json& value) {
   return text;
 }
 
-/// Reads keys of one object, remembers which, and says what was assumed.
+/// Reads keys of one object, remembers which, and notes what was assumed.
 class Keys {
  public:
   Keys(const json& object, std::string label, HfModel& out) : object_(object), label_(std::move(label)), out_(out) {
@@ -103,7 +103,7 @@ class Keys {
     assume(key, std::to_string(absent));
     return absent;
   }
-  /// The same where null means `otherwise`, as it does for a key that is absent unless `absent` says otherwise.
+  /// The same where null means `otherwise`, as it does for a key that is absent unless `absent` differs.
   std::int64_t size_or(std::string_view key, std::int64_t otherwise, std::optional<std::int64_t> absent = std::nullopt) {
     const json* value = find(key);
     if (value && !value->is_null()) return checked_size(key, *value, 1);
@@ -137,7 +137,7 @@ class Keys {
     assume(key, absent);
     return absent;
   }
-  /// Keys that nobody has read: noted, with the nearest one that is.
+  /// Notes keys that were not read, each with the nearest key that was.
   void note_the_rest() {
     std::vector<std::string_view> known(read_.begin(), read_.end());
     for (const auto& [key, value] : object_.items()) {
@@ -353,7 +353,7 @@ void Reader::qwen3_dense_layers() {
                "names layers that are not the first ones: layers without experts can be expressed only at the beginning");
 }
 
-/// rope_parameters, or before transformers 5 rope_theta beside rope_scaling (gpt_neox: rotary_emb_base, rotary_pct).
+/// rope_parameters, or before transformers 5 rope_theta next to rope_scaling (gpt_neox: rotary_emb_base, rotary_pct).
 void Reader::rotation(double default_theta, double default_fraction, bool fraction_allowed) {
   const bool neox = is({"gpt_neox"});
   const json* scaling = keys_.find("rope_scaling");

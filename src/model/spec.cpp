@@ -112,7 +112,7 @@ std::optional<std::string> impossible_latent(const LatentAttention& latent) {
   return std::nullopt;
 }
 
-/// One axis a family insists on: holds, what the spec says, what is needed.
+/// One requirement of a family: whether it holds, the value in the spec, the value that is needed.
 struct Requirement {
   bool holds;
   std::string is;
