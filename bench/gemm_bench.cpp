@@ -68,7 +68,7 @@ struct Timing {
 std::vector<std::uint8_t> random_matrix(Order order, std::int64_t count) {
   std::mt19937 random(1);
   std::uniform_real_distribution<float> uniform(-1, 1);
-  const std::size_t size = size_of(operand_type(order));
+  const std::size_t size = static_cast<std::size_t>(size_of(operand_type(order)));
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count) * size);
   for (std::size_t at = 0; at < bytes.size(); at += size) {
     const float x = uniform(random);
@@ -115,7 +115,7 @@ class Rival {
 };
 
 void compare(const Context& context, const Shape& shape, int repeat) {
-  const DType type = operand_type(context.order);
+  const ElementType type = operand_type(context.order);
   const auto a_bytes = random_matrix(context.order, shape.m * shape.k), b_bytes = random_matrix(context.order, shape.k * shape.n);
   const MatrixView a = shape.a_transposed ? row_major(a_bytes.data(), type, shape.k, shape.m).transposed()
                                           : row_major(a_bytes.data(), type, shape.m, shape.k);

@@ -71,9 +71,9 @@ class Bench {
 
  private:
   // A repetition's operands: rows that are read (of operand type, or fp32), and results.
-  const void* in(std::int64_t elements) { return read_.take(static_cast<std::size_t>(elements) * kernels::size_of(type_)); }
+  const void* in(std::int64_t elements) { return read_.take(static_cast<std::size_t>(elements * size_of(type_))); }
   const float* in32(std::int64_t elements) { return reinterpret_cast<const float*>(read_.take(static_cast<std::size_t>(elements) * 4)); }
-  void* out(std::int64_t elements) { return written_.take(static_cast<std::size_t>(elements) * kernels::size_of(type_)); }
+  void* out(std::int64_t elements) { return written_.take(static_cast<std::size_t>(elements * size_of(type_))); }
   float* out32(std::int64_t elements) { return reinterpret_cast<float*>(written_.take(static_cast<std::size_t>(elements) * 4)); }
   kernels::MatrixView matrix(std::int64_t rows, std::int64_t cols) { return kernels::row_major(in(rows * cols), type_, rows, cols); }
 
@@ -98,7 +98,7 @@ class Bench {
   }
 
   const kernels::Context& context_;
-  const kernels::DType type_;
+  const ElementType type_;
   Ring read_{true}, written_{false};
   std::vector<std::int32_t> zeros_, tokens_;
   std::vector<std::uint8_t> mask_;
@@ -163,7 +163,7 @@ void Bench::heads(bool rotary, bool backward, const kernels::HeadShape& s) {
 void Bench::adamw(std::int64_t count, bool average) {
   const kernels::AdamWScalars scalars{0.9F, 0.1F, 0.95F, 0.05F, 1.0F, 1.0F, 1e-4F, 1e-5F, 1e-8F, 1.0F};
   float *weight = out32(count), *moment1 = out32(count), *moment2 = out32(count), *kept = average ? out32(count) : nullptr;
-  auto* copy = type_ == kernels::DType::bf16 ? static_cast<kernels::bf16*>(out(count)) : nullptr;
+  auto* copy = type_ == ElementType::bf16 ? static_cast<kernels::bf16*>(out(count)) : nullptr;
   kernels::adamw(context_, scalars, weight, moment1, moment2, in32(count), copy, kept, 0.999F, 0.001F, count);
 }
 

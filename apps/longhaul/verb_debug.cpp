@@ -23,11 +23,10 @@
 namespace longhaul::app {
 namespace {
 
-using checkpoint::DType;
 using checkpoint::TensorView;
 
 template <typename T>
-TensorView view(const std::string& name, DType dtype, const std::vector<std::int64_t>& shape, const std::vector<T>& values) {
+TensorView view(const std::string& name, ElementType dtype, const std::vector<std::int64_t>& shape, const std::vector<T>& values) {
   return {name, dtype, shape, std::as_bytes(std::span(values))};
 }
 
@@ -39,14 +38,15 @@ void write(const std::filesystem::path& path, std::vector<TensorView> tensors) {
 
 void write_registry(const std::filesystem::path& path, const std::vector<checkpoint::TensorEntry>& entries) {
   std::vector<TensorView> tensors;
-  for (const checkpoint::TensorEntry& entry : entries) tensors.push_back({entry.name, DType::f32, entry.shape, std::as_bytes(entry.data)});
+  for (const checkpoint::TensorEntry& entry : entries)
+    tensors.push_back({entry.name, ElementType::f32, entry.shape, std::as_bytes(entry.data)});
   write(path, std::move(tensors));
 }
 
 void write_batches(const std::filesystem::path& path, const data::Batch& all, const std::vector<std::int64_t>& shape) {
-  write(path, {view("tokens", DType::i32, shape, all.tokens), view("targets", DType::i32, shape, all.targets),
-               view("loss_mask", DType::u8, shape, all.loss_mask), view("positions", DType::i32, shape, all.positions),
-               view("documents", DType::i32, shape, all.documents)});
+  write(path, {view("tokens", ElementType::i32, shape, all.tokens), view("targets", ElementType::i32, shape, all.targets),
+               view("loss_mask", ElementType::u8, shape, all.loss_mask), view("positions", ElementType::i32, shape, all.positions),
+               view("documents", ElementType::i32, shape, all.documents)});
 }
 
 data::LoaderOptions loader_options(const config::RunConfig& config) {
@@ -69,7 +69,7 @@ void write_logits(const std::filesystem::path& path, train::Engine& engine, cons
     const std::vector<float> rows = inference.logits(batch.slice(s, 1), 0);
     all.insert(all.end(), rows.begin(), rows.end());
   }
-  write(path, {view("logits", DType::f32, {batch.sequences, batch.sequence_length, engine.config().model.vocab}, all)});
+  write(path, {view("logits", ElementType::f32, {batch.sequences, batch.sequence_length, engine.config().model.vocab}, all)});
 }
 
 int debug_step(const config::RunConfig& config, const std::filesystem::path& out, bool fresh, bool logits, bool json) {

@@ -23,7 +23,7 @@ void write_folder(const train::Engine& engine, const data::Tokenizer& tokenizer,
   const config::RunConfig& config = engine.config();
   std::vector<checkpoint::TensorView> tensors;
   for (const checkpoint::TensorEntry& entry : engine.registry_of(checkpoint::kWeights, engine.weights()))
-    tensors.push_back({entry.name, checkpoint::DType::f32, entry.shape, std::as_bytes(entry.data)});
+    tensors.push_back({entry.name, ElementType::f32, entry.shape, std::as_bytes(entry.data)});
   checkpoint::write_safetensors(disk, folder / "model.safetensors", std::move(tensors), {{"format", "pt"}});
   const nlohmann::json model = model::hf_config(config.model, config.batch.sequence_length, tokenizer.endoftext());
   files::write_file_atomically(disk, folder / "config.json", model.dump(2) + "\n");

@@ -88,8 +88,8 @@ std::string wrong_tensor(const fs::path& path, const Manifest& manifest, const s
     ++expected;
     const TensorInfo* info = file.find(tensor.name);
     if (info == nullptr) return "tensor " + tensor.name + " is missing";
-    if (info->dtype != DType::f32 || info->shape != tensor.shape) {
-      return "tensor " + tensor.name + " is " + std::string(dtype_name(info->dtype)) + shape_text(info->shape) + ", recorded as F32" +
+    if (info->dtype != ElementType::f32 || info->shape != tensor.shape) {
+      return "tensor " + tensor.name + " is " + std::string(name(info->dtype)) + shape_text(info->shape) + ", recorded as F32" +
              shape_text(tensor.shape);
     }
     if (digest_of(file, *info, group) != tensor.digest) return "tensor " + tensor.name + " does not have the values that were saved";

@@ -20,13 +20,13 @@ std::string header_text(std::span<const TensorView> tensors, const std::map<std:
   std::uint64_t offset = 0;
   for (const TensorView& tensor : tensors) {
     std::string shape;
-    std::uint64_t bytes = dtype_bytes(tensor.dtype);
+    std::uint64_t bytes = static_cast<std::uint64_t>(size_of(tensor.dtype));
     for (const std::int64_t extent : tensor.shape) {
       shape += (shape.empty() ? "" : ",") + std::to_string(extent);
       bytes *= static_cast<std::uint64_t>(extent);
     }
     if (bytes != tensor.bytes.size()) throw std::invalid_argument("tensor " + tensor.name + ": its bytes do not fit its shape");
-    text += json_text(tensor.name) + ":{\"dtype\":\"" + std::string(dtype_name(tensor.dtype)) + "\",\"shape\":[" + shape +
+    text += json_text(tensor.name) + ":{\"dtype\":\"" + std::string(name(tensor.dtype)) + "\",\"shape\":[" + shape +
             "],\"data_offsets\":[" + std::to_string(offset) + "," + std::to_string(offset + bytes) + "]},";
     offset += bytes;
   }
@@ -41,7 +41,7 @@ std::string header_text(std::span<const TensorView> tensors, const std::map<std:
 files::FileDigest write_safetensors(const files::Disk& disk, const std::filesystem::path& path, std::vector<TensorView> tensors,
                                     const std::map<std::string, std::string>& metadata) {
   std::ranges::sort(tensors, [](const TensorView& a, const TensorView& b) {
-    return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name;  // DType rises with alignment
+    return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name;  // ElementType rises with alignment
   });
   const std::string header = header_text(tensors, metadata);
   const std::uint64_t length = header.size();

@@ -18,18 +18,15 @@
 
 #include "files/disk.h"
 #include "files/read.h"
+#include "units/element_type.h"
 
 namespace longhaul::checkpoint {
-
-enum class DType { boolean, u8, i8, f8_e5m2, f8_e4m3, i16, u16, f16, bf16, i32, u32, f32, f64, i64, u64 };
-std::string_view dtype_name(DType dtype);  ///< "F32"
-std::size_t dtype_bytes(DType dtype);      ///< of one element
 
 inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 
 struct TensorInfo {
   std::string name;
-  DType dtype = DType::f32;
+  ElementType dtype = ElementType::f32;
   std::vector<std::int64_t> shape;
   std::uint64_t begin = 0, end = 0;  ///< bytes from the start of the data
 };
@@ -46,7 +43,7 @@ Header parse_header(std::span<const std::byte> file, const std::string& what);
 /// A tensor to write; the bytes are borrowed.
 struct TensorView {
   std::string name;
-  DType dtype = DType::f32;
+  ElementType dtype = ElementType::f32;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
 };

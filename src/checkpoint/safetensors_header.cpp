@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -13,27 +14,6 @@ namespace longhaul::checkpoint {
 namespace {
 
 using nlohmann::json;
-
-struct DTypeRow {
-  std::string_view name;
-  std::size_t bytes;
-};
-/// By DType. The order is the format's own, by rising alignment, which its writer sorts by.
-constexpr std::array<DTypeRow, 15> kDTypes = {{{"BOOL", 1},
-                                               {"U8", 1},
-                                               {"I8", 1},
-                                               {"F8_E5M2", 1},
-                                               {"F8_E4M3", 1},
-                                               {"I16", 2},
-                                               {"U16", 2},
-                                               {"F16", 2},
-                                               {"BF16", 2},
-                                               {"I32", 4},
-                                               {"U32", 4},
-                                               {"F32", 4},
-                                               {"F64", 8},
-                                               {"I64", 8},
-                                               {"U64", 8}}};
 
 /// A name from the file, fit to print: escaped, and cut where it is absurd.
 std::string shown(const std::string& name) {
@@ -89,9 +69,9 @@ class HeaderEvents {
       if (!header_.metadata.emplace(key_, std::move(value)).second) fail("__metadata__: the key " + shown(key_) + " appears twice");
       place_ = Place::metadata;
     } else if (place_ == Place::field && field_ == kDTypeField) {
-      const auto row = std::ranges::find(kDTypes, value, &DTypeRow::name);
-      if (row == kDTypes.end()) fail("tensor " + shown(tensor_.name) + ": unknown dtype " + shown(value));
-      tensor_.dtype = static_cast<DType>(row - kDTypes.begin());
+      const std::optional<ElementType> dtype = element_type(value);
+      if (!dtype) fail("tensor " + shown(tensor_.name) + ": unknown dtype " + shown(value));
+      tensor_.dtype = *dtype;
       place_ = Place::tensor;
     } else {
       unexpected("a string");
@@ -180,7 +160,7 @@ class HeaderEvents {
 /// Sizes without overflow, offsets that tile the data exactly, names that appear once.
 void check_layout(Header& header, std::uint64_t data_bytes, const std::string& what) {
   for (const TensorInfo& tensor : header.tensors) {
-    std::uint64_t bytes = dtype_bytes(tensor.dtype);
+    std::uint64_t bytes = static_cast<std::uint64_t>(size_of(tensor.dtype));
     for (const std::int64_t extent : tensor.shape) {
       if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(extent), &bytes)) {
         throw CheckpointError(what + ": tensor " + shown(tensor.name) + ": its shape has more bytes than 64 bits can count");
@@ -213,9 +193,6 @@ void check_layout(Header& header, std::uint64_t data_bytes, const std::string& w
 }
 
 }  // namespace
-
-std::string_view dtype_name(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].name; }
-std::size_t dtype_bytes(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)].bytes; }
 
 Header parse_header(std::span<const std::byte> file, const std::string& what) {
   std::uint64_t length = 0;

@@ -26,10 +26,10 @@ TEST(Safetensors, WritesTheBytesOfTheFormatsOwnWriter) {
   const std::vector<float> floats = {1, 2, 3, 4, 5, 6};
   const std::vector<std::uint16_t> halves = {0x3f80, 0xc000, 0x1234};
   const std::vector<std::int64_t> longs = {-1};
-  const std::vector<TensorView> tensors = {{"b", DType::f32, {2, 3}, std::as_bytes(std::span(floats))},
-                                           {"half", DType::bf16, {3}, std::as_bytes(std::span(halves))},
-                                           {"a", DType::f32, {6}, std::as_bytes(std::span(floats))},
-                                           {"step", DType::i64, {}, std::as_bytes(std::span(longs))}};
+  const std::vector<TensorView> tensors = {{"b", ElementType::f32, {2, 3}, std::as_bytes(std::span(floats))},
+                                           {"half", ElementType::bf16, {3}, std::as_bytes(std::span(halves))},
+                                           {"a", ElementType::f32, {6}, std::as_bytes(std::span(floats))},
+                                           {"step", ElementType::i64, {}, std::as_bytes(std::span(longs))}};
   const files::FileDigest digest = write_safetensors({}, dir.path() / "f", tensors, {{"format", "pt"}});
   const std::string file = slurp(dir.path() / "f");
   // From Python: safetensors.torch.save({...the same four...}, metadata={"format": "pt"}), safetensors 0.8.
@@ -59,15 +59,15 @@ TEST(Safetensors, WritesTheBytesOfTheFormatsOwnWriter) {
   EXPECT_EQ(read.find("absent"), nullptr);
 }
 
-TEST(Safetensors, EveryDTypeComesBack) {
+TEST(Safetensors, EveryElementTypeComesBack) {
   const TemporaryDirectory dir;
   const std::vector<std::byte> bytes(24, std::byte{1});
   std::vector<TensorView> tensors;
-  for (int i = 0; i <= static_cast<int>(DType::u64); ++i) {
-    const auto dtype = static_cast<DType>(i);
-    tensors.push_back({std::string(dtype_name(dtype)), dtype, {3}, std::span(bytes).first(3 * dtype_bytes(dtype))});
+  for (std::size_t i = 0; i < kElementTypes; ++i) {
+    const auto dtype = static_cast<ElementType>(i);
+    tensors.push_back({std::string(name(dtype)), dtype, {3}, std::span(bytes).first(3 * size_of(dtype))});
   }
-  tensors.push_back({"empty", DType::f32, {0, 5}, {}});
+  tensors.push_back({"empty", ElementType::f32, {0, 5}, {}});
   write_safetensors({}, dir.path() / "f", tensors);
   const SafetensorsFile read(dir.path() / "f");
   for (const TensorView& tensor : tensors) EXPECT_EQ(read.find(tensor.name)->dtype, tensor.dtype);

@@ -24,7 +24,7 @@ Loaded loaded_from(const Commit& commit, const Manifest& manifest) {
 std::vector<TensorView> views_of(std::span<const TensorEntry> tensors, const std::string& group) {
   std::vector<TensorView> views;
   for (const TensorEntry& tensor : tensors) {
-    if (tensor.group == group) views.push_back({tensor.name, DType::f32, tensor.shape, std::as_bytes(tensor.data)});
+    if (tensor.group == group) views.push_back({tensor.name, ElementType::f32, tensor.shape, std::as_bytes(tensor.data)});
   }
   return views;
 }

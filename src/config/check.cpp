@@ -56,8 +56,8 @@ void check_virtual_ranks(const ResolvedConfig& resolved) {
 
 void check_precision(const ResolvedConfig& resolved) {
   const PrecisionTable& precision = resolved.config.precision;
-  if ((precision.dtype == DType::bf16) != (precision.order == Order::dp2)) {
-    const std::string fitting = precision.dtype == DType::bf16 ? "\"dp2\"" : "\"fma\"";
+  if ((precision.dtype == ElementType::bf16) != (precision.order == Order::dp2)) {
+    const std::string fitting = precision.dtype == ElementType::bf16 ? "\"dp2\"" : "\"fma\"";
     refuse(resolved, "precision.order", "does not go with " + shown(resolved, "precision.dtype") + ", whose order is " + fitting);
   }
 }

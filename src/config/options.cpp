@@ -15,6 +15,9 @@ namespace longhaul::config {
 
 namespace {
 
+/// Element types as run files name them.
+constexpr std::string_view kBf16 = "bf16", kFp32 = "fp32";
+
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   for (std::size_t end; (end = text.find(separator)) != std::string_view::npos; text.remove_prefix(end + 1))
@@ -140,6 +143,7 @@ std::optional<std::string> set(const Option& option, RunConfig& config, const Va
       return problem(option, "is unknown").value() + "; nearest: " + std::string(nearest(*text, names));
     }
     if (auto* byte = std::get_if<std::uint8_t*>(&field)) **byte = static_cast<std::uint8_t>(found - names.begin());
+    if (auto* type = std::get_if<ElementType*>(&field)) **type = *text == kFp32 ? ElementType::f32 : ElementType::bf16;
   }
   if (text->find('\0') != std::string::npos) return problem(option, "holds a zero byte");
   if (auto* string = std::get_if<std::string*>(&field)) **string = *text;
@@ -154,6 +158,7 @@ std::string to_text(const Option& option, const RunConfig& config) {
   if (auto* real = std::get_if<double*>(&field)) return number_text(**real);
   if (auto* text = std::get_if<std::string*>(&field)) return quoted(**text);
   if (auto* byte = std::get_if<std::uint8_t*>(&field)) return quoted(split(option.choices, '|').at(**byte));
+  if (auto* type = std::get_if<ElementType*>(&field)) return quoted(**type == ElementType::f32 ? kFp32 : kBf16);
   return quoted(to_text(*std::get<Cadence*>(field)));
 }
 

@@ -17,8 +17,9 @@
 
 namespace longhaul::config {
 
-/// The field an option sets. A choice is an enum of one byte whose value is the index in Option::choices.
-using Field = std::variant<bool*, std::int64_t*, double*, std::string*, std::uint8_t*, Cadence*>;
+/// The field an option sets. A choice is an enum of one byte whose value is the index in Option::choices, or an element type by the name
+/// it has in run files.
+using Field = std::variant<bool*, std::int64_t*, double*, std::string*, std::uint8_t*, ElementType*, Cadence*>;
 
 enum class Kind : std::uint8_t { boolean, integer, real, text, path, choice, cadence };
 

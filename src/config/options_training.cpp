@@ -54,7 +54,7 @@ std::span<const Option> training_options() {
       {"schedule", "decay_shape", Kind::choice, "", "one_minus_sqrt", "", "linear|cosine|one_minus_sqrt", kNone, kNone, kReachesBits,
        "Shape of the tail of wsd.", [](RunConfig& c) { return choice(c.schedule.decay_shape); }},
       {"precision", "dtype", Kind::choice, "", "bf16", "", "bf16|fp32", kNone, kNone, kReachesBits,
-       "Operands of matrix products; sums, weights and moments are fp32.", [](RunConfig& c) { return choice(c.precision.dtype); }},
+       "Operands of matrix products; sums, weights and moments are fp32.", [](RunConfig& c) { return Field(&c.precision.dtype); }},
       {"precision", "order", Kind::choice, "", "", "the order that goes with dtype", "dp2|fma", kNone, kNone, kReachesBits,
        "Named order of sums: dp2 goes with bf16, fma with fp32.", [](RunConfig& c) { return choice(c.precision.order); }},
       {"parallel", "dp", Kind::integer, "ranks", "1", "", "", 1, kLargestSize, kNoBits,

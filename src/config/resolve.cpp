@@ -216,7 +216,7 @@ void Resolver::compute_schedule() {
     computed("schedule.min_learning_rate");
   }
   if (!given("precision.order")) {
-    config_.precision.order = config_.precision.dtype == DType::bf16 ? Order::dp2 : Order::fma;
+    config_.precision.order = config_.precision.dtype == ElementType::bf16 ? Order::dp2 : Order::fma;
     computed("precision.order");
   }
 }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "model/spec.h"
+#include "units/element_type.h"
 
 namespace longhaul::config {
 
@@ -24,7 +25,6 @@ bool passes(const Cadence& cadence, std::int64_t before, std::int64_t after);
 
 enum class ScheduleKind : std::uint8_t { constant, linear, cosine, inverse_sqrt, wsd };
 enum class DecayShape : std::uint8_t { linear, cosine, one_minus_sqrt };
-enum class DType : std::uint8_t { bf16, fp32 };
 enum class Order : std::uint8_t { dp2, fma };
 enum class Recompute : std::uint8_t { none, layer };
 
@@ -63,7 +63,7 @@ struct ScheduleTable {
   DecayShape decay_shape = DecayShape::linear;  ///< of wsd's tail
 };
 struct PrecisionTable {
-  DType dtype = DType::bf16;
+  ElementType dtype = ElementType::bf16;
   Order order = Order::dp2;  ///< resolved: goes with dtype
 };
 struct ParallelTable {

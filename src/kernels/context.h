@@ -9,6 +9,8 @@
 #include <memory>
 #include <string_view>
 
+#include "units/element_type.h"
+
 namespace longhaul::kernels {
 
 /// A bfloat16 as stored; arithmetic happens in fp32.
@@ -16,13 +18,10 @@ struct bf16 {
   std::uint16_t bits;
 };
 
-/// Type of a GEMM operand. Everything else is fp32 (or fp64 where the contract says so).
-enum class DType : std::uint8_t { f32, bf16 };
-constexpr std::size_t size_of(DType t) { return t == DType::f32 ? 4 : 2; }
-
 /// Named summation orders (design: Numerics contract). `fma` goes with f32 operands, `dp2` with bf16 operands.
 enum class Order : std::uint8_t { fma, dp2 };
-constexpr DType operand_type(Order order) { return order == Order::fma ? DType::f32 : DType::bf16; }
+/// Type of a GEMM operand. Everything else is fp32 (or fp64 where the contract says so).
+constexpr ElementType operand_type(Order order) { return order == Order::fma ? ElementType::f32 : ElementType::bf16; }
 std::string_view name(Order order);
 
 /// Instruction sets with kernels of their own; each gives the same bits.

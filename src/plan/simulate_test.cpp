@@ -15,7 +15,6 @@ namespace longhaul::plan {
 namespace {
 
 using program::BuildOptions;
-using program::ElementType;
 using program::Layout;
 using program::MemoryLine;
 using program::Operation;

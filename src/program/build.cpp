@@ -82,7 +82,7 @@ BufferId Builder::in_transit(const std::string& what, ElementType type, std::int
   return buffer(prefix() + what, MemoryLine::communication, type, elements);
 }
 BufferId Builder::workspace(const std::string& what, Bytes bytes, MemoryLine line) {
-  return buffer(prefix() + what + ".workspace", line, ElementType::bytes, bytes.value);
+  return buffer(prefix() + what + ".workspace", line, ElementType::u8, bytes.value);
 }
 BufferId Builder::rounded_gradient(const std::string& what, std::int64_t elements) {
   return operand_ != ElementType::f32 || split_ ? gradient_of(what, operand_, elements) : -1;
@@ -150,7 +150,7 @@ BufferId Builder::embed() {
   BufferId x = rows("embed.rows", !from_owners && !divided, own + positions);
   emit(OpKind::embed_forward, {{Slot::weights, weights_, Access::read}, {Slot::y, x, Access::write}});
   const auto exchange = [&](OpKind kind, Group group, std::int64_t elements, BufferId y) {
-    collective(kind, group == Group::shard ? "owned_rows" : "rows", group, Bytes(elements * element_size(ElementType::f32)),
+    collective(kind, group == Group::shard ? "owned_rows" : "rows", group, Bytes(elements * size_of(ElementType::f32)),
                {{Slot::x, x, Access::read}, {Slot::y, y, Access::write}});
     x = y;
   };
@@ -208,7 +208,7 @@ BufferId Builder::head_and_loss() {
                         {Slot::workspace, workspace("loss", options_.workspace.loss, MemoryLine::logits), Access::write}},
                        3 * matmul_flops(shape_.n, shape_.width, shape_.vocab));
   // Of each row: the maximum, the sum of exponentials, the target's logit.
-  if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * element_size(ElementType::f32))};
+  if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * size_of(ElementType::f32))};
   close(holdings_.head);
   return summed_rows(d_y, "final_norm", shape_.width);
 }
@@ -339,7 +339,7 @@ Program Builder::evaluation() {
                           {Slot::token_loss, token_loss, Access::write},
                           {Slot::workspace, workspace("loss", options_.workspace.loss_evaluate, MemoryLine::logits), Access::write}},
                          matmul_flops(shape_.n, shape_.width, shape_.vocab));
-    if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * element_size(ElementType::f32))};
+    if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * size_of(ElementType::f32))};
   }
   finish(program_);
   return std::move(program_);

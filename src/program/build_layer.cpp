@@ -29,7 +29,7 @@ void Builder::norm_gradient(BufferId d_y, BufferId x, BufferId statistics, Buffe
 BufferId Builder::gathered_rows(BufferId rows, std::string_view what, ElementType type, std::int64_t width) {
   if (!gathers_sequence()) return rows;
   const BufferId all = in_transit(std::string(what) + ".gathered", type, shape_.n * width);
-  collective(OpKind::all_gather, what, Group::tensor, Bytes(shape_.n * width * element_size(type)),
+  collective(OpKind::all_gather, what, Group::tensor, Bytes(shape_.n * width * size_of(type)),
              {{Slot::x, rows, Access::read}, {Slot::y, all, Access::write}});
   return all;
 }
@@ -49,14 +49,14 @@ BufferId Builder::row_parallel(OpKind kind, std::string_view what, BufferId x, B
   const BufferId partial = in_transit(name + ".partial", ElementType::f32, shape_.n * shape_.width);
   emit(kind, {product_weights(), {Slot::x, x, Access::read}, {Slot::y, partial, Access::write}}, flops);
   collective(gathers_sequence() ? OpKind::reduce_scatter : OpKind::all_reduce, what, Group::tensor,
-             Bytes(shape_.n * shape_.width * element_size(ElementType::f32)),
+             Bytes(shape_.n * shape_.width * size_of(ElementType::f32)),
              {vector_weights(), {Slot::x, partial, Access::read}, {Slot::residual, residual, Access::read}, {Slot::y, y, Access::write}});
   return y;
 }
 
 BufferId Builder::summed_rows(BufferId partial, std::string_view what, std::int64_t width) {
   if (layout_.tp == 1) return partial;
-  const Bytes bytes(shape_.n * width * element_size(ElementType::f32));
+  const Bytes bytes(shape_.n * width * size_of(ElementType::f32));
   if (!gathers_sequence()) {
     collective(OpKind::all_reduce, what, Group::tensor, bytes, {{Slot::d_x, partial, Access::update}});
     return partial;
@@ -71,7 +71,7 @@ BufferId Builder::keys_of_all(BufferId own, std::string_view what, std::int64_t 
   if (layout_.cp == 1) return own;
   const std::int64_t elements = layout_.cp * shape_.n * width;
   const BufferId all = in_transit(std::string(what) + ".gathered", operand_, elements);
-  collective(OpKind::all_gather, what, Group::context, Bytes(elements * element_size(operand_)),
+  collective(OpKind::all_gather, what, Group::context, Bytes(elements * size_of(operand_)),
              {{Slot::x, own, Access::read}, {Slot::y, all, Access::write}});
   return all;
 }
@@ -82,10 +82,10 @@ BufferId Builder::own_keys(BufferId partial, std::string_view what, std::int64_t
   BufferId own = partial;
   if (layout_.cp > 1) {
     own = gradient_of(std::string(what) + ".own", ElementType::f32, shape_.n * width);
-    collective(OpKind::reduce_scatter, what, Group::context, Bytes(layout_.cp * shape_.n * width * element_size(ElementType::f32)),
+    collective(OpKind::reduce_scatter, what, Group::context, Bytes(layout_.cp * shape_.n * width * size_of(ElementType::f32)),
                {{Slot::d_x, partial, Access::read}, {Slot::d_y, own, Access::write}});
   }
-  collective(OpKind::all_reduce, what, Group::heads, Bytes(shape_.n * width * element_size(ElementType::f32)),
+  collective(OpKind::all_reduce, what, Group::heads, Bytes(shape_.n * width * size_of(ElementType::f32)),
              {{Slot::d_x, own, Access::update}});
   return own;
 }

@@ -61,7 +61,7 @@ void Builder::mixture(LayerActivations& a, bool stop_before_down) {
 
 /// Every rank's rows to the ranks that asked for them.
 BufferId Builder::exchanged_rows(BufferId rows, std::string_view what, ElementType type, BufferId to) {
-  collective(OpKind::all_to_all, what, Group::expert, Bytes(shape_.expert_rows * shape_.width * element_size(type)),
+  collective(OpKind::all_to_all, what, Group::expert, Bytes(shape_.expert_rows * shape_.width * size_of(type)),
              {{Slot::x, rows, Access::read}, {Slot::y, to, Access::write}});
   return to;
 }

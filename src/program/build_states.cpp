@@ -11,7 +11,7 @@ namespace {
 constexpr std::int64_t kNormBlock = 65536;
 
 std::int64_t rounded_up(std::int64_t count, std::int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
-Bytes f32_bytes(std::int64_t elements) { return Bytes(elements * element_size(ElementType::f32)); }
+Bytes f32_bytes(std::int64_t elements) { return Bytes(elements * size_of(ElementType::f32)); }
 
 }  // namespace
 
@@ -60,7 +60,7 @@ BufferUse Builder::vector_weights() const {
 
 /// What operations read of a bucket: operands and fp32 vectors.
 Bytes Builder::read_bytes(const Bucket& bucket) const {
-  return Bytes(bucket.products * element_size(operand_) + bucket.vectors * element_size(ElementType::f32));
+  return Bytes(bucket.products * size_of(operand_) + bucket.vectors * size_of(ElementType::f32));
 }
 
 /// ZeRO 3: a bucket's weights are gathered before its operations and live until the last of them.
@@ -72,7 +72,7 @@ void Builder::gather_weights(int index) {
   const Place here = at_;
   at_.part = bucket.part;
   const std::string part = bucket.part.empty() ? "" : fmt::format("{}.", bucket.part);
-  gathered = buffer(prefix() + part + "weights", MemoryLine::gathered_weights, ElementType::bytes, read_bytes(bucket).value);
+  gathered = buffer(prefix() + part + "weights", MemoryLine::gathered_weights, ElementType::u8, read_bytes(bucket).value);
   std::vector<BufferUse> uses = {{Slot::weights, weights_, Access::read}, {Slot::y, gathered, Access::write}};
   if (operand_weights_ >= 0) uses.push_back({Slot::operand_weights, operand_weights_, Access::read});
   collective(OpKind::all_gather, "weights", bucket.experts ? Group::expert_shard : Group::shard, read_bytes(bucket), std::move(uses));
@@ -205,7 +205,7 @@ void Builder::reduce_and_update() {
   // The blocks' sums of squares of the whole model and the losses of all leaves, in fp64, to be added in their order by every rank.
   const std::int64_t blocks = (all_parameters_ + kNormBlock - 1) / kNormBlock;
   const std::int64_t leaves = static_cast<std::int64_t>(options_.batch.virtual_ranks) * layout_.dp * layout_.cp;
-  collective(OpKind::all_gather, "norm_and_loss", Group::world, Bytes((blocks + leaves) * element_size(ElementType::f64)), {});
+  collective(OpKind::all_gather, "norm_and_loss", Group::world, Bytes((blocks + leaves) * size_of(ElementType::f64)), {});
   at_.phase = Phase::update;
   Operation& op = emit(OpKind::update, std::move(gradients));
   add(op, Slot::weights, weights_, Access::update);

@@ -7,20 +7,6 @@
 
 namespace longhaul::program {
 
-std::int64_t element_size(ElementType type) {
-  switch (type) {
-    case ElementType::f64:
-      return 8;
-    case ElementType::f32:
-      return 4;
-    case ElementType::bf16:
-      return 2;
-    case ElementType::bytes:
-      return 1;
-  }
-  return 0;
-}
-
 std::string_view name(MemoryLine line) {
   switch (line) {
     case MemoryLine::weights:

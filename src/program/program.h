@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "program/layout.h"
+#include "units/element_type.h"
 #include "units/units.h"
 
 namespace longhaul::program {
@@ -68,9 +69,6 @@ bool is_transfer(OpKind kind);
 enum class Phase : std::uint8_t { gradients, norm, update };
 /// The name's suffix: .fwd, .rec (recompute), .bwd, none; of a split backward .dgrad and .wgrad.
 enum class Pass : std::uint8_t { forward, recompute, backward, step, input_gradient, weight_gradient };
-
-enum class ElementType : std::uint8_t { f32, bf16, f64, bytes };
-std::int64_t element_size(ElementType type);
 
 /// Lines of the memory account (accounting B); every buffer belongs to one.
 enum class MemoryLine : std::uint8_t {
@@ -141,7 +139,7 @@ struct Buffer {
   int first_op = -1, last_op = -1;
   std::int64_t offset = 0;  ///< bytes from the arena's start, multiple of 64
 
-  Bytes size() const { return Bytes(elements * element_size(type)); }
+  Bytes size() const { return Bytes(elements * size_of(type)); }
 };
 
 struct BufferUse {

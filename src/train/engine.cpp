@@ -24,7 +24,7 @@ program::BuildOptions options_for(const config::RunConfig& config, const program
   program::BuildOptions options;
   options.batch = batch;
   options.layout.recompute = config.parallel.recompute == config::Recompute::layer ? program::Recompute::layer : program::Recompute::none;
-  options.operand = kernels::operand_type(order) == kernels::DType::bf16 ? program::ElementType::bf16 : program::ElementType::f32;
+  options.operand = kernels::operand_type(order);
   options.average = config.optimizer.ema_beta > 0;
   const auto bytes = [](std::size_t size) { return Bytes(static_cast<std::int64_t>(size)); };
   options.workspace = {bytes(kernels::attention_forward_workspace(attention, order, threads)),
@@ -86,8 +86,7 @@ program::BuildOptions evaluation_options(const config::RunConfig& config, int th
 Engine::Engine(const config::RunConfig& config, Use use)
     : config_((refuse_untrainable(config), config)),
       table_(config.model),
-      operands_(program::operand_layout(
-          table_, order_of_run(config) == kernels::Order::dp2 ? program::ElementType::bf16 : program::ElementType::f32)),
+      operands_(program::operand_layout(table_, kernels::operand_type(order_of_run(config)))),
       pool_(thread_count(config)),
       context_{pool_, family_of_run(config), order_of_run(config)},
       evaluation_program_(evaluation_program(config, table_, pool_.threads(), use)),

@@ -3,7 +3,6 @@
 
 namespace longhaul::train {
 
-using kernels::DType;
 using kernels::MatrixView;
 using model::Role;
 
@@ -12,8 +11,8 @@ namespace {
 /// GPT-2's Conv1D weights are stored [in, out]; Llama's linear weights [out, in].
 bool stored_in_by_out(const model::ModelSpec& spec) { return model::family_of(spec) == model::Family::gpt2; }
 
-const std::byte* element(const void* base, DType type, std::int64_t index) {
-  return static_cast<const std::byte*>(base) + index * static_cast<std::int64_t>(kernels::size_of(type));
+const std::byte* element(const void* base, ElementType type, std::int64_t index) {
+  return static_cast<const std::byte*>(base) + index * size_of(type);
 }
 
 }  // namespace
@@ -33,7 +32,7 @@ MatrixView Frame::matrix(Role role, std::int64_t in, std::int64_t out) const {
   const std::int64_t index = &tensor - machine().table.tensors().data();
   const std::int64_t copy = machine().operands.offsets[static_cast<std::size_t>(index)];
   const void* data =
-      copy >= 0 ? element(raw(Slot::operand_weights), operand_type(), copy) : element(machine().weights, DType::f32, tensor.offset);
+      copy >= 0 ? element(raw(Slot::operand_weights), operand_type(), copy) : element(machine().weights, ElementType::f32, tensor.offset);
   if (stored_in_by_out(spec()) && role != Role::token_embedding && role != Role::head_weight)
     return kernels::row_major(data, operand_type(), in, out);
   return kernels::row_major(data, operand_type(), out, in).transposed();

@@ -46,7 +46,7 @@ class Frame {
   const Machine& machine() const { return executor_.machine_; }
   const kernels::Context& context() const { return executor_.machine_.context; }
   const model::ModelSpec& spec() const { return executor_.machine_.spec; }
-  kernels::DType operand_type() const { return kernels::operand_type(context().order); }
+  ElementType operand_type() const { return kernels::operand_type(context().order); }
   const program::BatchPlan& plan() const { return executor_.plan_; }
   std::int64_t tokens() const { return executor_.plan_.tokens_per_micro_batch(); }
 

@@ -48,9 +48,9 @@ std::vector<float> Inference::logits(const data::Batch& batch, std::int64_t firs
   const void* rows = forward_of(length).forward(input);
 
   const model::ModelSpec& spec = engine_.config().model;
-  const kernels::DType type = kernels::operand_type(engine_.context().order);
+  const ElementType type = kernels::operand_type(engine_.context().order);
   const std::int64_t count = batch.sequence_length - first_row;
-  const void* first = static_cast<const std::byte*>(rows) + first_row * spec.width * static_cast<std::int64_t>(kernels::size_of(type));
+  const void* first = static_cast<const std::byte*>(rows) + first_row * spec.width * size_of(type);
   std::vector<float> out(static_cast<std::size_t>(count * spec.vocab));
   kernels::gemm(engine_.context(), kernels::row_major(first, type, count, spec.width), engine_.head().transposed(), out.data(), spec.vocab,
                 false);

@@ -53,14 +53,13 @@ struct Job {
   float* logits;
 
   MatrixView x_block(std::int64_t first, std::int64_t count) const {
-    const DType type = operand_type(context.order);
-    return row_major(static_cast<const std::uint8_t*>(x) + static_cast<std::size_t>(first * shape.width) * size_of(type), type, count,
-                     shape.width);
+    const ElementType type = operand_type(context.order);
+    return row_major(static_cast<const std::uint8_t*>(x) + first * shape.width * size_of(type), type, count, shape.width);
   }
   // The rows of logits once they are gradients of operand type.
   MatrixView gradient_block(std::int64_t count) const {
-    const DType type = operand_type(context.order);
-    return {logits, type, count, shape.vocab, row_floats(shape.vocab) * static_cast<std::int64_t>(sizeof(float) / size_of(type)), 1};
+    const ElementType type = operand_type(context.order);
+    return {logits, type, count, shape.vocab, row_floats(shape.vocab) * (size_of(ElementType::f32) / size_of(type)), 1};
   }
 
   // Logits of a block, then its losses and, with a scale, its gradients in place.
@@ -68,7 +67,7 @@ struct Job {
     const std::int64_t stride = row_floats(shape.vocab);
     gemm(context, x_block(first, count), head.transposed(), logits, stride, false);
     const LossTable& table = LONGHAUL_FAMILY_SELECT(context.family, loss_table);
-    const DType type = operand_type(context.order);
+    const ElementType type = operand_type(context.order);
     const std::int64_t rows = std::max<std::int64_t>(1, 4 * kVocabularyTile / shape.vocab);  // a task of some tens of microseconds
     context.pool.run((count + rows - 1) / rows, [&](std::int64_t task, int) {
       for (std::int64_t row = task * rows; row < std::min(count, (task + 1) * rows); ++row) {
@@ -76,7 +75,7 @@ struct Job {
         const std::int64_t token = first + row;
         if (loss_mask[token] == 0) {
           token_loss[token] = 0.0f;
-          if (scale != nullptr) std::memset(z, 0, static_cast<std::size_t>(shape.vocab) * size_of(type));
+          if (scale != nullptr) std::memset(z, 0, static_cast<std::size_t>(shape.vocab * size_of(type)));
           continue;
         }
         const LossRow result = table.forward(z, shape.vocab, targets[token]);

@@ -66,8 +66,8 @@ void gradients(float* logits, Index vocab, Index target, const LossRow& row, flo
   splat(at_target).store_partial(out + target, 1);
 }
 
-void backward(float* logits, Index vocab, Index target, const LossRow& row, float scale, DType type) {
-  if (type == DType::f32)
+void backward(float* logits, Index vocab, Index target, const LossRow& row, float scale, ElementType type) {
+  if (type == ElementType::f32)
     gradients<float>(logits, vocab, target, row, scale);
   else
     gradients<bf16>(logits, vocab, target, row, scale);

@@ -18,7 +18,7 @@ struct LossRow {
 struct LossTable {
   LossRow (*forward)(const float* logits, std::int64_t vocab, std::int64_t target);
   /// Overwrites the row in place: `vocab` gradients in operand type from the row's first byte.
-  void (*backward)(float* logits, std::int64_t vocab, std::int64_t target, const LossRow& row, float scale, DType type);
+  void (*backward)(float* logits, std::int64_t vocab, std::int64_t target, const LossRow& row, float scale, ElementType type);
 };
 LONGHAUL_FAMILY_TABLE(LossTable, loss_table)
 

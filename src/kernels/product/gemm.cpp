@@ -285,7 +285,7 @@ namespace {
 
 float element(const MatrixView& view, std::int64_t i, std::int64_t j) {
   const std::int64_t at = i * view.row_stride + j * view.col_stride;
-  return view.dtype == DType::f32 ? static_cast<const float*>(view.data)[at] : to_float(static_cast<const bf16*>(view.data)[at]);
+  return view.dtype == ElementType::f32 ? static_cast<const float*>(view.data)[at] : to_float(static_cast<const bf16*>(view.data)[at]);
 }
 
 }  // namespace

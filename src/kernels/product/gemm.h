@@ -16,12 +16,12 @@ namespace longhaul::kernels {
 /// A strided view of a GEMM operand: element (i, j) is at data[i*row_stride + j*col_stride]; one of the strides is 1.
 struct MatrixView {
   const void* data;
-  DType dtype;
+  ElementType dtype;
   std::int64_t rows, cols;
   std::int64_t row_stride, col_stride;
   MatrixView transposed() const { return {data, dtype, cols, rows, col_stride, row_stride}; }
 };
-inline MatrixView row_major(const void* data, DType dtype, std::int64_t rows, std::int64_t cols) {
+inline MatrixView row_major(const void* data, ElementType dtype, std::int64_t rows, std::int64_t cols) {
   return {data, dtype, rows, cols, cols, 1};
 }
 

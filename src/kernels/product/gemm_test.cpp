@@ -41,7 +41,7 @@ struct Operands {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<std::uint8_t>& bytes, std::int64_t rows, std::int64_t cols) {
-      const std::size_t size = size_of(operand_type(order));
+      const std::size_t size = static_cast<std::size_t>(size_of(operand_type(order)));
       bytes.resize(static_cast<std::size_t>(rows * (cols + kSpare)) * size);
       for (std::size_t at = 0; at < bytes.size(); at += size) {
         const float x = normal(random) * std::exp2(4 * normal(random));
@@ -152,12 +152,7 @@ TEST(Gemm, AccumulatingTwoEvenHalvesAlongKIsOneProduct) {
       std::vector<float> halves = operands.start;
       const auto rows = [&](const MatrixView& view, std::int64_t begin, std::int64_t end) {  // k range of a [k, x] row-major matrix
         const auto* data = static_cast<const std::uint8_t*>(view.data);
-        return MatrixView{data + begin * view.row_stride * static_cast<std::int64_t>(size_of(view.dtype)),
-                          view.dtype,
-                          end - begin,
-                          view.cols,
-                          view.row_stride,
-                          1};
+        return MatrixView{data + begin * view.row_stride * size_of(view.dtype), view.dtype, end - begin, view.cols, view.row_stride, 1};
       };
       const std::int64_t stride = operands.b.cols + Operands::kSpare;
       const Context context{pool, kernel.family, order};
@@ -173,7 +168,7 @@ TEST(Gemm, AccumulatingTwoEvenHalvesAlongKIsOneProduct) {
 TEST(Gemm, EmptyKLeavesZerosOrTheOldValues) {
   ThreadPool pool(2);
   float c[6] = {1, 2, 3, 4, 5, 6};
-  const MatrixView a{c, DType::f32, 2, 0, 1, 1}, b{c, DType::f32, 0, 3, 3, 1};
+  const MatrixView a{c, ElementType::f32, 2, 0, 1, 1}, b{c, ElementType::f32, 0, 3, 3, 1};
   gemm({pool, best_family(), Order::fma}, a, b, c, 3, true);
   EXPECT_EQ(c[5], 6);
   gemm({pool, best_family(), Order::fma}, a, b, c, 3, false);
@@ -210,7 +205,7 @@ TEST(Gemm, Dp2AgreesOnMillionsOfRandomBitPatterns) {
     for (bf16& x : a) x = pattern(round % 3);
     for (bf16& x : b) x = pattern(round % 3 == 1 ? static_cast<int>(random() % 3) : round % 3);
     for (float& x : c) x = to_float(pattern(round % 3)) * 1.0001f;
-    const MatrixView left = row_major(a.data(), DType::bf16, kSize, 2), right = row_major(b.data(), DType::bf16, 2, kSize);
+    const MatrixView left = row_major(a.data(), ElementType::bf16, kSize, 2), right = row_major(b.data(), ElementType::bf16, 2, kSize);
     want = c;
     gemm_reference(Order::dp2, left, right, want.data(), kSize, true);
     for (const Kernel& kernel : kernels(Order::dp2)) {

@@ -26,8 +26,8 @@ void bias_backward(const Context& context, const float* d_y, std::int64_t stride
 
 void round_to_operand(const Context& context, const float* x, void* out, std::int64_t count) {
   const ActivationTable& kernels = table(context);
-  const DType type = operand_type(context.order);
-  const std::int64_t size = static_cast<std::int64_t>(size_of(type));
+  const ElementType type = operand_type(context.order);
+  const std::int64_t size = size_of(type);
   run_elements(context, count, 4 + size, [&](std::int64_t begin, std::int64_t end) {
     kernels.round(x + begin, static_cast<char*>(out) + begin * size, type, end - begin);
   });
@@ -35,8 +35,8 @@ void round_to_operand(const Context& context, const float* x, void* out, std::in
 
 void gelu_forward(const Context& context, float* y, const float* bias, void* out, std::int64_t n, std::int64_t width) {
   const ActivationTable& kernels = table(context);
-  const DType type = operand_type(context.order);
-  const std::int64_t size = static_cast<std::int64_t>(size_of(type));
+  const ElementType type = operand_type(context.order);
+  const std::int64_t size = size_of(type);
   run_rows(context, n, width * (8 + size), [&](std::int64_t begin, std::int64_t end) {
     kernels.gelu_forward(y + begin * width, bias, static_cast<char*>(out) + begin * width * size, type, end - begin, width);
   });
@@ -50,8 +50,8 @@ void gelu_backward(const Context& context, const float* d_out, const float* y, f
 
 void swiglu_forward(const Context& context, const float* gate, const float* up, void* out, std::int64_t count) {
   const ActivationTable& kernels = table(context);
-  const DType type = operand_type(context.order);
-  const std::int64_t size = static_cast<std::int64_t>(size_of(type));
+  const ElementType type = operand_type(context.order);
+  const std::int64_t size = size_of(type);
   run_elements(context, count, 8 + size, [&](std::int64_t begin, std::int64_t end) {
     kernels.swiglu_forward(gate + begin, up + begin, static_cast<char*>(out) + begin * size, type, end - begin);
   });
@@ -60,8 +60,8 @@ void swiglu_forward(const Context& context, const float* gate, const float* up, 
 void swiglu_backward(const Context& context, const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up,
                      std::int64_t count) {
   const ActivationTable& kernels = table(context);
-  const DType type = operand_type(context.order);
-  const std::int64_t size = static_cast<std::int64_t>(size_of(type));
+  const ElementType type = operand_type(context.order);
+  const std::int64_t size = size_of(type);
   run_elements(context, count, 12 + 2 * size, [&](std::int64_t begin, std::int64_t end) {
     kernels.swiglu_backward(d_out + begin, gate + begin, up + begin, static_cast<char*>(d_gate) + begin * size,
                             static_cast<char*>(d_up) + begin * size, type, end - begin);

@@ -25,8 +25,8 @@ template <typename T>
 void round_as(const float* x, T* out, std::int64_t count) {
   for_vectors(0, count, [&](std::int64_t i, auto lanes) { store_some(load_some(x + i, lanes), out + i, lanes); });
 }
-void round_to(const float* x, void* out, DType type, std::int64_t count) {
-  if (type == DType::bf16)
+void round_to(const float* x, void* out, ElementType type, std::int64_t count) {
+  if (type == ElementType::bf16)
     round_as(x, static_cast<bf16*>(out), count);
   else
     round_as(x, static_cast<float*>(out), count);
@@ -53,8 +53,8 @@ void gelu_forward_as(float* y, const float* bias, T* out, std::int64_t n, std::i
     });
   }
 }
-void gelu_forward(float* y, const float* bias, void* out, DType type, std::int64_t n, std::int64_t width) {
-  if (type == DType::bf16)
+void gelu_forward(float* y, const float* bias, void* out, ElementType type, std::int64_t n, std::int64_t width) {
+  if (type == ElementType::bf16)
     gelu_forward_as(y, bias, static_cast<bf16*>(out), n, width);
   else
     gelu_forward_as(y, bias, static_cast<float*>(out), n, width);
@@ -79,8 +79,8 @@ void swiglu_forward_as(const float* gate, const float* up, T* out, std::int64_t 
     store_some((g * sigmoid(g)) * load_some(up + i, lanes), out + i, lanes);
   });
 }
-void swiglu_forward(const float* gate, const float* up, void* out, DType type, std::int64_t count) {
-  if (type == DType::bf16)
+void swiglu_forward(const float* gate, const float* up, void* out, ElementType type, std::int64_t count) {
+  if (type == ElementType::bf16)
     swiglu_forward_as(gate, up, static_cast<bf16*>(out), count);
   else
     swiglu_forward_as(gate, up, static_cast<float*>(out), count);
@@ -97,8 +97,9 @@ void swiglu_backward_as(const float* d_out, const float* gate, const float* up, 
     store_some(d * silu, d_up + i, lanes);
   });
 }
-void swiglu_backward(const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up, DType type, std::int64_t count) {
-  if (type == DType::bf16)
+void swiglu_backward(const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up, ElementType type,
+                     std::int64_t count) {
+  if (type == ElementType::bf16)
     swiglu_backward_as(d_out, gate, up, static_cast<bf16*>(d_gate), static_cast<bf16*>(d_up), count);
   else
     swiglu_backward_as(d_out, gate, up, static_cast<float*>(d_gate), static_cast<float*>(d_up), count);

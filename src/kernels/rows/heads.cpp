@@ -13,8 +13,8 @@ const HeadsTable& table(const Context& context) { return LONGHAUL_FAMILY_SELECT(
 void heads_forward(const Context& context, const HeadShape& shape, const HeadOptions& options, float* qkv, const std::int32_t* positions,
                    void* q, void* k, void* v, float* statistics) {
   const HeadsTable& kernels = table(context);
-  const DType type = operand_type(context.order);
-  const std::int64_t size = static_cast<std::int64_t>(size_of(type)), normed = shape.heads + shape.kv_heads;
+  const ElementType type = operand_type(context.order);
+  const std::int64_t size = size_of(type), normed = shape.heads + shape.kv_heads;
   const std::int64_t q_row = shape.heads * shape.head_dim * size, kv_row = shape.kv_heads * shape.head_dim * size;
   run_rows(context, shape.tokens, shape.row() * (4 + size), [&](std::int64_t begin, std::int64_t end) {
     kernels.forward(shape, options, qkv + begin * shape.row(), options.cosine ? positions + begin : nullptr,

@@ -70,8 +70,8 @@ void forward_as(const HeadShape& shape, const HeadOptions& options, float* qkv, 
 }
 
 void forward(const HeadShape& shape, const HeadOptions& options, float* qkv, const std::int32_t* positions, void* q, void* k, void* v,
-             DType type, float* statistics, std::int64_t tokens) {
-  if (type == DType::bf16)
+             ElementType type, float* statistics, std::int64_t tokens) {
+  if (type == ElementType::bf16)
     forward_as(shape, options, qkv, positions, static_cast<bf16*>(q), static_cast<bf16*>(k), static_cast<bf16*>(v), statistics, tokens);
   else
     forward_as(shape, options, qkv, positions, static_cast<float*>(q), static_cast<float*>(k), static_cast<float*>(v), statistics, tokens);

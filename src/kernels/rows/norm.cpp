@@ -12,8 +12,8 @@ const NormTable& table(const Context& context) { return LONGHAUL_FAMILY_SELECT(c
 void norm_forward(const Context& context, const NormShape& shape, const float* x, const float* weight, const float* bias, void* out,
                   float* statistics) {
   const NormTable& kernels = table(context);
-  const DType type = operand_type(context.order);
-  const std::int64_t width = shape.width, out_row = width * static_cast<std::int64_t>(size_of(type));
+  const ElementType type = operand_type(context.order);
+  const std::int64_t width = shape.width, out_row = width * size_of(type);
   run_rows(context, shape.tokens, width * 4 + out_row, [&](std::int64_t begin, std::int64_t end) {
     kernels.forward(shape, x + begin * width, weight, bias, static_cast<char*>(out) + begin * out_row, type, statistics + 2 * begin,
                     end - begin);

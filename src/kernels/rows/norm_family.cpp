@@ -44,9 +44,9 @@ void forward_as(const NormShape& shape, const float* x, const float* weight, con
   }
 }
 
-void forward(const NormShape& shape, const float* x, const float* weight, const float* bias, void* out, DType type, float* statistics,
+void forward(const NormShape& shape, const float* x, const float* weight, const float* bias, void* out, ElementType type, float* statistics,
              std::int64_t tokens) {
-  if (type == DType::bf16)
+  if (type == ElementType::bf16)
     forward_as(shape, x, weight, bias, static_cast<bf16*>(out), statistics, tokens);
   else
     forward_as(shape, x, weight, bias, static_cast<float*>(out), statistics, tokens);

@@ -18,8 +18,8 @@ struct EmbedTable {
 LONGHAUL_FAMILY_TABLE(EmbedTable, embed_table)
 
 struct NormTable {
-  void (*forward)(const NormShape& shape, const float* x, const float* weight, const float* bias, void* out, DType type, float* statistics,
-                  std::int64_t tokens);
+  void (*forward)(const NormShape& shape, const float* x, const float* weight, const float* bias, void* out, ElementType type,
+                  float* statistics, std::int64_t tokens);
   void (*backward_x)(const NormShape& shape, const float* d_out, const float* x, const float* weight, const float* statistics,
                      const float* d_residual, float* d_x, std::int64_t tokens);
   void (*backward_weights)(const NormShape& shape, const float* d_out, const float* x, const float* statistics, float* d_weight,
@@ -30,17 +30,18 @@ LONGHAUL_FAMILY_TABLE(NormTable, norm_table)
 struct ActivationTable {
   void (*add_bias_residual)(const float* y, const float* bias, const float* residual, float* out, std::int64_t n, std::int64_t width);
   void (*bias_backward)(const float* d_y, std::int64_t stride, float* d_bias, std::int64_t n, std::int64_t begin, std::int64_t end);
-  void (*round)(const float* x, void* out, DType type, std::int64_t count);
-  void (*gelu_forward)(float* y, const float* bias, void* out, DType type, std::int64_t n, std::int64_t width);
+  void (*round)(const float* x, void* out, ElementType type, std::int64_t count);
+  void (*gelu_forward)(float* y, const float* bias, void* out, ElementType type, std::int64_t n, std::int64_t width);
   void (*gelu_backward)(const float* d_out, const float* y, float* d_y, std::int64_t count);
-  void (*swiglu_forward)(const float* gate, const float* up, void* out, DType type, std::int64_t count);
-  void (*swiglu_backward)(const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up, DType type, std::int64_t count);
+  void (*swiglu_forward)(const float* gate, const float* up, void* out, ElementType type, std::int64_t count);
+  void (*swiglu_backward)(const float* d_out, const float* gate, const float* up, void* d_gate, void* d_up, ElementType type,
+                          std::int64_t count);
 };
 LONGHAUL_FAMILY_TABLE(ActivationTable, activation_table)
 
 struct HeadsTable {
   void (*forward)(const HeadShape& shape, const HeadOptions& options, float* qkv, const std::int32_t* positions, void* q, void* k, void* v,
-                  DType type, float* statistics, std::int64_t tokens);
+                  ElementType type, float* statistics, std::int64_t tokens);
   /// Gradients before rotation, into d_qkv.
   void (*backward_rotation)(const HeadShape& shape, const HeadOptions& options, const std::int32_t* positions, const float* dq,
                             const float* dk, const float* dv, float* d_qkv, std::int64_t tokens);

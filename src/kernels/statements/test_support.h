@@ -39,14 +39,14 @@ inline std::vector<float> random_floats(std::int64_t count, std::uint64_t seed, 
 /// A tensor in the order's operand type.
 class Operands {
  public:
-  Operands(Order order, std::int64_t count) : order_(order), bytes_(static_cast<std::size_t>(count) * size_of(operand_type(order)), 0xff) {}
+  Operands(Order order, std::int64_t count) : order_(order), bytes_(static_cast<std::size_t>(count * size_of(operand_type(order))), 0xff) {}
   Operands(Order order, const std::vector<float>& values) : Operands(order, static_cast<std::int64_t>(values.size())) {
     for (std::size_t i = 0; i < values.size(); ++i) store_operand(order, data(), static_cast<std::int64_t>(i), values[i]);
   }
   void* data() { return bytes_.data(); }
   const void* data() const { return bytes_.data(); }
   std::vector<float> floats() const {
-    std::vector<float> out(bytes_.size() / size_of(operand_type(order_)));
+    std::vector<float> out(bytes_.size() / static_cast<std::size_t>(size_of(operand_type(order_))));
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = load_operand(order_, data(), static_cast<std::int64_t>(i));
     return out;
   }
