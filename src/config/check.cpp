@@ -127,8 +127,4 @@ void check_whole(ResolvedConfig& resolved) {
   warn_about_schedule(resolved);
 }
 
-void require_trainable(const ResolvedConfig& resolved) {
-  if (const auto reason = model::trainable(resolved.config.model)) refuse_model(resolved, *reason);
-}
-
 }  // namespace longhaul::config

@@ -39,9 +39,6 @@ ResolvedConfig resolve_model(const std::string& name, const Overrides& sets = {}
 /// A run file in memory; `label` stands for its path in messages, `folder` is what its paths are relative to.
 ResolvedConfig resolve_text(std::string_view toml, const std::string& label, const std::string& folder, const Overrides& sets = {});
 
-/// Throws UsageError with file and line when the model can only be counted (model::trainable). `plan` needs no trainable model.
-void require_trainable(const ResolvedConfig& resolved);
-
 /// Where a value came from, as the start of a message: "run.toml:14: ", "--set ", or the run file's name alone.
 std::string place(const ResolvedConfig& resolved, const std::string& option);
 

@@ -109,17 +109,6 @@ TEST(ResolveErrors, CombinationsThatCannotBe) {
   EXPECT_EQ(says(error_of(kSteps, {"validation.every=5 min"}), "is a time"), "");
 }
 
-TEST(ResolveErrors, AModelThatOnlyCountsIsRefusedForTrainingAtItsLine) {
-  const ResolvedConfig resolved = with("parallel_residual = true\n" + kSteps);
-  try {
-    require_trainable(resolved);
-    FAIL();
-  } catch (const UsageError& error) {
-    EXPECT_TRUE(std::string(error.what()).starts_with("run.toml:6: model.parallel_residual = true can be counted but not trained"))
-        << error.what();
-  }
-}
-
 TEST(ResolveErrors, TheModelMustBeNamedOrDescribed) {
   EXPECT_THROW(resolve_text("[run]\nsteps = 1\n", "run.toml", "."), UsageError);
   EXPECT_THROW(resolve_file("/no/such/run.toml"), UsageError);

@@ -144,7 +144,6 @@ SineCosine sincos64(double x) {
   }
 }
 
-double sin64(double x) { return sincos64(x).sine; }
 double cos64(double x) { return sincos64(x).cosine; }
 
 }  // namespace longhaul::kernels

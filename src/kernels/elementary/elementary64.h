@@ -15,14 +15,13 @@ double log64(double x);
 /// x^y for x > 0 as exp(y·log x) with the logarithm to about 100 bits; x^0 = 1; 0^y = 0 for y > 0. NaN for x < 0.
 double pow64(double x, double y);
 
-/// Largest |x| of sin64 and cos64: the reduction holds for 2^20 quarter turns. Beyond it they return NaN.
+/// Largest |x| of sincos64 and cos64: the reduction holds for 2^20 quarter turns. Beyond it they return NaN.
 inline constexpr double kMaxAngle64 = 1.6e6;
-double sin64(double x);
-double cos64(double x);
-/// Both, the same bits, for the price of little more than one.
 struct SineCosine {
   double sine, cosine;
 };
 SineCosine sincos64(double x);
+/// sincos64()'s cosine.
+double cos64(double x);
 
 }  // namespace longhaul::kernels

@@ -11,6 +11,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+double sin64(double x) { return sincos64(x).sine; }
+
 double ulps(double value, long double exact) {
   const double rounded = static_cast<double>(exact);
   const double size = std::fabs(rounded);  // the distance in long double: FTZ would flush the smallest

@@ -51,9 +51,4 @@ void zero(const Context& context, float* x, std::int64_t count) {
   });
 }
 
-void scale(const Context& context, float* x, float factor, std::int64_t count) {
-  const OptimizerTable& kernels = table(context);
-  run_elements(context, count, 8, [&](std::int64_t begin, std::int64_t end) { kernels.scale(x + begin, factor, end - begin); });
-}
-
 }  // namespace longhaul::kernels

@@ -28,7 +28,5 @@ double sum_of_squares(const Context& context, const float* x, std::int64_t count
 void add_into(const Context& context, float* a, const float* b, std::int64_t count);
 /// x[i] = 0: a gradient leaf begins.
 void zero(const Context& context, float* x, std::int64_t count);
-/// x[i] *= scale.
-void scale(const Context& context, float* x, float factor, std::int64_t count);
 
 }  // namespace longhaul::kernels

@@ -46,13 +46,8 @@ void add_into(float* a, const float* b, std::int64_t count) {
   for_vectors(0, count, [&](std::int64_t i, auto lanes) { store_some(load_some(a + i, lanes) + load_some(b + i, lanes), a + i, lanes); });
 }
 
-void scale(float* x, float factor, std::int64_t count) {
-  const F32x16 by = splat(factor);
-  for_vectors(0, count, [&](std::int64_t i, auto lanes) { store_some(load_some(x + i, lanes) * by, x + i, lanes); });
-}
-
 }  // namespace
 
-extern const OptimizerTable optimizer_table = {adamw, sum_of_squares, add_into, scale};
+extern const OptimizerTable optimizer_table = {adamw, sum_of_squares, add_into};
 
 }  // namespace longhaul::kernels::LONGHAUL_FAMILY

@@ -11,7 +11,6 @@ struct OptimizerTable {
                 float* average, float ema_beta, float ema_one_minus_beta, std::int64_t count);
   double (*sum_of_squares)(const float* x, std::int64_t count);  ///< one block
   void (*add_into)(float* a, const float* b, std::int64_t count);
-  void (*scale)(float* x, float factor, std::int64_t count);
 };
 LONGHAUL_FAMILY_TABLE(OptimizerTable, optimizer_table)
 

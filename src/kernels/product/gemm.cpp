@@ -281,36 +281,4 @@ const GemmKernel& gemm_kernel(Family family, Order order) {
   return order == Order::fma ? table.fma : table.dp2;
 }
 
-namespace {
-
-float element(const MatrixView& view, std::int64_t i, std::int64_t j) {
-  const std::int64_t at = i * view.row_stride + j * view.col_stride;
-  return view.dtype == ElementType::f32 ? static_cast<const float*>(view.data)[at] : to_float(static_cast<const bf16*>(view.data)[at]);
-}
-
-}  // namespace
-
-void gemm_reference(Order order, MatrixView a, MatrixView b, float* c, std::int64_t c_stride, bool accumulate, std::int64_t k_restart) {
-  set_floating_point_environment();
-  const std::int64_t k = a.cols, segment = k_restart > 0 ? k_restart : k;
-  for (std::int64_t i = 0; i < a.rows; ++i) {
-    for (std::int64_t j = 0; j < b.cols; ++j) {
-      float sum = accumulate ? c[i * c_stride + j] : 0.0f;
-      if (order == Order::fma) {
-        for (std::int64_t x = 0; x < k; ++x) sum = std::fma(element(a, i, x), element(b, x, j), sum);
-      } else {
-        for (std::int64_t begin = 0; begin < k; begin += segment) {
-          const std::int64_t end = std::min(k, begin + segment);
-          for (std::int64_t x = begin; x < end; x += 2) {
-            const bool pair = x + 1 < end;
-            sum = std::fma(pair ? element(a, i, x + 1) : 0.0f, pair ? element(b, x + 1, j) : 0.0f, sum);
-            sum = std::fma(element(a, i, x), element(b, x, j), sum);
-          }
-        }
-      }
-      c[i * c_stride + j] = sum;
-    }
-  }
-}
-
 }  // namespace longhaul::kernels

@@ -3,7 +3,7 @@
 //
 // fma (f32 operands): c = fma(a[k], b[k], c), k rising. dp2 (bf16 operands, VDPBF16PS): per pair (2i, 2i+1) of k,
 // c = fma(a[2i+1], b[2i+1], c), then c = fma(a[2i], b[2i], c); an odd tail is padded with zeros. Bits are those of the scalar
-// statement in gemm_reference() on every family, thread count and blocking.
+// statement in kernels/statements/gemm_statement.h on every family, thread count and blocking.
 #pragma once
 
 #include <cstddef>
@@ -33,8 +33,5 @@ void gemm(const Context& context, MatrixView a, MatrixView b, float* c, std::int
 
 /// Bytes that the first gemm() of a thread allocates and keeps for packed operands (context.pool's workers need none of their own).
 std::size_t gemm_workspace_bytes();
-
-/// The same product by the scalar statement above, one thread: the oracle of the tests.
-void gemm_reference(Order order, MatrixView a, MatrixView b, float* c, std::int64_t c_stride, bool accumulate, std::int64_t k_restart = 0);
 
 }  // namespace longhaul::kernels

@@ -12,6 +12,7 @@
 
 #include "kernels/bf16.h"
 #include "kernels/product/gemm_family.h"
+#include "kernels/statements/gemm_statement.h"
 
 namespace longhaul::kernels {
 namespace {
@@ -57,7 +58,7 @@ struct Operands {
   }
   std::vector<float> reference(bool accumulate, std::int64_t k_restart) const {
     std::vector<float> c = start;
-    gemm_reference(order_, a, b, c.data(), b.cols + kSpare, accumulate, k_restart);
+    statement::gemm(order_, a, b, c.data(), b.cols + kSpare, accumulate, k_restart);
     return c;
   }
   std::vector<float> product(const Kernel& kernel, ThreadPool& pool, bool accumulate, std::int64_t k_restart) const {
@@ -207,7 +208,7 @@ TEST(Gemm, Dp2AgreesOnMillionsOfRandomBitPatterns) {
     for (float& x : c) x = to_float(pattern(round % 3)) * 1.0001f;
     const MatrixView left = row_major(a.data(), ElementType::bf16, kSize, 2), right = row_major(b.data(), ElementType::bf16, 2, kSize);
     want = c;
-    gemm_reference(Order::dp2, left, right, want.data(), kSize, true);
+    statement::gemm(Order::dp2, left, right, want.data(), kSize, true);
     for (const Kernel& kernel : kernels(Order::dp2)) {
       std::vector<float> got = c;
       gemm_with(*kernel.code, {pool, kernel.family, Order::dp2}, left, right, got.data(), kSize, true, 0);
