@@ -16,6 +16,7 @@
 #include "run_arguments.h"
 #include "train/engine.h"
 #include "units/format.h"
+#include "units/statistics.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -53,12 +54,8 @@ StepMeasurement measure_steps(train::Engine& engine, int steps, const train::Con
     times.push_back(seconds);
     quiet_times.push_back(quiet_seconds);
   }
-  const auto median = [](std::vector<double>& values) {
-    std::nth_element(values.begin(), values.begin() + std::ssize(values) / 2, values.end());
-    return values[values.size() / 2];
-  };
-  result.median_seconds = median(times);
-  result.quiet_seconds = median(quiet_times);
+  result.median_seconds = upper_median(times);
+  result.quiet_seconds = upper_median(quiet_times);
   return result;
 }
 

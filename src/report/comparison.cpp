@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "units/format.h"
+#include "units/statistics.h"
 
 namespace longhaul::report {
 namespace {
@@ -23,12 +24,11 @@ double bare_step_seconds(const ledger::Record& record) {
   return record.timing.step_seconds - seconds_of(record, "validate") - seconds_of(record, "hash") - seconds_of(record, "checkpoint");
 }
 
-std::optional<double> median(const Records& records, const std::function<double(const ledger::Record&)>& value) {
+std::optional<double> median_of(const Records& records, const std::function<double(const ledger::Record&)>& value) {
   if (records.empty()) return std::nullopt;
   std::vector<double> values;
   for (const ledger::Record& record : records) values.push_back(value(record));
-  std::nth_element(values.begin(), values.begin() + std::ssize(values) / 2, values.end());
-  return values[values.size() / 2];
+  return upper_median(std::move(values));
 }
 
 /// The field of the newest event of a kind that has it.
@@ -74,7 +74,7 @@ std::vector<ComparedLine> compare(const json& plan, const Records& records, cons
 
   const double step = planned_at("/step/seconds"), tokens = planned_at("/tokens/per_step");
   const double mfu_of_a_step_per_second = planned_at("/flops/per_step") / planned_at("/step/peak_flops");
-  const std::optional<double> measured = median(records, bare_step_seconds);
+  const std::optional<double> measured = median_of(records, bare_step_seconds);
   const auto per = [&](double amount) { return measured ? std::optional(amount / *measured) : std::nullopt; };
   lines.push_back({"step", "seconds", Unit::seconds, step, measured});
   lines.push_back({"step", "tokens_per_s", Unit::tokens_per_second, tokens / step, per(tokens)});
@@ -84,7 +84,7 @@ std::vector<ComparedLine> compare(const json& plan, const Records& records, cons
   for (const char* phase : {"data", "forward", "recompute", "backward", "reduce", "clip", "optimizer", "other"}) {
     std::optional<double> planned;
     if (const json::json_pointer at("/phase_seconds/" + std::string(phase)); parts.contains(at)) planned = parts.at(at).get<double>();
-    const std::optional<double> seconds = median(records, [&](const ledger::Record& record) { return seconds_of(record, phase); });
+    const std::optional<double> seconds = median_of(records, [&](const ledger::Record& record) { return seconds_of(record, phase); });
     if (planned || seconds.value_or(0) > 0) lines.push_back({"phase", phase, Unit::seconds, planned, seconds});
   }
   const auto first = std::ssize(lines);

@@ -8,18 +8,10 @@
 #include <numeric>
 
 #include "files/read.h"
+#include "units/statistics.h"
 
 namespace longhaul::train {
 namespace {
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const std::size_t middle = values.size() / 2;
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(middle), values.end());
-  const double upper = values[middle];
-  if (values.size() % 2 == 1) return upper;
-  return (upper + *std::max_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(middle))) / 2;
-}
 
 std::vector<double> last(const std::deque<double>& values, std::int64_t count) {
   const auto take = std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(count), std::ssize(values));

@@ -14,6 +14,7 @@
 #include "train/stop.h"
 #include "units/error.h"
 #include "units/format.h"
+#include "units/statistics.h"
 
 namespace longhaul::train {
 namespace {
@@ -216,10 +217,7 @@ void Run::measure_launch() {
                             {"arena_bytes", engine.arena().size().value},
                             {"arena_high_water_bytes", engine.arena().high_water().value}});
   nlohmann::json medians;
-  for (auto& [name, seconds] : operation_seconds_) {
-    std::nth_element(seconds.begin(), seconds.begin() + std::ssize(seconds) / 2, seconds.end());
-    medians[name] = seconds[seconds.size() / 2];
-  }
+  for (const auto& [name, seconds] : operation_seconds_) medians[name] = upper_median(seconds);
   ledger_->event("operations", {{"step", state.step}, {"seconds", medians}});
 }
 
