@@ -11,6 +11,7 @@
 #include "run_arguments.h"
 #include "units/error.h"
 #include "units/format.h"
+#include "units/units.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -23,8 +24,6 @@ std::string module_of(const std::string& out) {
   plan::check_python_module(stem, out);
   return stem;
 }
-
-constexpr double kGiB = 1 << 30;
 
 /// The plan in one line, for the head of the file.
 std::string planned(const plan::Forecast& forecast) {

@@ -15,11 +15,11 @@
 #include "report/plan_sections.h"
 #include "report/timeline.h"
 #include "units/format.h"
+#include "units/units.h"
 
 namespace longhaul::report {
 namespace {
 
-constexpr double kGiB = 1073741824.0;
 constexpr std::array<std::string_view, 4> kTurns{"forward", "backward", "input gradient", "weight gradient"};
 
 /// A line of the memory account has the same colour wherever it is drawn.

@@ -8,11 +8,10 @@
 #include "report/plan_sections.h"
 #include "report/timeline.h"
 #include "units/format.h"
+#include "units/units.h"
 
 namespace longhaul::report {
 namespace {
-
-constexpr double kGiB = 1073741824.0;
 
 std::vector<double> ends_of(const std::vector<Seconds>& times) {
   std::vector<double> ends;

@@ -7,11 +7,10 @@
 #include <limits>
 
 #include "units/format.h"
+#include "units/units.h"
 
 namespace longhaul::report {
 namespace {
-
-constexpr double kGiB = 1073741824.0;
 
 std::string figure_of(const plan::Explanation& explanation) {
   return explanation.value ? plan::format(*explanation.value, explanation.unit) : "not given";

@@ -33,6 +33,9 @@ using Params = Quantity<struct ParamsTag, std::int64_t>;
 using Flops = Quantity<struct FlopsTag, double>;
 using Seconds = Quantity<struct SecondsTag, double>;
 
+/// Bytes of one GiB, as the double that amounts are divided by for printing.
+inline constexpr double kGiB = 1073741824.0;
+
 /// FLOP per second.
 constexpr double flops_rate(Flops work, Seconds time) { return work.value / time.value; }
 /// Tokens per second.
