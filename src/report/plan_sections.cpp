@@ -46,7 +46,7 @@ std::vector<double> log_steps(double low, double high, int count) {
 
 struct Box {
   double n_low, n_high, d_low, d_high;
-  bool holds(double d) const { return d >= d_low && d <= d_high; }
+  bool contains(double d) const { return d >= d_low && d <= d_high; }
 };
 
 /// The part of a line D(N) inside the box.
@@ -55,7 +55,7 @@ Series inside(const Box& box, Line d_of) {
   Series out;
   for (const double n : log_steps(box.n_low, box.n_high, 160)) {
     const double d = d_of(n);
-    out.x.push_back(n), out.y.push_back(box.holds(d) ? d : std::numeric_limits<double>::quiet_NaN());
+    out.x.push_back(n), out.y.push_back(box.contains(d) ? d : std::numeric_limits<double>::quiet_NaN());
   }
   while (!out.y.empty() && !std::isfinite(out.y.back())) out.x.pop_back(), out.y.pop_back();
   const auto first = std::find_if(out.y.begin(), out.y.end(), [](double d) { return std::isfinite(d); }) - out.y.begin();
@@ -116,7 +116,7 @@ std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::All
   constexpr double kStep = 1.1;  // of compute
   for (double flops = 6 * box.n_low * box.d_low; flops < 6 * box.n_high * box.d_high; flops *= kStep) {
     const plan::scaling::Allocation at = surface->optimum(flops);
-    if (at.parameters >= box.n_low && at.parameters <= box.n_high && box.holds(at.tokens))
+    if (at.parameters >= box.n_low && at.parameters <= box.n_high && box.contains(at.tokens))
       best.x.push_back(at.parameters), best.y.push_back(at.tokens);
   }
   plot.series.push_back(best);
