@@ -14,11 +14,13 @@
 namespace longhaul::app {
 
 int verb_report(int argc, char** argv) {
-  CommandLine line("longhaul report",
-                   "Plan beside measurement, line by line, and one self-contained HTML page of a run: the same lines, loss and validation, "
-                   "learning rate,\n"
-                   "gradient norm, time per phase, memory. Made from the run's ledger at any time, also while it trains.\n"
-                   "Example: longhaul report examples/demo.toml        (writes report.html in the run's directory)");
+  CommandLine line(
+      "longhaul report",
+      "Plan compared with measurement, line by line, and one self-contained HTML page of a run: loss and held-out loss, the "
+      "same lines,\n"
+      "learning rate, gradient norm, time per phase, memory. Made from the run's ledger and its plan at any time, also while it "
+      "trains.\n"
+      "Example: longhaul report examples/demo.toml        (writes report.html in the run's directory)");
   RunArguments arguments;
   arguments.add_to(line);
   std::string out;
@@ -29,10 +31,13 @@ int verb_report(int argc, char** argv) {
   const std::filesystem::path path = out.empty() ? directory / "report.html" : std::filesystem::path(out);
   const report::Report report = report::make_report(directory);
   files::write_named_file(path, report.html);
+  const report::PlanDocument& plan = report.plan;
   if (arguments.json)
-    print_json(nlohmann::json{{"report", path.string()}, {"comparison", report::to_json(report.comparison)}});
+    print_json(nlohmann::json{{"report", path.string()},
+                              {"plan", {{"file", plan.file}, {"rates", plan.rates ? nlohmann::json(*plan.rates) : nlohmann::json()}}},
+                              {"comparison", report::to_json(report.comparison)}});
   else
-    fmt::print("{}{}\n", report::to_text(report.comparison), path.string());
+    fmt::print("{}planned: {}\n{}\n", report::to_text(report.comparison), plan.basis(), path.string());
   return 0;
 }
 

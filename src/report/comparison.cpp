@@ -63,7 +63,10 @@ std::optional<double> ComparedLine::ratio() const {
 
 std::vector<ComparedLine> compare(const json& plan, const Records& records, const std::vector<json>& events) {
   std::vector<ComparedLine> lines;
-  const auto planned_at = [&](const char* pointer) { return plan.at(json::json_pointer(pointer)).get<double>(); };
+  const auto planned_at = [&](const char* pointer) {
+    const json::json_pointer at(pointer);
+    return plan.contains(at) ? std::optional(plan.at(at).get<double>()) : std::nullopt;
+  };
   const auto event = [&](const char* kind, const char* pointer) { return measured_by(events, kind, json::json_pointer(pointer)); };
 
   lines.push_back({"model", "parameters", Unit::count, planned_at("/parameters/total"), event("launch", "/parameters")});
@@ -72,15 +75,19 @@ std::vector<ComparedLine> compare(const json& plan, const Records& records, cons
       {"memory", "arena_high_water", Unit::bytes, planned_at("/memory/arena_bytes"), event("memory", "/arena_high_water_bytes")});
   lines.push_back({"memory", "growth", Unit::bytes, planned_at("/memory/peak_bytes_per_rank"), event("memory", "/growth_bytes")});
 
-  const double step = planned_at("/step/seconds"), tokens = planned_at("/tokens/per_step");
-  const double mfu_of_a_step_per_second = planned_at("/flops/per_step") / planned_at("/step/peak_flops");
-  const std::optional<double> measured = median_of(records, bare_step_seconds);
-  const auto per = [&](double amount) { return measured ? std::optional(amount / *measured) : std::nullopt; };
+  const std::optional<double> step = planned_at("/step/seconds"), peak = planned_at("/step/peak_flops"),
+                              flops = planned_at("/flops/per_step"), tokens = planned_at("/tokens/per_step"),
+                              measured = median_of(records, bare_step_seconds);
+  // A step at the peak takes so long: what MFU is a share of.
+  const std::optional<double> at_peak = flops && peak ? std::optional(*flops / *peak) : std::nullopt;
+  const auto over = [](std::optional<double> amount, std::optional<double> seconds) {
+    return amount && seconds ? std::optional(*amount / *seconds) : std::nullopt;
+  };
   lines.push_back({"step", "seconds", Unit::seconds, step, measured});
-  lines.push_back({"step", "tokens_per_s", Unit::tokens_per_second, tokens / step, per(tokens)});
-  lines.push_back({"step", "mfu", Unit::fraction, mfu_of_a_step_per_second / step, per(mfu_of_a_step_per_second)});
+  lines.push_back({"step", "tokens_per_s", Unit::tokens_per_second, over(tokens, step), over(tokens, measured)});
+  lines.push_back({"step", "mfu", Unit::fraction, over(at_peak, step), over(at_peak, measured)});
 
-  const json& parts = plan.at("step");
+  const json parts = plan.value("step", json::object());
   for (const char* phase : {"data", "forward", "recompute", "backward", "reduce", "clip", "optimizer", "other"}) {
     std::optional<double> planned;
     if (const json::json_pointer at("/phase_seconds/" + std::string(phase)); parts.contains(at)) planned = parts.at(at).get<double>();

@@ -59,6 +59,14 @@ TEST(Comparison, WhatOnlyOneSideHasIsSaidSo) {
   EXPECT_FALSE(lines["phase"].contains("validate")) << "no part of a step";
   EXPECT_EQ(compared({})["memory"]["growth"]["measured"], nullptr) << "a run that was too short";
 
+  json unmeasured = plan();  // a run that began before this machine's kernels were measured
+  unmeasured.erase("step");
+  const json of_unmeasured = to_json(compare(unmeasured, records(), events()));
+  EXPECT_EQ(of_unmeasured["step"]["seconds"], (json{{"planned", nullptr}, {"measured", 1.0}, {"ratio", nullptr}}));
+  EXPECT_EQ(of_unmeasured["step"]["tokens_per_s"]["measured"], 2048);
+  EXPECT_EQ(of_unmeasured["step"]["mfu"], (json{{"planned", nullptr}, {"measured", nullptr}, {"ratio", nullptr}}));
+  EXPECT_EQ(of_unmeasured["memory"]["growth"]["ratio"], 1.25) << "memory needs no measurement";
+
   json old = plan();  // before plans had parts
   old["step"].erase("phase_seconds");
   old["step"].erase("operation_seconds");

@@ -142,14 +142,14 @@ std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::All
 }
 
 std::string program_memory_plot(const program::Program& step, const std::vector<double>& ends) {
-  Plot plot{"Memory over the step, by line", ends.empty() ? "operation" : "seconds", "GiB", {}};
+  Plot plot{"Memory over the step, by line", "seconds", "GiB", {}};
   plot.stacked = plot.steps = true;
   for (int line = 0; line < program::kMemoryLines; ++line)
     plot.series.push_back({std::string(program::name(static_cast<program::MemoryLine>(line))), {}, {}});
   for (std::size_t i = 0; i < step.operations.size(); ++i) {
     const std::vector<Bytes> live = step.live_by_line(static_cast<int>(i));
     for (std::size_t line = 0; line < plot.series.size(); ++line) {
-      plot.series[line].x.push_back(ends.empty() ? static_cast<double>(i) : (i == 0 ? 0.0 : ends[i - 1]));
+      plot.series[line].x.push_back(i == 0 ? 0.0 : ends[i - 1]);
       plot.series[line].y.push_back(static_cast<double>(live[line].value) / kGiB);
     }
   }

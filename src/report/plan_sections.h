@@ -30,7 +30,7 @@ std::string schedule_plot(const train::Schedule& schedule, const Series& seen = 
 std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::Allocation& run);
 
 /// Bytes live at each operation of a step, by line, exact from the buffers' lifetimes.
-/// @param ends  seconds at which each operation ends; empty: the axis counts operations
+/// @param ends  seconds at which each operation ends
 std::string program_memory_plot(const program::Program& step, const std::vector<double>& ends);
 
 }  // namespace longhaul::report

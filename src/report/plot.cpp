@@ -20,7 +20,7 @@ struct Frame {
   double plot_bottom() const { return height - bottom; }
 };
 constexpr std::array<Frame, 2> kFrames{{{"wide", 720, 300, 64, 12, 12, 44, 8, 6}, {"narrow", 380, 260, 56, 10, 10, 44, 4, 5}}};
-constexpr int kColours = 8;               // variables --c0 … --c7 of the page
+constexpr int kColours = 11;              // variables --c0 … --c10 of the page
 constexpr std::size_t kMaxPoints = 1500;  // a point a pixel or so: more are thinned to minimum and maximum of each bin
 
 struct Range {
@@ -156,6 +156,55 @@ struct Axes {
   bool log_x, log_y;
 };
 
+/// What a plot's y axis must reach: the sums of a stacked plot, else every value.
+std::vector<double> highest_values(const Plot& plot, const std::vector<Series>& whole) {
+  std::vector<double> out;
+  for (std::size_t i = plot.stacked && !whole.empty() ? whole.size() - 1 : 0; i < whole.size(); ++i)
+    out.insert(out.end(), whole[i].y.begin(), whole[i].y.end());
+  return out;
+}
+
+/// Points above the axis of a plot.
+struct Outlier {
+  double x, y;
+};
+
+/// Of a stacked plot the sums, else every series; the largest first.
+std::vector<Outlier> outliers_of(const Plot& plot, const std::vector<Series>& drawn, double top) {
+  std::vector<Outlier> out;
+  for (std::size_t i = plot.stacked && !drawn.empty() ? drawn.size() - 1 : 0; i < drawn.size(); ++i)
+    for (std::size_t k = 0; k < drawn[i].x.size(); ++k)
+      if (std::isfinite(drawn[i].y[k]) && drawn[i].y[k] > top) out.push_back({drawn[i].x[k], drawn[i].y[k]});
+  std::sort(out.begin(), out.end(), [](const Outlier& a, const Outlier& b) { return std::pair(-a.y, a.x) < std::pair(-b.y, b.x); });
+  return out;
+}
+
+/// A mark at the upper edge for each, and its value where no larger one's stands.
+std::string outlier_marks(const std::vector<Outlier>& outliers, const Frame& frame, const Scale& x) {
+  std::string out;
+  std::vector<Range> labels;
+  for (const Outlier& outlier : outliers) {
+    const double at = x(outlier.x), top = frame.top;
+    out += fmt::format("<path class='outlier' d='M{:.1f} {}L{:.1f} {}H{:.1f}Z'/>", at, top, at + 4, top + 7, at - 4);
+    const std::string text = fmt::format("{:.3g}", outlier.y);
+    const double width = 6.5 * static_cast<double>(text.size()) + 4;
+    const double middle = std::min(at, frame.plot_right() - width / 2);
+    const Range place{middle - width / 2, middle + width / 2};
+    if (std::any_of(labels.begin(), labels.end(), [&](const Range& r) { return place.low < r.high && r.low < place.high; })) continue;
+    labels.push_back(place);
+    out += fmt::format("<text class='outlier-value' x='{:.1f}' y='{}' text-anchor='middle'>{}</text>", middle, top + 18, text);
+  }
+  return out;
+}
+
+/// Values of the series as far as the axis reaches.
+std::vector<Series> below(std::vector<Series> series, double top) {
+  for (Series& each : series)
+    for (double& y : each.y)
+      if (y > top) y = top;
+  return series;
+}
+
 Axes axes_of(const Plot& plot, const std::vector<Series>& drawn) {
   Axes out{{}, {}, plot.log_x, plot.log_y};
   for (const Series& series : drawn)
@@ -196,13 +245,15 @@ std::string marks(const Plot& plot, const std::vector<Series>& drawn, const Fram
   return out;
 }
 
-std::string drawing(const Plot& plot, const std::vector<Series>& drawn, const Axes& ranges, const Frame& frame) {
+std::string drawing(const Plot& plot, const std::vector<Series>& drawn, const Axes& ranges, const Frame& frame,
+                    const std::vector<Outlier>& outliers) {
   const Scale x{ranges.x.low, ranges.x.high, frame.left, frame.plot_right(), ranges.log_x};
   const Scale y{ranges.y.low, ranges.y.high, frame.plot_bottom(), frame.top, ranges.log_y};
   return fmt::format(
-      "<svg class='{}' viewBox='0 0 {} {}' role='img' aria-label='{}' data-frame='[{},{},{},{},{}]'>{}{}<path class='cursor' d=''/></svg>",
+      "<svg class='{}' viewBox='0 0 {} {}' role='img' aria-label='{}' data-frame='[{},{},{},{},{}]'>{}{}{}<path class='cursor' "
+      "d=''/></svg>",
       frame.name, frame.width, frame.height, escaped(plot.title), frame.width, frame.left, frame.plot_right(), frame.top,
-      frame.plot_bottom(), axes(plot, frame, x, y), marks(plot, drawn, frame, x, y));
+      frame.plot_bottom(), axes(plot, frame, x, y), marks(plot, drawn, frame, x, y), outlier_marks(outliers, frame, x));
 }
 
 std::string drawing(const Bars& bars, double most, const Frame& frame) {
@@ -280,16 +331,36 @@ std::vector<double> log_ticks(double low, double high, int count) {
   return out.size() < 2 ? ticks(low, high, count) : out;
 }
 
+std::optional<double> robust_top(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  if (values.empty()) return std::nullopt;
+  constexpr double kMost = 3, kRoom = 1.15;
+  const auto quartile = values.begin() + (std::ssize(values) - 1) * 3 / 4;
+  std::nth_element(values.begin(), quartile, values.end());
+  const double limit = kMost * *quartile;
+  double largest = -std::numeric_limits<double>::infinity(), top = 0;
+  for (const double value : values) {
+    largest = std::max(largest, value);
+    if (value <= limit) top = std::max(top, value);
+  }
+  return limit > 0 && largest > limit ? std::optional(top * kRoom) : std::nullopt;
+}
+
 std::string to_svg(const Plot& plot) {
-  std::vector<Series> drawn;
-  for (const Series& series : plot.stacked ? stack(plot.series) : plot.series)
-    drawn.push_back(thinned(plot.steps ? in_steps(series) : series));
+  const std::vector<Series> whole = plot.stacked ? stack(plot.series) : plot.series;
+  std::vector<Series> drawn, own;  // as drawn, and the values that the pointer reads
+  for (const Series& series : whole) drawn.push_back(thinned(plot.steps ? in_steps(series) : series));
+  for (const Series& series : plot.series) own.push_back(thinned(plot.steps ? in_steps(series) : series));
+  const std::optional<double> top = plot.robust_y ? robust_top(highest_values(plot, whole)) : std::nullopt;
+  std::vector<Outlier> outliers;
+  if (top) outliers = outliers_of(plot, drawn, *top), drawn = below(std::move(drawn), *top);
   const Axes ranges = axes_of(plot, drawn);
   if (ranges.x.empty() || ranges.y.empty()) return "";
   std::string legend, drawings;
   for (std::size_t i = 0; i < drawn.size(); ++i)
     if (!drawn[i].name.empty()) legend += legend_entry(drawn[i].name, colour_of(drawn[i], i));
-  for (const Frame& frame : kFrames) drawings += drawing(plot, drawn, ranges, frame);
+  if (!outliers.empty()) legend += fmt::format("<span>▲ above the axis: {}, up to {:.3g}</span>", outliers.size(), outliers.front().y);
+  for (const Frame& frame : kFrames) drawings += drawing(plot, drawn, ranges, frame, outliers);
   std::string surface;
   if (plot.surface) {
     const plan::scaling::Surface& law = *plot.surface;
@@ -298,7 +369,7 @@ std::string to_svg(const Plot& plot) {
     surface = fmt::format(" data-surface='{}'", escaped(coefficients.dump()));
   }
   return fmt::format("<figure data-series='{}'{}><figcaption>{}</figcaption><div class='legend'>{}</div>{}<output></output></figure>\n",
-                     data_attribute(plot, drawn, {ranges.x.low, ranges.x.high, 0, 1, plot.log_x}), surface, escaped(plot.title), legend,
+                     data_attribute(plot, own, {ranges.x.low, ranges.x.high, 0, 1, plot.log_x}), surface, escaped(plot.title), legend,
                      drawings);
 }
 

@@ -16,7 +16,7 @@ struct Series {
   std::string name;          ///< in the legend; empty: not there
   std::vector<double> x, y;  ///< equal lengths; points that are not finite break the line
   bool points = false;       ///< marks beside the line (few values, e.g. validations)
-  int colour = -1;           ///< of the palette's eight; -1: by its place among the series
+  int colour = -1;           ///< of the palette's eleven; -1: by its place among the series
   bool dashed = false;
   std::string label{};  ///< written at the line's last point
   bool joined = true;   ///< false: marks alone
@@ -30,7 +30,9 @@ struct Plot {
   bool from_zero = false;  ///< the y axis starts at 0
   bool stacked = false;    ///< areas one above the other: all series share their x
   bool log_x = false;
-  bool steps = false;                               ///< a value holds until the next x: lines go across, then up
+  bool steps = false;  ///< a value holds until the next x: lines go across, then up
+  bool robust_y =
+      false;  ///< the y axis of values ≥ 0 ends below few far larger ones: each is marked at the top, with its value where it fits
   std::optional<plan::scaling::Surface> surface{};  ///< under axes N and D, both logarithmic: the pointer then reads N, D, loss and 6ND
 };
 
@@ -45,6 +47,10 @@ struct Bars {
   std::vector<std::string> groups;
   std::vector<Row> rows;
 };
+
+/// Where a robust axis of these values (≥ 0) ends: at the largest that is at most three times their 75th percentile, with room above for
+/// marks; nothing where no value is larger than that, so that the axis is a plain one.
+std::optional<double> robust_top(std::vector<double> values);
 
 /// <figure>…</figure>; empty when there is nothing to draw.
 std::string to_svg(const Plot& plot);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,7 +11,6 @@
 #include "config/resolve.h"
 #include "files/read.h"
 #include "ledger/ledger.h"
-#include "program/build.h"
 #include "report/page.h"
 #include "report/plan_sections.h"
 #include "report/plot.h"
@@ -47,24 +47,35 @@ std::string loss_plot(const Records& records) {
     }
   std::vector<Series> series = {over_steps("training", records, [](const ledger::Record& r) { return r.result.loss; })};
   if (!validation.x.empty()) series.push_back(validation);
-  return to_svg(Plot{"Loss", "step", "nats per token", series});
+  Plot plot{"Loss", "step", "nats per token", series};
+  plot.robust_y = true;
+  return to_svg(plot);
+}
+
+/// Phases of the ledger from the bottom of the plot to its top: what every step does, then what few steps do.
+std::vector<std::string> phases_of(const Records& records) {
+  std::set<std::string> seen;
+  for (const ledger::Record& record : records)
+    for (const auto& [phase, seconds] : record.timing.phase_seconds) seen.insert(phase);
+  std::vector<std::string> out;
+  for (const char* phase :
+       {"data", "forward", "recompute", "backward", "reduce", "clip", "optimizer", "other", "hash", "checkpoint", "validate"})
+    if (seen.erase(phase) > 0) out.emplace_back(phase);
+  out.insert(out.end(), seen.begin(), seen.end());
+  return out;
 }
 
 std::string phase_plot(const Records& records) {
-  std::set<std::string> phases;
-  for (const ledger::Record& record : records)
-    for (const auto& [phase, seconds] : record.timing.phase_seconds) phases.insert(phase);
   Plot plot{"Time per phase", "step", "seconds per step", {}};
-  plot.stacked = true;
-  for (const std::string& phase : phases)
+  plot.stacked = plot.robust_y = true;
+  for (const std::string& phase : phases_of(records))
     plot.series.push_back(over_steps(phase, records, [&](const ledger::Record& r) { return seconds_of(r, phase); }));
   return to_svg(plot);
 }
 
 std::string plots(const config::RunConfig& config, const Records& records) {
-  std::string out = loss_plot(records);
-  out += schedule_plot(train::schedule_of(config),
-                       over_steps("used", records, [](const ledger::Record& r) { return r.result.learning_rate; }));
+  std::string out = schedule_plot(train::schedule_of(config),
+                                  over_steps("used", records, [](const ledger::Record& r) { return r.result.learning_rate; }));
   Plot norms{"Gradient norm", "step", "global L2 norm", {}};
   norms.series = {over_steps("before clip", records, [](const ledger::Record& r) { return r.result.grad_norm_before_clip; }),
                   over_steps("after clip", records, [](const ledger::Record& r) { return r.result.grad_norm_after_clip; })};
@@ -87,23 +98,42 @@ nlohmann::json measured_memory(const std::vector<nlohmann::json>& events) {
   return nullptr;
 }
 
-std::string memory_bars(const nlohmann::json& plan, const nlohmann::json& measured) {
-  constexpr double kGB = 1e9;
-  const double absent = std::numeric_limits<double>::quiet_NaN();
-  Bars bars{"Memory of one rank", "GB", {"planned", "measured"}, {}};
-  const nlohmann::json& memory = plan.at("memory");
-  const auto measured_gb = [&](const char* key) { return measured.is_null() ? absent : measured.at(key).get<double>() / kGB; };
-  bars.rows.push_back({"peak per rank", {memory.at("peak_bytes_per_rank").get<double>() / kGB, measured_gb("growth_bytes")}});
-  bars.rows.push_back({"arena (high-water mark)", {memory.at("arena_bytes").get<double>() / kGB, measured_gb("arena_high_water_bytes")}});
+/// The unit of an axis whose largest value is given in bytes.
+struct ByteAxis {
+  explicit ByteAxis(double largest) : unit(largest >= 1e9 ? "GB" : largest >= 1e6 ? "MB" : "kB") {}
+  double of(double bytes) const { return bytes / (unit == "GB" ? 1e9 : unit == "MB" ? 1e6 : 1e3); }
+  std::string unit;
+};
+
+/// "weights_bytes" → "weights".
+std::string line_name(const std::string& key) { return key.substr(0, key.rfind("_bytes")); }
+
+std::string memory_bars(const nlohmann::json& memory, const nlohmann::json& measured) {
+  const double absent = std::numeric_limits<double>::quiet_NaN(), peak = memory.at("peak_bytes_per_rank").get<double>();
+  const auto measured_at = [&](const char* key) { return measured.is_null() ? absent : measured.at(key).get<double>(); };
+  const ByteAxis axis(std::max(peak, measured.is_null() ? 0 : measured_at("growth_bytes")));
+  Bars bars{"Memory of one rank", axis.unit, {"planned", "measured"}, {}};
+  bars.rows.push_back({"peak per rank", {axis.of(peak), axis.of(measured_at("growth_bytes"))}});
+  bars.rows.push_back(
+      {"arena (high-water mark)", {axis.of(memory.at("arena_bytes").get<double>()), axis.of(measured_at("arena_high_water_bytes"))}});
   for (const auto& [name, bytes] : memory.at("lines_at_peak").items())
-    if (bytes.get<double>() > 0) bars.rows.push_back({name.substr(0, name.rfind("_bytes")), {bytes.get<double>() / kGB, absent}});
+    if (bytes.get<double>() > 0) bars.rows.push_back({line_name(name), {axis.of(bytes.get<double>()), absent}});
   return to_svg(bars);
 }
 
-/// As planned: the program's buffer lifetimes.
-std::string memory_over_step(const config::RunConfig& config) {
-  const model::ParamTable table(config.model);
-  return program_memory_plot(program::build_step(config.model, table, train::step_options(config, train::thread_count(config))), {});
+/// As planned; nothing for a plan of a version that did not keep it.
+std::string memory_over_step(const nlohmann::json& memory) {
+  if (!memory.contains("over_step")) return "";
+  const nlohmann::json& over_step = memory.at("over_step");
+  const ByteAxis axis(memory.at("live_peak_bytes").get<double>());
+  Plot plot{"Memory over the step, by line, as planned", "operation", axis.unit, {}};
+  plot.stacked = plot.steps = true;
+  for (const auto& [name, bytes] : over_step.at("lines").items()) {
+    Series series{line_name(name), over_step.at("operation").get<std::vector<double>>(), {}};
+    for (const nlohmann::json& value : bytes) series.y.push_back(axis.of(value.get<double>()));
+    plot.series.push_back(std::move(series));
+  }
+  return to_svg(plot);
 }
 
 std::string comparison_tables(const std::vector<ComparedLine>& lines) {
@@ -148,21 +178,23 @@ Report make_report(const std::filesystem::path& run_directory) {
   if (records.empty())
     throw DataError(fmt::format("{} has no steps yet: `longhaul train` writes them", (ledger / "metrics.jsonl").string()));
   const std::vector<nlohmann::json> events = ledger::read_events(ledger / "events.jsonl");
-  const nlohmann::json plan = files::parse_json(files::read_file(run_directory / "plan.json"), "plan.json");
-  std::vector<ComparedLine> comparison = compare(plan, records, events);
+  PlanDocument plan = newest_plan(run_directory);
+  std::vector<ComparedLine> comparison = compare(plan.document, records, events);
 
-  std::string body = summary(records);
+  std::string body = loss_plot(records) + summary(records);
   body += "<h2>Plan and measurement</h2>" + comparison_tables(comparison);
   body += fmt::format(
-      "<p class='note'>Planned time is an estimate from kernels {}. Steps: medians, without validation, hashes and saves. Operations: over "
-      "layers and micro-batches, medians of the launch's steps 3 to 10. MFU: 6·N_matmul + 12·L·heads·head_dim·s, of the register-only "
-      "peak.</p>",
-      escaped(plan.at("step").at("rates").get<std::string>()));
+      "<p class='note'>Planned: {}. Measured steps: medians, without validation, hashes and saves. Operations: over layers and "
+      "micro-batches, "
+      "medians of the launch's steps 3 to 10. MFU: 6·N_matmul + 12·L·heads·head_dim·s, of the register-only peak.</p>",
+      escaped(plan.basis()));
   const config::RunConfig config = config::resolve_file((run_directory / "run.toml").string()).config;
-  body += plots(config, records) + memory_bars(plan, measured_memory(events)) + memory_over_step(config);
+  const nlohmann::json& memory = plan.document.at("memory");
+  body += plots(config, records) + memory_bars(memory, measured_memory(events)) + memory_over_step(memory);
   body += "<h2>Events</h2>" + event_table(events);
   body += "<h2>Run file</h2><pre>" + escaped(files::read_file(run_directory / "run.toml")) + "</pre>";
-  return {std::move(comparison), page(std::filesystem::absolute(run_directory).lexically_normal().filename().string(), body)};
+  return {std::move(comparison), std::move(plan),
+          page(std::filesystem::absolute(run_directory).lexically_normal().filename().string(), body)};
 }
 
 }  // namespace longhaul::report

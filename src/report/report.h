@@ -1,7 +1,8 @@
-// report/report.h — a run's page: plan beside measurement, from the ledger and plan.json alone.
+// report/report.h — a run's page: its loss, then plan compared with measurement, from the ledger and the run's own plan alone.
 //
-// One self-contained HTML file, readable in light and dark and on a telephone. The ledger is the only source of what happened; plan.json
-// is what was said before. Made anew at any time, also while the run goes on.
+// One self-contained HTML file, readable in light and dark and on a telephone. The ledger is the only source of what happened; the plan
+// is what `train` wrote: plan.json when the run began, plan-<launch>.json when this machine's kernels had been measured. Nothing is
+// planned anew, so a page made on another machine or by another version shows the same. Made at any time, also while the run goes on.
 #pragma once
 
 #include <filesystem>
@@ -9,11 +10,13 @@
 #include <vector>
 
 #include "report/comparison.h"
+#include "report/plan_document.h"
 
 namespace longhaul::report {
 
 struct Report {
   std::vector<ComparedLine> comparison;
+  PlanDocument plan;  ///< the newest that has times, else plan.json
   std::string html;
 };
 /// @throws DataError when the directory is no run's or its ledger is damaged

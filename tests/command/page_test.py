@@ -4,6 +4,7 @@
 Needs Debian's chromium-driver and python3-selenium (tools/setup test). Screenshots stay in the build folder: pages/NAME-SCHEME-WIDTH.png.
 """
 import base64
+import json
 import os
 import pathlib
 import unittest
@@ -19,6 +20,7 @@ from harness import DONE, USAGE, expect
 SHOTS = pathlib.Path(os.environ.get("LONGHAUL_PAGES", harness.SCRATCH / "pages"))
 CLUSTER = ["plan", "--model", "gpt3-175b", "--cluster", "a100x1024", "--layout", "dp=16,tp=8,pp=8,zero=1,sp=1", "--tokens", "300B",
            "--set", "batch.sequence_length=2048", "--set", "batch.global_batch=1536"]
+LONG_VALIDATION = 4321.0  # seconds, of a run whose steps take milliseconds
 
 
 def browser():
@@ -30,6 +32,16 @@ def browser():
     return webdriver.Chrome(service=webdriver.chrome.service.Service("/usr/bin/chromedriver"), options=options)
 
 
+def lengthen(run_file, step, phase, seconds):
+    """Makes a phase of one recorded step last so long; the hash chain holds results, not timings."""
+    metrics = run_file.parent / "run/ledger/metrics.jsonl"
+    records = [json.loads(line) for line in metrics.read_text().splitlines()]
+    timing = next(record["timing"] for record in records if record["result"]["step"] == step)
+    timing["step_seconds"] += seconds - timing["phase_seconds"].get(phase, 0)
+    timing["phase_seconds"][phase] = seconds
+    metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -37,10 +49,11 @@ class Pages(unittest.TestCase):
         cls.files = {name: harness.SCRATCH / f"{name}.html" for name in ("cluster", "machine", "report")}
         check = cls("test_no_errors_in_any_light_and_width")
         expect(check, DONE, *CLUSTER, "--html", cls.files["cluster"])
-        run = harness.write_run("page", run={"steps": 12})
-        expect(check, DONE, "plan", run, "--html", cls.files["machine"])
-        expect(check, DONE, "train", run)
-        expect(check, DONE, "report", run, "--out", cls.files["report"])
+        cls.run_file = harness.write_run("page", run={"steps": 24, "threads": 0})
+        expect(check, DONE, "plan", cls.run_file, "--html", cls.files["machine"])
+        expect(check, DONE, "train", cls.run_file)
+        lengthen(cls.run_file, step=10, phase="validate", seconds=LONG_VALIDATION)
+        expect(check, DONE, "report", cls.run_file, "--out", cls.files["report"])
         cls.driver = browser()
         cls.addClassCleanup(cls.driver.quit)
 
@@ -102,6 +115,36 @@ class Pages(unittest.TestCase):
                         self.assertEqual(outside, [], "letters cut off")
                         self.keep(f"{name}-{scheme}-{width}")
             self.assertEqual(len(papers), 2, "light and dark look the same")
+
+    def test_a_report_opens_with_loss_and_held_out_loss(self):
+        self.show("report")
+        first, names = self.js("""const content = [...document.body.children].filter(e => !['H1', 'SCRIPT'].includes(e.tagName));
+            return [content[0].querySelector('figcaption').textContent, JSON.parse(content[0].dataset.series)[4].map(s => s[0])]""")
+        self.assertEqual((first, names), ("Loss", ["training", "held-out"]))
+        below = self.js("return document.querySelector('figure').nextElementSibling.textContent")
+        self.assertRegex(below, r"training loss [\d.]+ nats/token; held-out [\d.]+ nats/token at step 24, [\d.]+ bits/byte")
+
+    def test_one_long_validation_flattens_no_plot(self):
+        """Every plot of the run fills its height, and what is above the axis is marked with its value."""
+        for width, frame in ((1200, "wide"), (400, "narrow")):
+            self.show("report", width=width)
+            phases, marks, values = self.js("""
+                const figure = [...document.querySelectorAll('figure')].find(f => f.textContent.startsWith('Time per phase'));
+                const svg = figure.querySelector(`svg.${arguments[0]}`), [, , , top, bottom] = JSON.parse(svg.dataset.frame);
+                const heights = [...svg.querySelector('path[fill-opacity]').getAttribute('d').split('Z')[0].matchAll(/[ML][\\d.]+ ([\\d.]+)/g)]
+                    .map(m => (bottom - m[1]) / (bottom - top));
+                return [heights, svg.querySelectorAll('.outlier').length, [...svg.querySelectorAll('.outlier-value')].map(t => t.textContent)]""",
+                                            frame)
+            self.assertGreater(sorted(phases)[len(phases) // 2], 0.05, "the ordinary steps lie flat on the axis")
+            self.assertGreater(max(phases), 0.99)
+            self.assertGreaterEqual(marks, 1)
+            self.assertIn("4.32e+03", values)
+
+    def test_what_was_planned_does_not_depend_on_the_machine_that_reports(self):
+        again = harness.SCRATCH / "one-processor.html"
+        processor = min(os.sched_getaffinity(0))
+        expect(self, DONE, "report", self.run_file, "--out", again, preexec_fn=lambda: os.sched_setaffinity(0, {processor}))
+        self.assertEqual(again.read_text(), self.files["report"].read_text())
 
     def keep(self, name):
         """The whole page as one picture."""
