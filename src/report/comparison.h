@@ -1,4 +1,4 @@
-// report/comparison.h — plan beside measurement, line by line: what plan.json said before a run and what its ledger says happened.
+// report/comparison.h — plan compared with measurement, line by line: what a run's plan says and what its ledger says happened.
 //
 // A line exists where the plan has it; its measured twin may be missing (a run of fewer than ten steps, a plan of an older version).
 // Step times are medians over the records, without what the plan leaves out: validation, hashes and saves.
