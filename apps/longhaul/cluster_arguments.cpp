@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "console.h"
-#include "plan/own_runs.h"
+#include "evidence/own_runs.h"
 #include "units/error.h"
 #include "units/format.h"
 
@@ -29,7 +29,7 @@ Tokens tokens_of(const char* option, const std::string& text) {
   return Tokens(*tokens);
 }
 
-plan::SearchResult considered_layouts(const plan::RunShape& run, const cluster::Cluster& on, const plan::Calibration& calibration,
+plan::SearchResult considered_layouts(const cost::RunShape& run, const cluster::Cluster& on, const cost::Calibration& calibration,
                                       const plan::Restriction& offered) {
   plan::check_framework(run.framework, calibration);
   const train::Console console = make_console();
@@ -42,7 +42,7 @@ plan::SearchResult considered_layouts(const plan::RunShape& run, const cluster::
   return plan::search(plan::enumerate(run, plan::search_space(run, offered)), calibration, options);
 }
 
-plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run) {
+cost::RunShape fastest(const plan::SearchResult& considered, cost::RunShape run) {
   if (!considered.best.empty()) {
     run = considered.all[considered.best.front()].run;
     fmt::print(stderr, "no layout given: {}, the fastest of {} (`longhaul search` lists them)\n", to_text(run),
@@ -120,14 +120,14 @@ config::ResolvedConfig ClusterArguments::resolve(const RunArguments& run, const 
   return out;
 }
 
-plan::RunShape ClusterArguments::shape(const config::RunConfig& config, const cluster::Cluster& on) const {
-  plan::RunShape shape;
+cost::RunShape ClusterArguments::shape(const config::RunConfig& config, const cluster::Cluster& on) const {
+  cost::RunShape shape;
   shape.model = config.model;
   shape.sequence_length = config.batch.sequence_length;
   shape.global_batch = config.batch.global_batch;
   shape.micro_batch = config.batch.micro_batch;
   shape.framework = framework;
-  shape.precision = precision == "fp8" ? plan::Precision::fp8 : precision == "fp16" ? plan::Precision::fp16 : plan::Precision::bf16;
+  shape.precision = precision == "fp8" ? cost::Precision::fp8 : precision == "fp16" ? cost::Precision::fp16 : cost::Precision::bf16;
   plan::place(shape, on);
   return shape;
 }
@@ -150,22 +150,22 @@ plan::JobFacts ClusterArguments::facts(const config::RunConfig& config, bool run
   return out;
 }
 
-plan::Calibration ClusterArguments::calibrate(const cluster::Cluster& on) const {
-  plan::Calibration start = calibration.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration);
+cost::Calibration ClusterArguments::calibrate(const cluster::Cluster& on) const {
+  cost::Calibration start = calibration.empty() ? cost::shipped_calibration() : cost::read_calibration(calibration);
   if (own_runs.empty()) return start;
   const train::Console console = make_console();
-  plan::FitOptions options;
+  evidence::FitOptions options;
   options.progress = [&](const std::string& said) { console.live(said); };
-  const std::vector<plan::MeasuredRun> rows = plan::read_runs(own_runs).rows;
-  const auto planned = [&](const plan::MeasuredRun& row) {
+  const std::vector<evidence::MeasuredRun> rows = evidence::read_runs(own_runs).rows;
+  const auto planned = [&](const evidence::MeasuredRun& row) {
     return row.shape.accelerator == on.accelerator.id && row.shape.framework == framework;
   };
   if (std::none_of(rows.begin(), rows.end(), planned))
     throw UsageError(
         fmt::format("--from-runs {}: no row is of {} on {}, so none says anything of this plan; give runs of both, or another --framework",
                     own_runs.string(), framework, on.accelerator.id));
-  plan::OwnRuns own = plan::fit_own_runs(start, rows, options);
-  fmt::print(stderr, "{}", plan::to_text(own));
+  evidence::OwnRuns own = evidence::fit_own_runs(start, rows, options);
+  fmt::print(stderr, "{}", evidence::to_text(own));
   return std::move(own.calibration);
 }
 

@@ -27,18 +27,18 @@ struct ClusterArguments {
   /// @param device_counts  those that the run is planned for
   config::ResolvedConfig resolve(const RunArguments& run, const std::vector<int>& device_counts) const;
   /// The run on a cluster, without a layout yet.
-  plan::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
+  cost::RunShape shape(const config::RunConfig& config, const cluster::Cluster& on) const;
   /// @param run_file  whether a run file says how many tokens there are
   plan::JobFacts facts(const config::RunConfig& config, bool run_file) const;
   /// The shipped one, or --calibration's; with --from-runs refitted to these, which prints the errors before and after on stderr.
-  plan::Calibration calibrate(const cluster::Cluster& on) const;
+  cost::Calibration calibrate(const cluster::Cluster& on) const;
 };
 
 /// The layouts that `search` considers for a run, where a plan was asked for without one.
-plan::SearchResult considered_layouts(const plan::RunShape& run, const cluster::Cluster& on, const plan::Calibration& calibration,
+plan::SearchResult considered_layouts(const cost::RunShape& run, const cluster::Cluster& on, const cost::Calibration& calibration,
                                       const plan::Restriction& offered = {});
 /// The fastest that fits; where none does, the one of least memory. Says which on stderr.
-plan::RunShape fastest(const plan::SearchResult& considered, plan::RunShape run);
+cost::RunShape fastest(const plan::SearchResult& considered, cost::RunShape run);
 
 /// Sequences of about four million tokens, a number that data parallelism of many sizes divides on each number of devices.
 std::int64_t usual_batch(std::int64_t sequence_length, const std::vector<int>& device_counts);

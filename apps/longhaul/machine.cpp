@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "console.h"
+#include "cost/kernel_calls.h"
 #include "files/disk.h"
 #include "kernels/product/gemm.h"
 #include "kernels/product/peak.h"
 #include "ledger/record.h"
-#include "plan/kernel_calls.h"
 #include "program/build.h"
 #include "units/error.h"
 
@@ -27,7 +27,7 @@ const cluster::ComputeRates* find_rates(const cluster::Profile& profile, const c
 
 /// What must be measured to know the run's step.
 std::vector<cluster::KernelCall> calls_of_run(const config::RunConfig& config) {
-  std::vector<cluster::KernelCall> calls = plan::distinct_calls(config.model, plan::batch_plan(config), step_of_run(config));
+  std::vector<cluster::KernelCall> calls = cost::distinct_calls(config.model, plan::batch_plan(config), step_of_run(config));
   std::transform(calls.begin(), calls.end(), calls.begin(), measurable);
   return calls;
 }

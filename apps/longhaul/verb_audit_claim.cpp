@@ -8,7 +8,7 @@
 #include "command_line.h"
 #include "config/resolve.h"
 #include "console.h"
-#include "plan/claim.h"
+#include "evidence/claim.h"
 #include "units/error.h"
 #include "units/nearest.h"
 #include "verbs.h"
@@ -34,8 +34,8 @@ model::Convention convention_of(const std::string& text) {
 }
 
 /// The one kind of number that was given.
-void read_number(const Arguments& a, plan::Claim& claim) {
-  using plan::ClaimKind;
+void read_number(const Arguments& a, evidence::Claim& claim) {
+  using evidence::ClaimKind;
   const int given = (a.tokens_per_second > 0) + (a.tflops > 0) + (a.device_hours > 0) + (a.step_time > 0);
   if (given != 1)
     throw UsageError(
@@ -91,7 +91,7 @@ int verb_audit_claim(int argc, char** argv) {
   declare(line, arguments);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  plan::Claim claim;
+  evidence::Claim claim;
   std::vector<std::string> sets;
   if (arguments.sequence > 0) sets.push_back(fmt::format("batch.sequence_length={}", arguments.sequence));
   const config::ResolvedConfig resolved = config::resolve_model(arguments.model, sets);
@@ -102,7 +102,7 @@ int verb_audit_claim(int argc, char** argv) {
   claim.precision = arguments.precision;
   claim.recompute = arguments.recompute == "layer" ? program::Recompute::layer : program::Recompute::none;
   read_number(arguments, claim);
-  const plan::ClaimAudit audit = plan::audit(claim, plan::shipped_published());
+  const evidence::ClaimAudit audit = evidence::audit(claim, evidence::shipped_published());
   if (arguments.json)
     print_json(to_json(audit));
   else

@@ -7,7 +7,7 @@
 #include "cluster_arguments.h"
 #include "console.h"
 #include "files/disk.h"
-#include "plan/emit/emission.h"
+#include "interop/emission.h"
 #include "run_arguments.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -21,7 +21,7 @@ namespace {
 std::string module_of(const std::string& out) {
   if (out.empty()) return "longhaul_run";
   std::string stem = std::filesystem::path(out).stem().string();
-  plan::check_python_module(stem, out);
+  interop::check_python_module(stem, out);
   return stem;
 }
 
@@ -36,7 +36,7 @@ std::string planned(const plan::Forecast& forecast) {
   return out + fmt::format(", {} tokens in {}", format_count(forecast.facts.tokens.value), format(forecast.run()));
 }
 
-nlohmann::json to_json(const plan::Emission& emission, const plan::EmitJob& job, const plan::Forecast& forecast) {
+nlohmann::json to_json(const interop::Emission& emission, const interop::EmitJob& job, const plan::Forecast& forecast) {
   return {{"system", emission.system},
           {"version", emission.version},
           {"layout", to_text(job.shape.layout)},
@@ -75,19 +75,19 @@ int verb_emit(int argc, char** argv) {
   line.option("--out", out, "file to write (default: stdout)").not_empty();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  if (on.framework.empty()) on.framework = plan::framework_of_system(system);
-  plan::EmitJob job;
+  if (on.framework.empty()) on.framework = interop::framework_of_system(system);
+  interop::EmitJob job;
   const cluster::Cluster cluster = cluster::find_cluster(on.cluster);
   const config::ResolvedConfig resolved = on.resolve(run, {cluster.devices});
   job.config = resolved.config;
   job.model_notes = resolved.model_notes;
   job.llama3_rope = resolved.llama3_rope;
   if (system == "torchtitan") job.module = module_of(out);
-  const plan::Calibration calibration = on.calibrate(cluster);
+  const cost::Calibration calibration = on.calibrate(cluster);
   job.shape = on.shape(job.config, cluster);
-  (void)plan::emit(system, job);  // refuses the model before a search for its layout
+  (void)interop::emit(system, job);  // refuses the model before a search for its layout
   if (layout.empty())
-    job.shape = fastest(considered_layouts(job.shape, cluster, calibration, plan::space_of_system(system, job.shape.model)), job.shape);
+    job.shape = fastest(considered_layouts(job.shape, cluster, calibration, interop::space_of_system(system, job.shape.model)), job.shape);
   else
     job.shape.layout = program::parse_layout(layout);
   const plan::Forecast forecast = plan::forecast(cluster, job.shape, on.facts(job.config, run.model.empty()), calibration);
@@ -95,7 +95,7 @@ int verb_emit(int argc, char** argv) {
     fmt::print(stderr, "warning: by the plan this does not fit: {}; `longhaul search` lists what does\n", forecast.fit->reason);
   for (const std::string& warning : forecast.warnings) fmt::print(stderr, "warning: {}\n", warning);
   job.planned = planned(forecast);
-  const plan::Emission emission = plan::emit(system, job);
+  const interop::Emission emission = interop::emit(system, job);
   if (!out.empty()) {
     files::write_named_file(out, emission.text);
     fmt::print(stderr, "{}: {} ({} things not expressed)\n", out, emission.version, emission.not_expressed.size());

@@ -8,15 +8,15 @@
 
 #include "command_line.h"
 #include "console.h"
+#include "evidence/fit.h"
+#include "evidence/interval.h"
+#include "evidence/predict.h"
 #include "files/disk.h"
 #include "files/read.h"
-#include "plan/fit.h"
-#include "plan/interval.h"
-#include "plan/predict.h"
-#include "plan/scaling/fit_report.h"
-#include "plan/scaling/law_file.h"
 #include "report/page.h"
 #include "report/plot.h"
+#include "scaling/fit_report.h"
+#include "scaling/law_file.h"
 #include "units/error.h"
 #include "verbs.h"
 
@@ -33,48 +33,48 @@ struct Arguments {
 };
 
 /// Fewer rows than parameters leave most of these at their priors; fewer than a kind of runs needs give no interval.
-void warn_of_few(const plan::Calibration& start, const std::vector<plan::MeasuredRun>& rows, const train::Console& console) {
-  const auto usable = static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [](const plan::MeasuredRun& row) {
+void warn_of_few(const cost::Calibration& start, const std::vector<evidence::MeasuredRun>& rows, const train::Console& console) {
+  const auto usable = static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [](const evidence::MeasuredRun& row) {
     return row.skipped.empty() && (row.comparable_seconds() || row.comparable_memory());
   }));
   const auto free = static_cast<std::size_t>(
       std::count_if(start.parameters.begin(), start.parameters.end(), [](const auto& entry) { return entry.second.spread > 0; }));
-  if (usable >= free && usable >= plan::kFewestRows) return;
+  if (usable >= free && usable >= evidence::kFewestRows) return;
   console.say(
       fmt::format("warning: {} usable rows for {} parameters: what no row moves stays at its prior, and kinds of fewer than {} runs get no "
                   "interval; for three to ten runs of your own use plan --from-runs",
-                  usable, free, plan::kFewestRows));
+                  usable, free, evidence::kFewestRows));
 }
 
 void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
   if (arguments.out.empty()) throw UsageError("--out is required for a table of measured runs: the calibration to write");
   const train::Console console = make_console();
   // From the priors, so that a calibration once written gives the same again.
-  const plan::Calibration start =
-      plan::at_priors(arguments.calibration.empty() ? plan::shipped_calibration() : plan::read_calibration(arguments.calibration));
-  const std::vector<plan::MeasuredRun> rows = plan::read_runs(csv);
-  plan::FitOptions options;
+  const cost::Calibration start =
+      evidence::at_priors(arguments.calibration.empty() ? cost::shipped_calibration() : cost::read_calibration(arguments.calibration));
+  const std::vector<evidence::MeasuredRun> rows = evidence::read_runs(csv);
+  evidence::FitOptions options;
   options.progress = [&](const std::string& said) { console.say(said); };
-  plan::Calibration fitted = plan::fit(start, rows, options);
+  cost::Calibration fitted = evidence::fit(start, rows, options);
   warn_of_few(start, rows, console);
-  std::vector<plan::ScoredRun> scored;
-  if (arguments.folds > 0) scored = plan::cross_validate(start, rows, arguments.folds, options);
-  if (arguments.folds > 0) fitted = plan::with_intervals(std::move(fitted), rows, scored);
+  std::vector<evidence::ScoredRun> scored;
+  if (arguments.folds > 0) scored = evidence::cross_validate(start, rows, arguments.folds, options);
+  if (arguments.folds > 0) fitted = evidence::with_intervals(std::move(fitted), rows, scored);
   fitted.source = fmt::format("{}, SHA-256 {}", arguments.table.filename().string(), files::sha256_hex(text));
-  files::write_named_file(arguments.out, plan::to_toml(fitted));
-  plan::Predictor predict(fitted);
-  for (const plan::MeasuredRun& row : rows)
+  files::write_named_file(arguments.out, to_toml(fitted));
+  evidence::Predictor predict(fitted);
+  for (const evidence::MeasuredRun& row : rows)
     if (arguments.folds == 0) scored.push_back(predict(row));
-  const std::vector<plan::FamilyScore> families = plan::score(scored);
+  const std::vector<evidence::FamilyScore> families = evidence::score(scored);
   if (arguments.json)
-    print_json(plan::to_json(families, plan::score_rows(scored, false)));
+    print_json(evidence::to_json(families, evidence::score_rows(scored, false)));
   else
-    fmt::print("{}{}\n", plan::to_text(families, plan::score_rows(scored, false)), arguments.out.string());
+    fmt::print("{}{}\n", evidence::to_text(families, evidence::score_rows(scored, false)), arguments.out.string());
 }
 
 /// Residuals against what may explain them: a trend is what the form misses.
-void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFit& fit) {
-  using plan::scaling::Point;
+void write_plot(const std::filesystem::path& path, const scaling::PointsFit& fit) {
+  using scaling::Point;
   const std::array<std::pair<const char*, double (*)(const Point&)>, 3> axes{{
       {"tokens per parameter", [](const Point& p) { return p.at.tokens_per_parameter(); }},
       {"parameters", [](const Point& p) { return p.at.parameters; }},
@@ -96,10 +96,10 @@ void write_plot(const std::filesystem::path& path, const plan::scaling::PointsFi
 }
 
 /// Only what `scale` can read.
-void write_law(const std::filesystem::path& path, const plan::scaling::Law& law) {
-  const std::string text = plan::scaling::to_toml(law);
+void write_law(const std::filesystem::path& path, const scaling::Law& law) {
+  const std::string text = scaling::to_toml(law);
   try {
-    (void)plan::scaling::parse_law(text, path.string());
+    (void)scaling::parse_law(text, path.string());
   } catch (const UsageError& error) {
     throw DataError(fmt::format("--out {}: not written, the points decide no law that could be used ({}); without --out the fit is printed",
                                 path.string(), error.what()));
@@ -108,22 +108,22 @@ void write_law(const std::filesystem::path& path, const plan::scaling::Law& law)
 }
 
 void fit_points(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
-  plan::scaling::FitLawOptions options;
-  options.form = plan::scaling::parse_form(arguments.form);
+  scaling::FitLawOptions options;
+  options.form = scaling::parse_form(arguments.form);
   options.starts = static_cast<std::size_t>(arguments.starts), options.bootstrap = static_cast<std::size_t>(arguments.bootstrap);
   options.seed = arguments.seed;
-  if (options.bootstrap > 0 && options.bootstrap < plan::scaling::kFewestDraws)
+  if (options.bootstrap > 0 && options.bootstrap < scaling::kFewestDraws)
     throw UsageError(fmt::format("--bootstrap {}: fewer than {} refits say nothing of a tenth of them; give more, or 0 for no intervals",
-                                 options.bootstrap, plan::scaling::kFewestDraws));
+                                 options.bootstrap, scaling::kFewestDraws));
   const train::Console console = make_console();
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 50 == 0) console.live(fmt::format("{} of {} starts and refits", done, all));
   };
-  auto rule = arguments.drop.empty() ? plan::scaling::OutlierRule{} : plan::scaling::parse_outlier_rule(arguments.drop);
+  auto rule = arguments.drop.empty() ? scaling::OutlierRule{} : scaling::parse_outlier_rule(arguments.drop);
   // A law of one variable has no term in tokens that these points would decide.
-  if (arguments.drop.empty() && plan::scaling::of_one_variable(options.form)) rule.share = 0;
-  plan::scaling::PointsFit fit = plan::scaling::fit_points(plan::scaling::read_points(csv), arguments.table.filename().string(), rule,
-                                                           arguments.drop.empty(), options);
+  if (arguments.drop.empty() && scaling::of_one_variable(options.form)) rule.share = 0;
+  scaling::PointsFit fit =
+      scaling::fit_points(scaling::read_points(csv), arguments.table.filename().string(), rule, arguments.drop.empty(), options);
   fit.embeddings = !arguments.non_embedding;
   if (!arguments.out.empty()) write_law(arguments.out, to_law(fit, files::sha256_hex(text)));
   if (!arguments.plot.empty()) write_plot(arguments.plot, fit);
@@ -169,9 +169,9 @@ int verb_fit(int argc, char** argv) {
   line.option("--plot", arguments.plot, "losses: residuals as a page, FILE.html").not_empty();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  const std::string text = files::read_input(arguments.table, plan::kMaxRunsBytes);
+  const std::string text = files::read_input(arguments.table, evidence::kMaxRunsBytes);
   const files::Csv csv = files::Csv::parse(text, arguments.table.string());
-  if (plan::scaling::kind_of(csv) == plan::scaling::TableKind::points)
+  if (scaling::kind_of(csv) == scaling::TableKind::points)
     fit_points(arguments, csv, text);
   else
     fit_runs(arguments, csv, text);

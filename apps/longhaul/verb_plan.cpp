@@ -12,11 +12,11 @@
 #include "machine.h"
 #include "plan/explain/explain.h"
 #include "plan/forecast.h"
-#include "plan/scaling/law_file.h"
 #include "plan/search.h"
 #include "plan/trace.h"
 #include "report/plan_page.h"
 #include "run_arguments.h"
+#include "scaling/law_file.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "verbs.h"
@@ -68,7 +68,7 @@ void print_explanation(const Plan& plan, const std::string& id, bool json, const
       json, [&] { return plan::to_json(explanation); }, [&] { return plan::to_text(explanation); });
 }
 
-void write_trace(const std::string& path, const plan::Forecast& forecast, const plan::Calibration& calibration) {
+void write_trace(const std::string& path, const plan::Forecast& forecast, const cost::Calibration& calibration) {
   const plan::Trace trace = plan::trace(forecast, calibration);
   files::write_named_file(path, trace.json);
   fmt::print(stderr, "{}: {} events, {}; layers and their work of the first {} of {} micro-batches\n", path,
@@ -82,7 +82,7 @@ void write_page(const std::string& path, const std::string& html) {
 }
 
 /// The law of the page's loss surface: the most careful re-fit of the published points (docs/scaling.md).
-plan::scaling::Law page_law() { return plan::scaling::find_law("epoch-2024"); }
+scaling::Law page_law() { return scaling::find_law("epoch-2024"); }
 
 /// What is asked of a plan, wherever it is for.
 struct Question {
@@ -93,10 +93,10 @@ struct Question {
 void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
   const config::RunConfig config = arguments.resolve(run, {cluster.devices}).config;
-  const plan::Calibration calibration = arguments.calibrate(cluster);
+  const cost::Calibration calibration = arguments.calibrate(cluster);
   plan::JobFacts facts = arguments.facts(config, run.model.empty());
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
-  plan::RunShape shape = arguments.shape(config, cluster);
+  cost::RunShape shape = arguments.shape(config, cluster);
   std::optional<plan::SearchResult> considered;
   if (arguments.layout.empty() || !asked.html.empty()) considered = considered_layouts(shape, cluster, calibration);
   if (arguments.layout.empty())

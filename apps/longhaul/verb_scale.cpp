@@ -7,18 +7,15 @@
 #include "cluster_arguments.h"
 #include "console.h"
 #include "files/disk.h"
-#include "plan/scaling/law_file.h"
-#include "plan/scaling/scale.h"
-#include "plan/scaling/text.h"
+#include "plan/budget/scale.h"
+#include "scaling/law_file.h"
+#include "scaling/text.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "verbs.h"
 
 namespace longhaul::app {
 namespace {
-
-namespace scaling = plan::scaling;
-
 constexpr double kLeastFlops = 1e9, kMostFlops = 1e32;
 
 struct Arguments {
@@ -87,14 +84,14 @@ scaling::Serving serving_of(const Arguments& a) {
 }
 
 /// Serving's weight in money: price ÷ utilisation of serving over that of training, which is the best shape's, modelled.
-void weigh_serving(const Arguments& a, scaling::ScaleRequest& request) {
+void weigh_serving(const Arguments& a, plan::ScaleRequest& request) {
   if (a.serving_price <= 0 && a.serving_mfu <= 0) return;
   double training_mfu = 0;
   if (a.serving_mfu > 0) {
     if (!request.base) throw UsageError("--serving-mfu needs --cluster: it is weighed against the modelled utilisation of training");
-    scaling::ScaleRequest unserved = request;
+    plan::ScaleRequest unserved = request;
     unserved.serving.reset();
-    const scaling::ScaleResult result = scaling::scale(unserved);
+    const plan::ScaleResult result = plan::scale(unserved);
     training_mfu = result.walked[*result.best].mfu;
   }
   request.serving->weight =
@@ -102,7 +99,7 @@ void weigh_serving(const Arguments& a, scaling::ScaleRequest& request) {
 }
 
 /// @param tokens_per_step 0: the usual
-plan::RunShape base_of(const Arguments& a, const cluster::Cluster& on, double tokens_per_step) {
+cost::RunShape base_of(const Arguments& a, const cluster::Cluster& on, double tokens_per_step) {
   config::RunConfig config;
   config.batch.sequence_length = a.sequence_length;
   config.batch.global_batch = tokens_per_step > 0
@@ -111,7 +108,7 @@ plan::RunShape base_of(const Arguments& a, const cluster::Cluster& on, double to
   return a.on.shape(config, on);
 }
 
-void choose_laws(const Arguments& a, scaling::ScaleRequest& request) {
+void choose_laws(const Arguments& a, plan::ScaleRequest& request) {
   request.laws = scaling::published_laws();
   request.surface = request.chosen = scaling::find_law("epoch-2024");
   if (a.law.empty()) return;
@@ -122,7 +119,7 @@ void choose_laws(const Arguments& a, scaling::ScaleRequest& request) {
 }
 
 void run(const Arguments& a) {
-  scaling::ScaleRequest request;
+  plan::ScaleRequest request;
   choose_laws(a, request);
   std::optional<cluster::Cluster> on;
   if (!a.on.cluster.empty()) on = cluster::find_cluster(a.on.cluster);
@@ -138,7 +135,7 @@ void run(const Arguments& a) {
   if (a.watts > 0) request.watts = a.watts;
   const train::Console console = make_console();
   request.progress = [&](const std::string& said) { console.live(said); };
-  plan::Calibration calibration;
+  cost::Calibration calibration;
   if (on) {
     calibration = a.on.calibrate(*on);
     plan::check_framework(a.on.framework, calibration);
@@ -149,10 +146,10 @@ void run(const Arguments& a) {
     request.calibration = &calibration, request.device_memory = static_cast<double>(on->accelerator.memory->value);
   }
   if (request.serving) weigh_serving(a, request);
-  const scaling::ScaleResult result = scaling::scale(std::move(request));
+  const plan::ScaleResult result = plan::scale(std::move(request));
   if (!a.out_model.empty()) {
     if (!result.suggestion.model) throw UsageError(fmt::format("--out-model: {}", result.warnings.front()));
-    files::write_named_file(a.out_model, scaling::model_toml(result));
+    files::write_named_file(a.out_model, plan::model_toml(result));
   }
   if (a.json)
     print_json(to_json(result));

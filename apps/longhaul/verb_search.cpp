@@ -52,19 +52,19 @@ void limit(plan::Restriction& space, const std::string& key, std::int64_t most) 
   if (most > 0) std::erase_if(space[key], [&](const std::string& value) { return parse_count(value).value_or(0) > most; });
 }
 
-std::vector<plan::RunShape> shapes_of(const Arguments& arguments, const config::RunConfig& config, const cluster::Cluster& on,
+std::vector<cost::RunShape> shapes_of(const Arguments& arguments, const config::RunConfig& config, const cluster::Cluster& on,
                                       const std::vector<int>& counts) {
   plan::Restriction user;
   for (const std::string& text : arguments.allow)
     for (const auto& [key, values] : plan::parse_restriction(text)) user[key] = values;
-  std::vector<plan::RunShape> shapes;
+  std::vector<cost::RunShape> shapes;
   for (const int devices : counts) {
-    plan::RunShape base = arguments.on.shape(config, on);
+    cost::RunShape base = arguments.on.shape(config, on);
     base.devices = devices;
     plan::Restriction space = plan::search_space(base, user);
     limit(space, "tp", arguments.max_tp);
     limit(space, "pp", arguments.max_pp);
-    std::vector<plan::RunShape> more = plan::enumerate(base, space);
+    std::vector<cost::RunShape> more = plan::enumerate(base, space);
     shapes.insert(shapes.end(), more.begin(), more.end());
   }
   if (shapes.empty())
@@ -122,9 +122,9 @@ nlohmann::json candidate_json(const plan::Considered& c, const cluster::Cluster&
 
 /// The whole plan of the best: its interval and what there is to warn of.
 std::optional<plan::Forecast> plan_of_first(const plan::SearchResult& result, cluster::Cluster on, const plan::JobFacts& facts,
-                                            const plan::Calibration& calibration) {
+                                            const cost::Calibration& calibration) {
   if (result.best.empty()) return std::nullopt;
-  const plan::RunShape& run = result.all[result.best.front()].run;
+  const cost::RunShape& run = result.all[result.best.front()].run;
   on.devices = run.devices;
   return plan::forecast(on, run, facts, calibration);
 }
@@ -173,7 +173,7 @@ std::string commonest_reason(const plan::SearchResult& result) {
 }
 
 void print(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on, const plan::JobFacts& facts,
-           const plan::Calibration& calibration, const std::optional<plan::Forecast>& first) {
+           const cost::Calibration& calibration, const std::optional<plan::Forecast>& first) {
   const std::size_t simulated = result.count(plan::Outcome::simulated);
   fmt::print("considered {} layouts = {} bounded ({} contradictions, {} too large, {} slower at best) + {} simulated\n",
              format_count(static_cast<std::int64_t>(result.all.size())), bounded(result), result.count(plan::Outcome::contradiction),
@@ -208,7 +208,7 @@ void print(const plan::SearchResult& result, const Arguments& arguments, const c
 struct Named {
   program::Layout layout;
   std::optional<std::int64_t> micro_batch;
-  bool is(const plan::RunShape& run) const { return run.layout == layout && (!micro_batch || run.micro_batch == *micro_batch); }
+  bool is(const cost::RunShape& run) const { return run.layout == layout && (!micro_batch || run.micro_batch == *micro_batch); }
 };
 Named named(const std::string& text) {
   constexpr std::string_view kMicroBatch = "micro_batch=";
@@ -223,11 +223,11 @@ Named named(const std::string& text) {
 }
 
 /// A layout outside the space is considered too once it is asked for: on each number of devices, by each micro-batch of the space.
-void consider(const Named& asked, std::vector<plan::RunShape>& shapes) {
-  if (std::any_of(shapes.begin(), shapes.end(), [&](const plan::RunShape& run) { return asked.is(run); })) return;
+void consider(const Named& asked, std::vector<cost::RunShape>& shapes) {
+  if (std::any_of(shapes.begin(), shapes.end(), [&](const cost::RunShape& run) { return asked.is(run); })) return;
   std::set<std::pair<int, std::int64_t>> tried;
-  std::vector<plan::RunShape> more;
-  for (plan::RunShape run : shapes) {
+  std::vector<cost::RunShape> more;
+  for (cost::RunShape run : shapes) {
     run.layout = asked.layout, run.micro_batch = asked.micro_batch.value_or(run.micro_batch);
     if (tried.emplace(run.devices, run.micro_batch).second) more.push_back(run);
   }
@@ -277,7 +277,7 @@ int verb_search(int argc, char** argv) {
   const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
   const std::vector<int> counts = device_counts(arguments.devices, on.devices);
   const config::RunConfig config = arguments.on.resolve(arguments.run, counts).config;
-  const plan::Calibration calibration = arguments.on.calibrate(on);
+  const cost::Calibration calibration = arguments.on.calibrate(on);
   plan::check_framework(arguments.on.framework, calibration);
   const plan::JobFacts facts = arguments.on.facts(config, arguments.run.model.empty());
   const train::Console console = make_console();
@@ -289,7 +289,7 @@ int verb_search(int argc, char** argv) {
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
   };
-  std::vector<plan::RunShape> shapes = shapes_of(arguments, config, on, counts);
+  std::vector<cost::RunShape> shapes = shapes_of(arguments, config, on, counts);
   std::optional<Named> asked;
   if (!arguments.why.empty()) consider(asked.emplace(named(arguments.why)), shapes);
   const plan::SearchResult result = plan::search(std::move(shapes), calibration, options);

@@ -8,9 +8,9 @@
 
 #include "command_line.h"
 #include "console.h"
-#include "plan/fit.h"
-#include "plan/predict.h"
-#include "plan/score.h"
+#include "evidence/fit.h"
+#include "evidence/predict.h"
+#include "evidence/score.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "verbs.h"
@@ -18,7 +18,7 @@
 namespace longhaul::app {
 namespace {
 
-nlohmann::json row_json(const plan::ScoredRun& run) {
+nlohmann::json row_json(const evidence::ScoredRun& run) {
   const auto figure = [](const auto& value) { return value ? nlohmann::json(*value) : nlohmann::json(nullptr); };
   return {{"id", run.id},
           {"family", run.family},
@@ -30,7 +30,7 @@ nlohmann::json row_json(const plan::ScoredRun& run) {
 }
 
 /// "hidden=2048", "num_gpus>=128": rows that a fit must not see. Throws UsageError naming the columns there are.
-std::function<bool(const plan::MeasuredRun&)> condition(const std::string& text, const files::Csv& csv) {
+std::function<bool(const evidence::MeasuredRun&)> condition(const std::string& text, const files::Csv& csv) {
   const std::size_t at = text.find('=');
   const bool at_least = at != std::string::npos && at > 0 && text[at - 1] == '>';
   const std::string column = text.substr(0, at == std::string::npos ? at : at - at_least);
@@ -38,24 +38,24 @@ std::function<bool(const plan::MeasuredRun&)> condition(const std::string& text,
     throw UsageError(fmt::format("--leave-out {}: write COLUMN=VALUE or COLUMN>=NUMBER", text));
   csv.require({column});
   const std::string value = text.substr(at + 1);
-  if (!at_least) return [=, &csv](const plan::MeasuredRun& run) { return csv.text(run.row, column) == value; };
+  if (!at_least) return [=, &csv](const evidence::MeasuredRun& run) { return csv.text(run.row, column) == value; };
   const auto least = parse_count(value);
   if (!least) throw UsageError(fmt::format("--leave-out {}: {} is not a number", text, value));
-  return [=, &csv](const plan::MeasuredRun& run) { return csv.number(run.row, column).value_or(0) >= static_cast<double>(*least); };
+  return [=, &csv](const evidence::MeasuredRun& run) { return csv.number(run.row, column).value_or(0) >= static_cast<double>(*least); };
 }
 
 /// All conditions at once: "family=sc21" and "family=korthikanti" leave both out, "family=playbook" with "num_gpus>=128" their meeting.
-std::vector<plan::ScoredRun> unseen(const plan::Calibration& calibration, const std::vector<plan::MeasuredRun>& rows, const files::Csv& csv,
-                                    const std::vector<std::string>& left_out, int folds) {
+std::vector<evidence::ScoredRun> unseen(const cost::Calibration& calibration, const std::vector<evidence::MeasuredRun>& rows,
+                                        const files::Csv& csv, const std::vector<std::string>& left_out, int folds) {
   const train::Console console = make_console();
-  plan::FitOptions options;
+  evidence::FitOptions options;
   options.progress = [&](const std::string& said) { console.live(said); };
-  if (folds > 0) return plan::cross_validate(calibration, rows, folds, options);
-  std::map<std::string, std::vector<std::function<bool(const plan::MeasuredRun&)>>> by_column;
+  if (folds > 0) return evidence::cross_validate(calibration, rows, folds, options);
+  std::map<std::string, std::vector<std::function<bool(const evidence::MeasuredRun&)>>> by_column;
   for (const std::string& text : left_out) by_column[text.substr(0, text.find_first_of(">="))].push_back(condition(text, csv));
-  return plan::leave_out(
+  return evidence::leave_out(
       calibration, rows,
-      [&](const plan::MeasuredRun& run) {
+      [&](const evidence::MeasuredRun& run) {
         return std::all_of(by_column.begin(), by_column.end(), [&](const auto& entry) {
           return std::any_of(entry.second.begin(), entry.second.end(), [&](const auto& holds) { return holds(run); });
         });
@@ -90,22 +90,22 @@ int verb_validate(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   if (folds > 0 && !left_out.empty()) throw UsageError("give --folds or --leave-out, not both: each says which rows a fit must not see");
-  const plan::Calibration calibration = calibration_path.empty() ? plan::shipped_calibration() : plan::read_calibration(calibration_path);
-  const plan::RunsTable table = plan::read_runs(runs_file);
-  for (const std::string& sentence : plan::repeated_ids(table.rows)) fmt::print(stderr, "warning: {}\n", sentence);
-  std::vector<plan::ScoredRun> scored;
+  const cost::Calibration calibration = calibration_path.empty() ? cost::shipped_calibration() : cost::read_calibration(calibration_path);
+  const evidence::RunsTable table = evidence::read_runs(runs_file);
+  for (const std::string& sentence : evidence::repeated_ids(table.rows)) fmt::print(stderr, "warning: {}\n", sentence);
+  std::vector<evidence::ScoredRun> scored;
   if (folds > 0 || !left_out.empty()) {
     scored = unseen(calibration, table.rows, table.csv, left_out, folds);
     if (scored.empty()) throw UsageError(fmt::format("--leave-out: no row of {} matches", runs_file.string()));
   } else {
-    plan::Predictor predict(calibration);
-    for (const plan::MeasuredRun& run : table.rows) scored.push_back(predict(run));
+    evidence::Predictor predict(calibration);
+    for (const evidence::MeasuredRun& run : table.rows) scored.push_back(predict(run));
   }
-  const std::vector<plan::FamilyScore> families = plan::score(scored);
-  if (!json) return fmt::print("{}", plan::to_text(families, plan::score_rows(scored, false))), 0;
-  nlohmann::json out = plan::to_json(families, plan::score_rows(scored, false));
+  const std::vector<evidence::FamilyScore> families = evidence::score(scored);
+  if (!json) return fmt::print("{}", evidence::to_text(families, evidence::score_rows(scored, false))), 0;
+  nlohmann::json out = evidence::to_json(families, evidence::score_rows(scored, false));
   if (rows)
-    for (const plan::ScoredRun& run : scored) out["rows"].push_back(row_json(run));
+    for (const evidence::ScoredRun& run : scored) out["rows"].push_back(row_json(run));
   print_json(out);
   return 0;
 }

@@ -2,7 +2,7 @@
 //
 // A cluster is an accelerator, how many, how many share a node, and what lies between: the scale-up link inside a node, the network
 // between nodes. Bandwidths are bytes per second in one direction. Nothing in it is measured by this project; what is comes from
-// `longhaul calibrate` (cluster/profile.h) and the fits (plan/fit.h).
+// `longhaul calibrate` (cluster/profile.h) and the fits (evidence/fit.h).
 #pragma once
 
 #include <filesystem>

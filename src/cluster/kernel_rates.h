@@ -1,7 +1,7 @@
 // cluster/kernel_rates.h — how long a kernel takes on a machine: measured points by shape, and what lies between them.
 //
 // A call is a kernel and the shape it is called with: the unit in which machines are measured (apps/longhaul/measure_kernels.h) and
-// programs are priced (plan/kernel_calls.h). A measured shape takes the time measured. Between and beyond the points each kernel has a
+// programs are priced (cost/kernel_calls.h). A measured shape takes the time measured. Between and beyond the points each kernel has a
 // trend, its time as a sum of terms that name what it does: for a product of M×K and K×N
 //
 //     t = a·MNK + b·MK + c·NK + d·MN + e        multiply-adds, packing of both operands, the result's way through memory, the call

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "plan/kernel_calls.h"
+#include "cost/kernel_calls.h"
 #include "units/error.h"
 #include "units/format.h"
 
@@ -57,7 +57,7 @@ void price(const config::RunConfig& config, const program::Program& step, const 
   Clock clock(compute);
   const program::BatchPlan batch = batch_plan(config);
   for (std::size_t i = 0; i < step.operations.size(); ++i)
-    for (const RepeatedCall& repeated : kernel_calls(config.model, batch, step, step.operations[i]))
+    for (const cost::RepeatedCall& repeated : cost::kernel_calls(config.model, batch, step, step.operations[i]))
       each(i, repeated.call.kernel, clock(repeated.call) * repeated.times);
 }
 

@@ -1,7 +1,7 @@
 // plan/account.h — the account of a run on one rank before it starts: parameters, work, memory by line, time.
 //
 // Memory comes from the program's buffer lifetimes and is exact for the arena; time executes the same program against measured kernels:
-// each operation takes what its kernel calls take at their shapes (plan/kernel_calls.h). The report sets each line beside its measured
+// each operation takes what its kernel calls take at their shapes (cost/kernel_calls.h). The report sets each line beside its measured
 // twin.
 #pragma once
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "plan/kernel_calls.h"
+#include "cost/kernel_calls.h"
 #include "units/error.h"
 
 namespace longhaul::plan {
@@ -62,7 +62,7 @@ TEST(KernelCalls, TheProductsOfTheCallsAreTheProgramsFlops) {
       const program::Program step = step_of(config, recompute);
       for (const program::Operation& op : step.operations) {
         double flops = 0;
-        for (const RepeatedCall& repeated : kernel_calls(config.model, batch_plan(config), step, op)) {
+        for (const cost::RepeatedCall& repeated : cost::kernel_calls(config.model, batch_plan(config), step, op)) {
           const double work = repeated.times * cluster::work(repeated.call);
           if (repeated.call.kernel <= Kernel::gemm_tn) flops += 2 * work;
           if (repeated.call.kernel == Kernel::attention_forward) flops += 4 * work;
@@ -79,7 +79,7 @@ TEST(KernelCalls, EveryOperationCallsSomething) {
     const config::RunConfig config = run_of(family);
     const program::Program step = step_of(config);
     for (const program::Operation& op : step.operations)
-      EXPECT_FALSE(kernel_calls(config.model, batch_plan(config), step, op).empty()) << program::id(op);
+      EXPECT_FALSE(cost::kernel_calls(config.model, batch_plan(config), step, op).empty()) << program::id(op);
   }
 }
 
@@ -90,7 +90,7 @@ TEST(KernelCalls, WeightsAreReadAsTheyLie) {
     std::vector<cluster::KernelCall> calls;
     for (const program::Operation& op : step.operations)
       if (op.kind == kind && calls.empty())
-        for (const RepeatedCall& repeated : kernel_calls(config.model, batch_plan(config), step, op))
+        for (const cost::RepeatedCall& repeated : cost::kernel_calls(config.model, batch_plan(config), step, op))
           if (repeated.call.kernel <= Kernel::gemm_tn) calls.push_back(repeated.call);
     return calls;
   };

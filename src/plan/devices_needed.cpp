@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cost/step.h"
 #include "model/flops.h"
-#include "plan/step.h"
 
 namespace longhaul::plan {
 namespace {
@@ -34,28 +34,28 @@ int doubled(int devices, int node) { return devices < node ? std::min(2 * device
 
 }  // namespace
 
-std::optional<DevicesNeeded> fits_on(const RunShape& run, const Calibration& calibration, double device_memory, int devices) {
-  RunShape tried = run;
+std::optional<DevicesNeeded> fits_on(const cost::RunShape& run, const cost::Calibration& calibration, double device_memory, int devices) {
+  cost::RunShape tried = run;
   tried.devices = devices;
   DevicesNeeded out;
   const bool fits = any_layout(devices, run.devices_per_node, static_cast<int>(run.model.layers), [&](const Layout& layout) {
     tried.layout = layout;
-    if (!contradictions(tried).empty()) return false;
-    out = {devices, layout, judge_fit(tried, calibration, device_memory)};
+    if (!cost::contradictions(tried).empty()) return false;
+    out = {devices, layout, cost::judge_fit(tried, calibration, device_memory)};
     return out.fit.fits;
   });
   return fits ? std::optional(out) : std::nullopt;
 }
 
-double least_devices(const RunShape& run, const Calibration& calibration, double device_memory) {
-  const ParameterKey key = parameter_key(run);
+double least_devices(const cost::RunShape& run, const cost::Calibration& calibration, double device_memory) {
+  const cost::ParameterKey key = cost::parameter_key(run);
   const double gradients = calibration("memory.gradients", key) + (run.fp32_gradients ? calibration("memory.fp32_gradients", key) : 0);
   const double states = calibration("memory.weights", key) + gradients + calibration("memory.optimizer", key);
   const double available = calibration("fit.usable_share", key) * device_memory;
   return std::max(1.0, std::ceil(states * static_cast<double>(model::count_params(run.model).total.value) / available));
 }
 
-std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibration& calibration, double device_memory) {
+std::optional<DevicesNeeded> devices_needed(const cost::RunShape& run, const cost::Calibration& calibration, double device_memory) {
   const int node = run.devices_per_node;
   const double least = least_devices(run, calibration, device_memory);
   for (int devices = 1, before = 0; devices <= kMostDevices; before = devices, devices = doubled(devices, node)) {

@@ -6,14 +6,14 @@
 
 #include <optional>
 
-#include "plan/memory.h"
+#include "cost/memory.h"
 
 namespace longhaul::plan {
 
 struct DevicesNeeded {
   int devices = 0;
   program::Layout layout;  ///< the first that fits: least recomputation, then least pipeline, tensor parallelism, ZeRO
-  FitVerdict fit;
+  cost::FitVerdict fit;
 };
 
 /// Tries 1, 2, 4 … devices of a node, a node, 2, 4 … nodes until a layout fits, then the counts between that and the one before: every one
@@ -21,12 +21,12 @@ struct DevicesNeeded {
 /// recomputation that the model and the batch allow; micro-batch, sequence and global batch stay.
 /// @param device_memory bytes, as the maker states them
 /// @return nothing where no layout fits up to 65,536 devices
-std::optional<DevicesNeeded> devices_needed(const RunShape& run, const Calibration& calibration, double device_memory);
+std::optional<DevicesNeeded> devices_needed(const cost::RunShape& run, const cost::Calibration& calibration, double device_memory);
 
 /// Devices for weights, gradients and optimizer alone, were all of them sharded over all devices: no layout fits on fewer.
-double least_devices(const RunShape& run, const Calibration& calibration, double device_memory);
+double least_devices(const cost::RunShape& run, const cost::Calibration& calibration, double device_memory);
 
 /// The layout on so many devices that fits, in the same order; nothing where none does.
-std::optional<DevicesNeeded> fits_on(const RunShape& run, const Calibration& calibration, double device_memory, int devices);
+std::optional<DevicesNeeded> fits_on(const cost::RunShape& run, const cost::Calibration& calibration, double device_memory, int devices);
 
 }  // namespace longhaul::plan

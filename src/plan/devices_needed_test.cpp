@@ -7,24 +7,26 @@ namespace {
 
 constexpr double kH100 = 80e9;
 
-RunShape of(model::ModelSpec model, std::int64_t sequence_length) {
-  RunShape run;
+cost::RunShape of(model::ModelSpec model, std::int64_t sequence_length) {
+  cost::RunShape run;
   run.model = model::with_usual_values(std::move(model));
   run.model.mlp = model::MlpKind::swiglu;
   run.sequence_length = sequence_length, run.global_batch = 1024, run.micro_batch = 1;
   run.framework = "megatron-lm", run.accelerator = "h100";
   return run;
 }
-RunShape llama_1b() { return of({.layers = 16, .width = 2048, .heads = 32, .kv_heads = 8, .ffn_width = 8192, .vocab = 128256}, 2048); }
-RunShape llama_7b() { return of({.layers = 32, .width = 4096, .heads = 32, .ffn_width = 11008, .vocab = 32000}, 2048); }
-RunShape llama_405b() {
+cost::RunShape llama_1b() {
+  return of({.layers = 16, .width = 2048, .heads = 32, .kv_heads = 8, .ffn_width = 8192, .vocab = 128256}, 2048);
+}
+cost::RunShape llama_7b() { return of({.layers = 32, .width = 4096, .heads = 32, .ffn_width = 11008, .vocab = 32000}, 2048); }
+cost::RunShape llama_405b() {
   return of({.layers = 126, .width = 16384, .heads = 128, .kv_heads = 8, .ffn_width = 53248, .vocab = 128256}, 2048);
 }
 
 class Devices : public testing::Test {
  protected:
-  const Calibration calibration_ = shipped_calibration();
-  std::optional<DevicesNeeded> needed(const RunShape& run, double memory = kH100) const {
+  const cost::Calibration calibration_ = cost::shipped_calibration();
+  std::optional<DevicesNeeded> needed(const cost::RunShape& run, double memory = kH100) const {
     return devices_needed(run, calibration_, memory);
   }
 };
@@ -42,7 +44,7 @@ TEST_F(Devices, SmallestCountWhosePeakFits) {
 }
 
 TEST_F(Devices, HalfOfThemNeverFit) {
-  for (const RunShape& run : {llama_7b(), llama_405b()}) {
+  for (const cost::RunShape& run : {llama_7b(), llama_405b()}) {
     const int found = needed(run)->devices;
     EXPECT_TRUE(fits_on(run, calibration_, kH100, found));
     EXPECT_FALSE(fits_on(run, calibration_, kH100, found / 2));
@@ -51,11 +53,11 @@ TEST_F(Devices, HalfOfThemNeverFit) {
 
 TEST_F(Devices, TheLayoutFoundCanRun) {
   const auto found = needed(llama_405b());
-  RunShape run = llama_405b();
+  cost::RunShape run = llama_405b();
   run.layout = found->layout, run.devices = found->devices;
   EXPECT_EQ(run.layout.world(), run.devices);
   EXPECT_TRUE(program::contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()).empty());
-  EXPECT_TRUE(judge_fit(run, calibration_, kH100).fits);
+  EXPECT_TRUE(cost::judge_fit(run, calibration_, kH100).fits);
 }
 
 TEST_F(Devices, MoreMemoryNeedsFewer) {
@@ -66,7 +68,7 @@ TEST_F(Devices, MoreMemoryNeedsFewer) {
 
 // A node need not be a power of two: 92 devices of 72 a node are two whole nodes, and where one is enough every count inside it counts.
 TEST_F(Devices, AreWholeNodesWhateverTheirSize) {
-  RunShape run = llama_405b();
+  cost::RunShape run = llama_405b();
   run.devices_per_node = 72;
   EXPECT_EQ(needed(run)->devices, 144);
   run.micro_batch = 4, run.sequence_length = 8192;
@@ -81,9 +83,9 @@ TEST_F(Devices, AreWholeNodesWhateverTheirSize) {
 // Of activations the shortcut "batch · seq · params · 0.5 GB" makes 4 · 2,048 · 7 · 0.5 = 28,672 GB, which would be 359 devices.
 TEST_F(Devices, TheShortcutIsWrongByOrdersOfMagnitude) {
   constexpr double kShortcut = 28672e9;
-  RunShape run = llama_7b();
+  cost::RunShape run = llama_7b();
   run.micro_batch = 4;
-  EXPECT_LT(100 * estimate_memory(run, calibration_, Pace{}).stages.front().activations, kShortcut);
+  EXPECT_LT(100 * cost::estimate_memory(run, calibration_, cost::Pace{}).stages.front().activations, kShortcut);
   EXPECT_LT(10 * needed(run)->devices * kH100, kShortcut);
 }
 

@@ -8,10 +8,10 @@
 #include <numeric>
 #include <set>
 
-#include "plan/framework.h"
-#include "plan/prices.h"
+#include "cost/framework.h"
+#include "cost/prices.h"
+#include "cost/stages.h"
 #include "plan/search_space.h"
-#include "plan/stages.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "units/nearest.h"
@@ -22,9 +22,9 @@ namespace {
 using program::Recompute;
 
 /// Everything that makes the run impossible, in one error: each sentence names its field and a fix.
-void check(const RunShape& run, const Calibration& calibration) {
+void check(const cost::RunShape& run, const cost::Calibration& calibration) {
   check_framework(run.framework, calibration);
-  const std::vector<std::string> wrong = contradictions(run);
+  const std::vector<std::string> wrong = cost::contradictions(run);
   if (wrong.empty()) return;
   std::string all = "this layout cannot run";
   for (const std::string& sentence : wrong) all += "\n  " + sentence;
@@ -33,9 +33,9 @@ void check(const RunShape& run, const Calibration& calibration) {
 
 std::string bytes(double value) { return format(Bytes(static_cast<std::int64_t>(value)), ByteUnits::binary); }
 
-std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out, const Calibration& calibration) {
+std::vector<std::string> warnings_of(const cost::RunShape& run, const Forecast& out, const cost::Calibration& calibration) {
   std::vector<std::string> said = out.step.warnings;
-  for (std::string& sentence : assumed_rates(run, calibration)) said.push_back(std::move(sentence));
+  for (std::string& sentence : cost::assumed_rates(run, calibration)) said.push_back(std::move(sentence));
   if (out.fit && out.fit->fits && !out.fit_is_certain())
     said.push_back(
         fmt::format("that it fits is not certain: the 80 % interval of what it needs reaches {} of {} usable; `search --memory` keeps "
@@ -50,11 +50,11 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out, c
   if (run.model.vocab % run.layout.tp != 0)
     said.push_back(
         fmt::format("vocab = {} is not a multiple of tp = {}: pad it, or the last rank's head is shorter", run.model.vocab, run.layout.tp));
-  if (run.model.layers % run.layout.virtual_stages() != 0 && !ends_count_as_layers(run))
+  if (run.model.layers % run.layout.virtual_stages() != 0 && !cost::ends_count_as_layers(run))
     said.push_back(
         fmt::format("{} layers over {} stages are uneven: the longest sets the pace", run.model.layers, run.layout.virtual_stages()));
   if (run.layout.pp > 1 && run.layout.zero > 1) {
-    const Restriction offers = parse_restriction(framework(run.framework).offers);
+    const Restriction offers = parse_restriction(cost::framework(run.framework).offers);
     const auto zero = offers.find("zero");
     if (zero != offers.end() && std::find(zero->second.begin(), zero->second.end(), std::to_string(run.layout.zero)) == zero->second.end())
       said.push_back(
@@ -70,17 +70,18 @@ std::vector<std::string> warnings_of(const RunShape& run, const Forecast& out, c
 
 }  // namespace
 
-void place(RunShape& run, const cluster::Cluster& cluster) {
+void place(cost::RunShape& run, const cluster::Cluster& cluster) {
   run.accelerator = cluster.accelerator.id;
   run.hardware = std::make_shared<const cluster::Cluster>(cluster);
   run.devices = cluster.devices;
   run.devices_per_node = cluster.devices_per_node;
-  if (run.precision == Precision::fp16) run.fp32_gradients = false;  // as plan/runs.cpp: kept and reduced in fp16 under a loss scale
+  if (run.precision == cost::Precision::fp16)
+    run.fp32_gradients = false;  // as evidence/runs.cpp: kept and reduced in fp16 under a loss scale
 }
 
-void check_framework(const std::string& name, const Calibration& calibration) {
+void check_framework(const std::string& name, const cost::Calibration& calibration) {
   std::set<std::string, std::less<>> known;
-  for (const std::string_view each : framework_names()) known.emplace(each);
+  for (const std::string_view each : cost::framework_names()) known.emplace(each);
   // "megatron" of a calibration is a family, no software of its own.
   for (const auto& [key, parameter] : calibration.parameters)
     if (key.second.framework != "*" && key.second.framework != "megatron") known.insert(key.second.framework);
@@ -89,10 +90,10 @@ void check_framework(const std::string& name, const Calibration& calibration) {
 }
 
 std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique) {
-  const double times = epochs(tokens, unique);
-  if (times <= kManyEpochs) return std::nullopt;
+  const double times = cost::epochs(tokens, unique);
+  if (times <= cost::kManyEpochs) return std::nullopt;
   return fmt::format("{:.1f} epochs over {}: beyond {:.0f} a repeated token teaches ever less; use more data or fewer tokens", times,
-                     format(unique), kManyEpochs);
+                     format(unique), cost::kManyEpochs);
 }
 
 std::optional<double> Forecast::most_needed() const {
@@ -114,7 +115,7 @@ Flops Forecast::recomputed_flops_per_token() const {
   return model::recompute_flops_per_token(shape.model, shape.sequence_length);
 }
 
-Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration) {
+Forecast forecast(const cluster::Cluster& cluster, cost::RunShape shape, const JobFacts& facts, const cost::Calibration& calibration) {
   place(shape, cluster);
   check(shape, calibration);
   Forecast out;
@@ -124,17 +125,17 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
   out.flops_per_token = model::flops_per_token(shape.model, shape.sequence_length);
   for (const model::Convention convention : model::all_conventions())
     out.conventions.emplace_back(model::name(convention), model::flops_per_token(shape.model, shape.sequence_length, convention));
-  out.step = estimate_step(shape, calibration);
-  out.memory = estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
-  out.seconds_interval = interval(out.step.seconds, time_kinds(shape, out.step), calibration.time);
-  out.memory_calibrated = memory_calibrated(shape, out.step, calibration);
-  out.memory_interval = interval(out.memory.reported(), memory_kinds(shape, out.step, calibration), calibration.memory);
-  if (cluster.accelerator.memory) out.fit = judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
+  out.step = cost::estimate_step(shape, calibration);
+  out.memory = cost::estimate_memory(shape, calibration, {out.step.layer.launch_ratio(), out.step.stalled});
+  out.seconds_interval = evidence::interval(out.step.seconds, evidence::time_kinds(shape, out.step), calibration.time);
+  out.memory_calibrated = evidence::memory_calibrated(shape, out.step, calibration);
+  out.memory_interval = evidence::interval(out.memory.reported(), evidence::memory_kinds(shape, out.step, calibration), calibration.memory);
+  if (cluster.accelerator.memory) out.fit = cost::judge_fit(shape, calibration, static_cast<double>(cluster.accelerator.memory->value));
   out.checkpoint = Bytes(out.parameters.total.value * 14);
   out.peak_flops = cluster.accelerator.peak(name(shape.precision)) * cluster.devices;
   if (facts.mtbf && facts.save) {
-    out.save_every = daly_interval(*facts.save, *facts.mtbf);
-    out.goodput = expected_goodput(*out.save_every, *facts.save, facts.restart, *facts.mtbf);
+    out.save_every = cost::daly_interval(*facts.save, *facts.mtbf);
+    out.goodput = cost::expected_goodput(*out.save_every, *facts.save, facts.restart, *facts.mtbf);
   }
   out.shape = std::move(shape);
   out.warnings = warnings_of(out.shape, out, calibration);
@@ -143,16 +144,16 @@ Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFact
 
 namespace {
 
-nlohmann::json interval_json(const std::optional<Interval>& interval) {
+nlohmann::json interval_json(const std::optional<evidence::Interval>& interval) {
   if (!interval) return nullptr;
   return {{"level_pct", 80}, {"low", interval->low}, {"high", interval->high}, {"rests_on", interval->kind}, {"rows", interval->rows}};
 }
 
 nlohmann::json memory_json(const Forecast& f) {
   nlohmann::json stages = nlohmann::json::array();
-  for (const StageMemory& stage : f.memory.stages) {
+  for (const cost::StageMemory& stage : f.memory.stages) {
     nlohmann::json lines;
-    for (const auto& [name, member] : kMemoryParts) lines[fmt::format("{}_bytes", name)] = stage.*member;
+    for (const auto& [name, member] : cost::kMemoryParts) lines[fmt::format("{}_bytes", name)] = stage.*member;
     stages.push_back({{"bytes", stage.total()}, {"in_flight", stage.in_flight}, {"lines", lines}});
   }
   nlohmann::json out = {{"peak_bytes_per_rank", f.memory.peak()},
@@ -176,7 +177,7 @@ nlohmann::json memory_json(const Forecast& f) {
 nlohmann::json to_json(const Forecast& f) {
   nlohmann::json conventions, split;
   for (const auto& [name, flops] : f.conventions) conventions[name] = flops.value;
-  for (const auto& [name, member] : kStepParts) split[fmt::format("{}_seconds", name)] = f.step.*member;
+  for (const auto& [name, member] : cost::kStepParts) split[fmt::format("{}_seconds", name)] = f.step.*member;
   nlohmann::json out = {
       {"cluster", {{"id", f.cluster.id}, {"devices", f.cluster.devices}, {"devices_per_node", f.cluster.devices_per_node}}},
       {"layout", to_text(f.shape.layout)},
@@ -208,7 +209,7 @@ nlohmann::json to_json(const Forecast& f) {
   const std::optional<double> money = f.money();
   out["run"]["dollars"] = money ? nlohmann::json(*money) : nlohmann::json();
   out["run"]["dollars_with_failures"] = money && f.goodput ? nlohmann::json(*money / f.goodput->useful) : nlohmann::json();
-  out["run"]["epochs"] = f.facts.unique_tokens ? nlohmann::json(epochs(f.facts.tokens, *f.facts.unique_tokens)) : nlohmann::json();
+  out["run"]["epochs"] = f.facts.unique_tokens ? nlohmann::json(cost::epochs(f.facts.tokens, *f.facts.unique_tokens)) : nlohmann::json();
   out["checkpoint"]["save_every_seconds"] = f.save_every ? nlohmann::json(f.save_every->value) : nlohmann::json();
   out["goodput"] = nullptr;
   if (f.goodput)
@@ -222,14 +223,14 @@ namespace {
 std::string line(std::string_view what, const std::string& value) { return fmt::format("  {:<22}{}\n", what, value); }
 
 std::string memory_text(const Forecast& f) {
-  const StageMemory& fullest = f.memory.stages[static_cast<std::size_t>(f.memory.fullest)];
+  const cost::StageMemory& fullest = f.memory.stages[static_cast<std::size_t>(f.memory.fullest)];
   std::string out = fmt::format("memory of one rank of the fullest stage ({} of {}), {} micro-batches in flight\n", f.memory.fullest,
                                 f.memory.stages.size(), fullest.in_flight);
-  for (const auto& [name, member] : kMemoryParts)
+  for (const auto& [name, member] : cost::kMemoryParts)
     if (fullest.*member > 0) out += line(name, bytes(fullest.*member));
   const auto& interval = f.memory_interval;
   const std::string likely =
-      interval ? fmt::format("; 80 %: {} to {} ({})", bytes(interval->low), bytes(interval->high), rests_on(*interval)) : "";
+      interval ? fmt::format("; 80 %: {} to {} ({})", bytes(interval->low), bytes(interval->high), evidence::rests_on(*interval)) : "";
   const bool elsewhere = f.memory.reporting != f.memory.fullest;
   out += line("peak", bytes(fullest.total()) + (elsewhere ? "" : likely));
   if (elsewhere)
@@ -245,12 +246,13 @@ std::string memory_text(const Forecast& f) {
 
 std::string time_text(const Forecast& f) {
   std::string out = fmt::format("time of a step ({}; an estimate{})\n", f.shape.framework, f.step.calibrated ? "" : ", uncalibrated");
-  for (const auto& [name, member] : kStepParts)
+  for (const auto& [name, member] : cost::kStepParts)
     if (f.step.*member > 0)
       out += line(name, fmt::format("{:<10} {:5.1f} %", format(Seconds(f.step.*member)), 100 * (f.step.*member) / f.step.seconds));
   out += line("step", fmt::format("{} for {} tokens", format(Seconds(f.step.seconds)), format_count(f.shape.tokens_per_step())));
   if (const auto& interval = f.seconds_interval)
-    out += line("80 %", fmt::format("{} to {} ({})", format(Seconds(interval->low)), format(Seconds(interval->high)), rests_on(*interval)));
+    out += line("80 %", fmt::format("{} to {} ({})", format(Seconds(interval->low)), format(Seconds(interval->high)),
+                                    evidence::rests_on(*interval)));
   return out + line("speed", fmt::format("{}, MFU {:.1f} %, HFU {:.1f} % of {}", format_token_rate(f.tokens_per_second()), 100 * f.mfu(),
                                          100 * f.hfu(), format_flops_rate(f.peak_flops)));
 }

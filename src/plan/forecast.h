@@ -1,6 +1,6 @@
 // plan/forecast.h — the whole account of a job on a cluster before it starts: fit, time, utilisation, checkpoints, failures, money.
 //
-// Time comes from plan/step.h, memory from plan/memory.h, the rest from plan/formulas.h. What depends on figures that only the user has
+// Time comes from cost/step.h, memory from cost/memory.h, the rest from cost/formulas.h. What depends on figures that only the user has
 // (failure rate, price, power) is left open where they are not given.
 #pragma once
 
@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "cluster/catalogue.h"
+#include "cost/calibration.h"
+#include "cost/formulas.h"
+#include "cost/memory.h"
+#include "cost/run_shape.h"
+#include "cost/step.h"
+#include "evidence/interval.h"
 #include "model/flops.h"
-#include "plan/calibration.h"
-#include "plan/formulas.h"
-#include "plan/interval.h"
-#include "plan/memory.h"
-#include "plan/runs.h"
-#include "plan/step.h"
 
 namespace longhaul::plan {
 
@@ -32,21 +32,21 @@ struct JobFacts {
 
 struct Forecast {
   cluster::Cluster cluster;
-  RunShape shape;
+  cost::RunShape shape;
   JobFacts facts;
   model::ParamCounts parameters;
   Flops flops_per_token;
   std::vector<std::pair<std::string, Flops>> conventions;
-  StepEstimate step;
-  MemoryEstimate memory;
+  cost::StepEstimate step;
+  cost::MemoryEstimate memory;
   /// 80 %, from runs of the kind that no fit had seen: of step.seconds, and of memory.reported(), since that was measured.
-  std::optional<Interval> seconds_interval, memory_interval;
-  bool memory_calibrated = true;  ///< as step.calibrated of the time
-  std::optional<FitVerdict> fit;  ///< absent where the catalogue has no memory of the device
-  Bytes checkpoint;               ///< fp32 master weights and moments, 16-bit weights: 14 bytes a parameter (BLOOM's format)
-  double peak_flops = 0;          ///< of all devices, in the run's precision
+  std::optional<evidence::Interval> seconds_interval, memory_interval;
+  bool memory_calibrated = true;        ///< as step.calibrated of the time
+  std::optional<cost::FitVerdict> fit;  ///< absent where the catalogue has no memory of the device
+  Bytes checkpoint;                     ///< fp32 master weights and moments, 16-bit weights: 14 bytes a parameter (BLOOM's format)
+  double peak_flops = 0;                ///< of all devices, in the run's precision
   std::optional<Seconds> save_every;
-  std::optional<Goodput> goodput;
+  std::optional<cost::Goodput> goodput;
   std::vector<std::string> warnings;
 
   double tokens_per_second() const { return static_cast<double>(shape.tokens_per_step()) / step.seconds; }
@@ -61,7 +61,8 @@ struct Forecast {
   Seconds run() const { return Seconds(static_cast<double>(facts.tokens.value) / tokens_per_second()); }
   /// Dollars without saves and failures; nothing without a price.
   std::optional<double> money() const {
-    return facts.device_hours_price ? std::optional(dollars(Seconds(device_hours() * 3600), *facts.device_hours_price)) : std::nullopt;
+    return facts.device_hours_price ? std::optional(cost::dollars(Seconds(device_hours() * 3600), *facts.device_hours_price))
+                                    : std::nullopt;
   }
   double device_hours() const { return run().value / 3600 * shape.devices; }
 };
@@ -70,12 +71,12 @@ struct Forecast {
 std::optional<std::string> warn_of_epochs(Tokens tokens, Tokens unique);
 
 /// Sets everything of a run that its cluster decides: accelerator, its rates, devices, node.
-void place(RunShape& run, const cluster::Cluster& cluster);
+void place(cost::RunShape& run, const cluster::Cluster& cluster);
 /// Throws UsageError with the nearest name unless the software is in the table of frameworks or a calibration has parameters of it.
-void check_framework(const std::string& name, const Calibration& calibration);
+void check_framework(const std::string& name, const cost::Calibration& calibration);
 
 /// @throws UsageError that names the contradiction in the layout, batch or hardware and a fix
-Forecast forecast(const cluster::Cluster& cluster, RunShape shape, const JobFacts& facts, const Calibration& calibration);
+Forecast forecast(const cluster::Cluster& cluster, cost::RunShape shape, const JobFacts& facts, const cost::Calibration& calibration);
 
 nlohmann::json to_json(const Forecast& forecast);
 std::string to_text(const Forecast& forecast);

@@ -10,7 +10,7 @@ namespace {
 
 /// Two stages and one micro-batch: the last rank, which has the logits, is fuller than the first.
 Forecast fuller_at_the_end(const char* framework) {
-  RunShape run;
+  cost::RunShape run;
   run.model = model::with_usual_values(
       {.layers = 16, .width = 2048, .heads = 32, .kv_heads = 8, .ffn_width = 8192, .vocab = 131072, .mlp = model::MlpKind::swiglu});
   run.layout = program::parse_layout("dp=4,pp=2");
@@ -18,7 +18,7 @@ Forecast fuller_at_the_end(const char* framework) {
   run.framework = framework;
   JobFacts facts;
   facts.tokens = Tokens(1'000'000'000);
-  return forecast(cluster::find_cluster("h100x8"), run, facts, shipped_calibration());
+  return forecast(cluster::find_cluster("h100x8"), run, facts, cost::shipped_calibration());
 }
 
 // Errors of memory were measured of what frameworks report: nanotron the first rank's peak, the others the fullest's.
@@ -30,7 +30,7 @@ TEST(Forecast, IntervalOfMemoryIsOfTheFigureThatIsReported) {
     const double reported = plan.memory.stages[static_cast<std::size_t>(stage)].total();
     ASSERT_TRUE(plan.memory_interval) << framework;
     bool of_its_kind = false;
-    for (const Calibration::Residuals& r : shipped_calibration().memory)
+    for (const cost::Calibration::Residuals& r : cost::shipped_calibration().memory)
       if (r.kind == plan.memory_interval->kind)
         of_its_kind = std::abs(plan.memory_interval->high / (reported * std::exp(r.high)) - 1) < 1e-12;
     EXPECT_TRUE(of_its_kind) << framework;

@@ -21,11 +21,11 @@ constexpr double kRounding = 1e-9;
 
 class Search {
  public:
-  Search(const Calibration& calibration, const SearchOptions& options) : calibration_(calibration), options_(options) {}
+  Search(const cost::Calibration& calibration, const SearchOptions& options) : calibration_(calibration), options_(options) {}
 
-  SearchResult run(std::vector<RunShape> shapes) {
+  SearchResult run(std::vector<cost::RunShape> shapes) {
     const auto start = Clock::now();
-    for (RunShape& shape : shapes) {
+    for (cost::RunShape& shape : shapes) {
       result_.all.emplace_back().run = std::move(shape);
       look(result_.all.back());
       options_.progress(result_.all.size(), shapes.size());
@@ -40,19 +40,19 @@ class Search {
   void look(Considered& c) {
     c.reason = contradiction(c.run);
     if (!c.reason.empty()) return void(c.outcome = Outcome::contradiction);
-    const FitVerdict fit = judge_fit(c.run, calibration_, options_.device_memory);
+    const cost::FitVerdict fit = cost::judge_fit(c.run, calibration_, options_.device_memory);
     if (!fit.fits) {
       c.outcome = Outcome::too_large, c.memory = fit.needed;
       c.reason = fmt::format("needs {} of {} usable; {}", bytes(fit.needed), bytes(fit.available), fit.reason);
       return;
     }
-    const StepEstimate least = bound_step(c.run, calibration_);
+    const cost::StepEstimate least = cost::bound_step(c.run, calibration_);
     c.outcome = Outcome::bounded;
-    c.memory = estimate_memory(c.run, calibration_, {least.layer.launch_ratio(), least.stalled}).peak();
+    c.memory = cost::estimate_memory(c.run, calibration_, {least.layer.launch_ratio(), least.stalled}).peak();
     rank(c, least.seconds * (1 - kRounding));
   }
 
-  static std::string contradiction(const RunShape& run) { return fmt::format("{}", fmt::join(contradictions(run), "; ")); }
+  static std::string contradiction(const cost::RunShape& run) { return fmt::format("{}", fmt::join(cost::contradictions(run), "; ")); }
 
   void rank(Considered& c, double seconds) const {
     c.seconds = seconds;
@@ -78,7 +78,7 @@ class Search {
       Considered& c = result_.all[i];
       if (!options_.simulate_all && kept.size() == options_.keep && c.figure > result_.all[*kept.rbegin()].figure) break;
       c.outcome = Outcome::simulated;
-      rank(c, estimate_step(c.run, calibration_).seconds);
+      rank(c, cost::estimate_step(c.run, calibration_).seconds);
       kept.insert(i);
       if (kept.size() > options_.keep) kept.erase(std::prev(kept.end()));
     }
@@ -88,15 +88,15 @@ class Search {
 
   static std::string bytes(double value) { return format(Bytes(static_cast<std::int64_t>(value)), ByteUnits::binary); }
 
-  const Calibration& calibration_;
+  const cost::Calibration& calibration_;
   const SearchOptions& options_;
   SearchResult result_;
 };
 
 /// The three parts of a step that differ most from the best one's, longer ones first: "bubble +1.20 s, optimizer −0.30 s".
-std::string compare(const StepEstimate& lost, const StepEstimate& best) {
+std::string compare(const cost::StepEstimate& lost, const cost::StepEstimate& best) {
   std::vector<std::pair<double, std::string_view>> parts;
-  for (const auto& [name, member] : kStepParts) parts.emplace_back(lost.*member - best.*member, name);
+  for (const auto& [name, member] : cost::kStepParts) parts.emplace_back(lost.*member - best.*member, name);
   std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return std::abs(a.first) > std::abs(b.first); });
   std::string out;
   for (std::size_t i = 0; i < 3; ++i)
@@ -112,18 +112,18 @@ std::size_t SearchResult::count(Outcome outcome) const {
   return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const Considered& c) { return c.outcome == outcome; }));
 }
 
-SearchResult search(std::vector<RunShape> shapes, const Calibration& calibration, const SearchOptions& options) {
+SearchResult search(std::vector<cost::RunShape> shapes, const cost::Calibration& calibration, const SearchOptions& options) {
   return Search(calibration, options).run(std::move(shapes));
 }
 
-std::string why_lost(const SearchResult& result, std::size_t index, const Calibration& calibration) {
+std::string why_lost(const SearchResult& result, std::size_t index, const cost::Calibration& calibration) {
   const Considered& c = result.all.at(index);
   if (c.outcome < Outcome::bounded) return c.reason;
   if (result.best.empty() || result.best.front() == index) return "";
   const Considered& best = result.all[result.best.front()];
   const double slower = 100 * (c.seconds / best.seconds - 1);
   const bool least = c.outcome == Outcome::bounded;
-  const StepEstimate lost = least ? bound_step(c.run, calibration) : estimate_step(c.run, calibration);
+  const cost::StepEstimate lost = least ? cost::bound_step(c.run, calibration) : cost::estimate_step(c.run, calibration);
   const std::string devices =
       c.run.devices == best.run.devices
           ? ""
@@ -131,7 +131,7 @@ std::string why_lost(const SearchResult& result, std::size_t index, const Calibr
                         100 * (c.seconds * c.run.devices / (best.seconds * best.run.devices) - 1), c.run.devices, best.run.devices);
   return fmt::format("{}{}{:+.1f} % step time{}: {}", least ? "at least " : "", devices, slower,
                      c.memory > best.memory * 1.001 ? fmt::format(", {:+.1f} % memory", 100 * (c.memory / best.memory - 1)) : "",
-                     compare(lost, estimate_step(best.run, calibration)));
+                     compare(lost, cost::estimate_step(best.run, calibration)));
 }
 
 std::vector<Alternative> alternatives(const SearchResult& result) {
@@ -154,7 +154,5 @@ std::vector<Alternative> alternatives(const SearchResult& result) {
   }
   return out;
 }
-
-std::string to_text(const RunShape& run) { return fmt::format("{} micro_batch={}", to_text(run.layout), run.micro_batch); }
 
 }  // namespace longhaul::plan

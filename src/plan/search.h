@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "plan/calibration.h"
-#include "plan/memory.h"
-#include "plan/runs.h"
+#include "cost/calibration.h"
+#include "cost/memory.h"
+#include "cost/run_shape.h"
+#include "cost/step.h"
 #include "plan/search_space.h"
-#include "plan/step.h"
 
 namespace longhaul::plan {
 
@@ -38,7 +38,7 @@ enum class Outcome : std::uint8_t {
 };
 
 struct Considered {
-  RunShape run;
+  cost::RunShape run;
   Outcome outcome{};
   std::string reason;
   double seconds = 0;  ///< of a step: simulated, or the least possible
@@ -54,10 +54,10 @@ struct SearchResult {
 };
 
 /// @param shapes what is considered: enumerate() of one or several numbers of devices
-SearchResult search(std::vector<RunShape> shapes, const Calibration& calibration, const SearchOptions& options);
+SearchResult search(std::vector<cost::RunShape> shapes, const cost::Calibration& calibration, const SearchOptions& options);
 
 /// Why a layout is not the best: its contradiction, what does not fit, or which parts of the step take longer than the best one's.
-std::string why_lost(const SearchResult& result, std::size_t index, const Calibration& calibration);
+std::string why_lost(const SearchResult& result, std::size_t index, const cost::Calibration& calibration);
 
 /// For each key that the space varies and each value: the layout that has it and does best, by its bound where it was not simulated.
 struct Alternative {
@@ -66,8 +66,5 @@ struct Alternative {
   std::size_t considered = 0;
 };
 std::vector<Alternative> alternatives(const SearchResult& result);
-
-/// "dp=16,tp=8,pp=8,zero=1 micro_batch=2".
-std::string to_text(const RunShape& run);
 
 }  // namespace longhaul::plan

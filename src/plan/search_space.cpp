@@ -6,8 +6,8 @@
 #include <numeric>
 #include <set>
 
-#include "plan/framework.h"
-#include "plan/stages.h"
+#include "cost/framework.h"
+#include "cost/stages.h"
 #include "units/error.h"
 #include "units/format.h"
 
@@ -20,7 +20,7 @@ using program::ScheduleKind;
 constexpr std::string_view kMicroBatch = "micro_batch";
 constexpr std::int64_t kLargestMicroBatch = 1 << 20;
 
-void set(RunShape& run, std::string_view key, std::string_view value) {
+void set(cost::RunShape& run, std::string_view key, std::string_view value) {
   if (key != kMicroBatch) return set_layout_value(run.layout, key, value);
   const auto number = parse_count(value);
   if (!number || *number < 1 || *number > kLargestMicroBatch)
@@ -54,15 +54,15 @@ void normalise(program::Layout& l) {
   if (l.zero == 0 || l.shard_ranks >= data) l.shard_ranks = 0;
 }
 /// Chunks and the interleaved schedule need each other, and chunks of unequal work are never better.
-bool pointless(const RunShape& run) {
+bool pointless(const cost::RunShape& run) {
   const Layout& l = run.layout;
   const bool chunked = l.chunks > 1;
   return chunked != (l.schedule == ScheduleKind::interleaved) ||
-         (chunked && run.model.layers % l.virtual_stages() != 0 && !ends_count_as_layers(run));
+         (chunked && run.model.layers % l.virtual_stages() != 0 && !cost::ends_count_as_layers(run));
 }
 
 /// False when tp · pp · cp leave no whole number of data-parallel ranks; sets it otherwise.
-bool fill_with_data_parallelism(RunShape& run) {
+bool fill_with_data_parallelism(cost::RunShape& run) {
   const std::int64_t others = std::int64_t{run.layout.tp} * run.layout.pp * run.layout.cp;
   if (others > run.devices || run.devices % others != 0) return false;
   run.layout.dp = static_cast<int>(run.devices / others);
@@ -73,7 +73,7 @@ bool fill_with_data_parallelism(RunShape& run) {
 
 Restriction parse_restriction(std::string_view text) {
   Restriction out;
-  RunShape probe;
+  cost::RunShape probe;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string_view part = text.substr(begin, end - begin);
@@ -96,7 +96,7 @@ Restriction parse_restriction(std::string_view text) {
   return out;
 }
 
-Restriction search_space(const RunShape& base, const Restriction& user) {
+Restriction search_space(const cost::RunShape& base, const Restriction& user) {
   const model::Experts& experts = base.model.experts;
   const std::string node = std::to_string(base.devices_per_node);
   Restriction out{{"tp", powers_of_two(std::min(base.devices_per_node, base.devices))},
@@ -110,20 +110,20 @@ Restriction search_space(const RunShape& base, const Restriction& user) {
                   {"recompute", {"none", "selective", "layer"}},
                   {"schedule", {"1f1b", "interleaved", "gpipe", "zb-h1", "zb-h2"}},
                   {std::string(kMicroBatch), {"1", "2", "4", "8"}}};
-  for (const Restriction& narrower : {parse_restriction(framework(base.framework).offers), user})
+  for (const Restriction& narrower : {parse_restriction(cost::framework(base.framework).offers), user})
     for (const auto& [key, values] : narrower) out[key] = values;
   return out;
 }
 
-std::vector<RunShape> enumerate(const RunShape& base, const Restriction& space) {
-  std::vector<RunShape> runs{base};
+std::vector<cost::RunShape> enumerate(const cost::RunShape& base, const Restriction& space) {
+  std::vector<cost::RunShape> runs{base};
   // Sizes first: most combinations of them leave no whole number of data-parallel ranks.
   std::vector<std::string_view> keys{"tp", "pp", "cp"};
   for (const auto& [key, values] : space)
     if (std::find(keys.begin(), keys.begin() + 3, key) == keys.begin() + 3) keys.emplace_back(key);
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    std::vector<RunShape> more;
-    for (const RunShape& run : runs)
+    std::vector<cost::RunShape> more;
+    for (const cost::RunShape& run : runs)
       for (const std::string& value : space.find(keys[i])->second) {
         more.push_back(run);
         set(more.back(), keys[i], value);
@@ -132,7 +132,7 @@ std::vector<RunShape> enumerate(const RunShape& base, const Restriction& space) 
     runs = std::move(more);
   }
   std::set<std::string> seen;
-  std::erase_if(runs, [&](RunShape& run) {
+  std::erase_if(runs, [&](cost::RunShape& run) {
     if (run.layout.pp > 1 && pointless(run)) return true;
     normalise(run.layout);
     return !seen.insert(fmt::format("{} {}", to_text(run.layout), run.micro_batch)).second;

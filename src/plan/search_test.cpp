@@ -4,19 +4,20 @@
 
 #include <set>
 
+#include "tests/source_tree.h"
 #include "units/testing.h"
 
 namespace longhaul::plan {
 namespace {
 
-const Calibration& shipped() {
-  static const Calibration calibration = read_calibration(std::filesystem::path(LONGHAUL_SOURCE_DIR) / "examples/calibration");
+const cost::Calibration& shipped() {
+  static const cost::Calibration calibration = cost::read_calibration(source_tree("examples/calibration"));
   return calibration;
 }
 
 /// GPT-3 175B (Brown et al. 2020 table 2.1) on A100s, 1,536 sequences of 2,048 a step.
-RunShape gpt3(int devices) {
-  RunShape run;
+cost::RunShape gpt3(int devices) {
+  cost::RunShape run;
   run.model = model::with_usual_values({.layers = 96, .width = 12288, .heads = 96, .vocab = 51200});
   run.model.mlp = model::MlpKind::gelu;
   run.model.position = model::PositionKind::learned;
@@ -37,7 +38,7 @@ std::vector<std::string> names(const SearchResult& result) {
 }
 
 /// Sets a search beside one that simulates all, where every layout that can run fits. @return layouts simulated by the latter
-std::size_t compare_with_brute_force(const std::vector<RunShape>& shapes, Objective objective) {
+std::size_t compare_with_brute_force(const std::vector<cost::RunShape>& shapes, Objective objective) {
   SearchOptions some = options(objective);
   some.device_memory = 1e15;
   SearchOptions all = some;
@@ -55,16 +56,16 @@ std::size_t compare_with_brute_force(const std::vector<RunShape>& shapes, Object
   return full.count(Outcome::simulated);
 }
 TEST(Search, FindsWhatSimulatingEverythingFinds) {
-  const RunShape base = gpt3(1024);
+  const cost::RunShape base = gpt3(1024);
   EXPECT_GE(compare_with_brute_force(enumerate(base, search_space(base, {})), Objective::time), 2000U);
 }
 TEST(Search, FindsTheLeastMemoryAsWell) {
-  const RunShape base = gpt3(64);
+  const cost::RunShape base = gpt3(64);
   const auto space = search_space(base, parse_restriction("schedule=1f1b+zb-h1,recompute=none+layer"));
   EXPECT_GE(compare_with_brute_force(enumerate(base, space), Objective::memory), 100U);
 }
 
-/// Layouts of 512 devices that docs/planner.md and Megatron-LM's row of plan/framework.cpp name, counted by hand: tp inside a node, pp
+/// Layouts of 512 devices that docs/planner.md and Megatron-LM's row of cost/framework.cpp name, counted by hand: tp inside a node, pp
 /// dividing devices; one schedule without stages, else 1F1B and every number of chunks that divides the layers; sp where tp splits, ZeRO 0
 /// and 1 where there are data-parallel ranks; three recomputations, four micro-batches.
 std::size_t layouts_of_gpt3_on_512() {
@@ -80,18 +81,18 @@ std::size_t layouts_of_gpt3_on_512() {
 
 // Nothing is left out without a proof: of what was not simulated each contradicts, is too large, or is at best worse than the worst kept.
 TEST(Search, EveryLayoutIsBoundedOrSimulated) {
-  const RunShape base = gpt3(512);
+  const cost::RunShape base = gpt3(512);
   const SearchResult result = search(enumerate(base, search_space(base, {})), shipped(), options());
   EXPECT_EQ(result.all.size(), layouts_of_gpt3_on_512());
   const double worst_kept = result.all[result.best.back()].seconds;
   for (std::size_t i = 0; i < result.all.size(); ++i) {
     const Considered& c = result.all[i];
-    const RunShape& run = c.run;
+    const cost::RunShape& run = c.run;
     const bool divides = run.global_batch % (run.micro_batch * run.layout.dp) == 0;
-    const bool can_run = divides && contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()).empty();
+    const bool can_run = divides && program::contradictions(run.model, run.layout, run.sequence_length, run.micro_batches()).empty();
     EXPECT_EQ(c.outcome == Outcome::contradiction, !can_run) << to_text(run);
     if (can_run) {
-      EXPECT_EQ(c.outcome == Outcome::too_large, !judge_fit(run, shipped(), 80e9).fits) << to_text(run);
+      EXPECT_EQ(c.outcome == Outcome::too_large, !cost::judge_fit(run, shipped(), 80e9).fits) << to_text(run);
     }
     if (c.outcome == Outcome::bounded) {
       EXPECT_GE(c.seconds, worst_kept) << to_text(run);
@@ -103,10 +104,10 @@ TEST(Search, EveryLayoutIsBoundedOrSimulated) {
 }
 
 TEST(Search, CountsDevicesWhereTheyAreThePrice) {
-  std::vector<RunShape> shapes;
+  std::vector<cost::RunShape> shapes;
   for (const int devices : {256, 1024}) {
-    const RunShape base = gpt3(devices);
-    for (RunShape& shape : enumerate(base, search_space(base, parse_restriction("schedule=1f1b")))) shapes.push_back(shape);
+    const cost::RunShape base = gpt3(devices);
+    for (cost::RunShape& shape : enumerate(base, search_space(base, parse_restriction("schedule=1f1b")))) shapes.push_back(shape);
   }
   const auto devices = [&](Objective objective) {
     const SearchResult result = search(shapes, shipped(), options(objective));
@@ -117,10 +118,10 @@ TEST(Search, CountsDevicesWhereTheyAreThePrice) {
 }
 
 TEST(SearchSpace, HasEachLayoutOnce) {
-  const RunShape base = gpt3(64);
-  const std::vector<RunShape> shapes = enumerate(base, search_space(base, {}));
+  const cost::RunShape base = gpt3(64);
+  const std::vector<cost::RunShape> shapes = enumerate(base, search_space(base, {}));
   std::set<std::string> seen;
-  for (const RunShape& shape : shapes) {
+  for (const cost::RunShape& shape : shapes) {
     EXPECT_TRUE(seen.insert(to_text(shape)).second) << to_text(shape);
     EXPECT_EQ(shape.layout.world(), 64);
   }
@@ -128,8 +129,8 @@ TEST(SearchSpace, HasEachLayoutOnce) {
 }
 
 TEST(SearchSpace, RestrictionsReplaceValues) {
-  const RunShape base = gpt3(64);
-  for (const RunShape& shape : enumerate(base, search_space(base, parse_restriction("tp=4,zero=3,micro_batch=16,schedule=zb-h1")))) {
+  const cost::RunShape base = gpt3(64);
+  for (const cost::RunShape& shape : enumerate(base, search_space(base, parse_restriction("tp=4,zero=3,micro_batch=16,schedule=zb-h1")))) {
     EXPECT_EQ(shape.layout.tp, 4);
     EXPECT_EQ(shape.layout.zero, shape.layout.dp == 1 ? 0 : 3);
     EXPECT_EQ(shape.micro_batch, 16);

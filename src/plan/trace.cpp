@@ -8,11 +8,11 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "plan/held.h"
-#include "plan/pipeline.h"
-#include "plan/prices.h"
-#include "plan/stages.h"
-#include "plan/work.h"
+#include "cost/held.h"
+#include "cost/pipeline.h"
+#include "cost/prices.h"
+#include "cost/stages.h"
+#include "cost/work.h"
 #include "units/error.h"
 
 namespace longhaul::plan {
@@ -63,30 +63,30 @@ class Events {
   std::size_t count_ = 0;
 };
 
-std::string_view name(CollectiveKind kind) {
+std::string_view name(cost::CollectiveKind kind) {
   constexpr std::array<std::string_view, 4> names{"all_reduce", "all_gather", "reduce_scatter", "all_to_all"};
   return names[static_cast<std::size_t>(kind)];
 }
 
 /// "qkv.fwd", "mlp.all_reduce.fwd", "down.accumulate.wgrad".
-std::string name_of(const WorkItem& item) {
+std::string name_of(const cost::WorkItem& item) {
   constexpr std::array<std::string_view, 3> passes{"fwd", "bwd", "wgrad"};
   std::string out(item.name == "layer" ? "elementwise" : item.name);
-  if (item.kind == WorkKind::collective && !out.ends_with(name(item.collective))) out += fmt::format(".{}", name(item.collective));
-  if (item.kind == WorkKind::bytes && item.sort == BytesKind::accumulation) out += ".accumulate";
+  if (item.kind == cost::WorkKind::collective && !out.ends_with(name(item.collective))) out += fmt::format(".{}", name(item.collective));
+  if (item.kind == cost::WorkKind::bytes && item.sort == cost::BytesKind::accumulation) out += ".accumulate";
   return fmt::format("{}.{}", out, passes[static_cast<std::size_t>(item.pass)]);
 }
 
-std::string_view category_of(const WorkItem& item) {
+std::string_view category_of(const cost::WorkItem& item) {
   constexpr std::array<std::string_view, 4> kinds{"gemm", "attention", "bytes", "collective"};
   return kinds[static_cast<std::size_t>(item.kind)];
 }
 
 /// Where in a layer's forward pass an item stands; the backward pass goes the other way. A block gathers before its first product and
 /// scatters or adds up after its last.
-int place(const WorkItem& item) {
-  const bool synchronises = item.kind == WorkKind::collective && (item.name == "attn" || item.name == "mlp");
-  const bool first = (item.collective == CollectiveKind::all_gather) == (item.pass == WorkPass::forward);
+int place(const cost::WorkItem& item) {
+  const bool synchronises = item.kind == cost::WorkKind::collective && (item.name == "attn" || item.name == "mlp");
+  const bool first = (item.collective == cost::CollectiveKind::all_gather) == (item.pass == cost::WorkPass::forward);
   if (synchronises) return item.name == "attn" ? (first ? 0 : 3) : (first ? 4 : 8);
   constexpr std::array<std::pair<std::string_view, int>, 9> places{{{"proj", 2},
                                                                     {"router", 5},
@@ -105,41 +105,41 @@ int place(const WorkItem& item) {
 struct Priced {
   std::string name;
   std::string_view category;
-  WorkPass pass{};
+  cost::WorkPass pass{};
   double seconds = 0;
 };
 
 /// Items of a layer in the order of the forward pass.
-std::vector<Priced> priced(std::vector<WorkItem> items, const Prices& prices) {
-  std::stable_sort(items.begin(), items.end(), [](const WorkItem& a, const WorkItem& b) { return place(a) < place(b); });
+std::vector<Priced> priced(std::vector<cost::WorkItem> items, const cost::Prices& prices) {
+  std::stable_sort(items.begin(), items.end(), [](const cost::WorkItem& a, const cost::WorkItem& b) { return place(a) < place(b); });
   std::vector<Priced> out;
-  for (const WorkItem& item : items) out.push_back({name_of(item), category_of(item), item.pass, prices.of(item)});
+  for (const cost::WorkItem& item : items) out.push_back({name_of(item), category_of(item), item.pass, prices.of(item)});
   return out;
 }
 
 class Tracer {
  public:
-  Tracer(const Forecast& forecast, const Calibration& calibration)
+  Tracer(const Forecast& forecast, const cost::Calibration& calibration)
       : forecast_(forecast),
         run_(forecast.shape),
         step_(forecast.step),
-        stages_(split_stages(run_)),
+        stages_(cost::split_stages(run_)),
         schedule_(program::make_schedule(run_.layout.schedule, run_.layout.pp, checked_micro_batches(), run_.layout.chunks)) {
-    const Prices prices(run_, calibration);
+    const cost::Prices prices(run_, calibration);
     const bool experts = run_.model.experts.count > 0;
-    dense_ = priced(layer_work(run_), prices);
-    if (experts) sparse_ = priced(layer_work(run_, true), prices);
+    dense_ = priced(cost::layer_work(run_), prices);
+    if (experts) sparse_ = priced(cost::layer_work(run_, true), prices);
     const std::size_t of_micro_batch = static_cast<std::size_t>(run_.model.layers) * (std::max(dense_.size(), sparse_.size()) + 4);
     detailed_ = static_cast<int>(std::clamp<std::size_t>(kMostDetails / of_micro_batch, 1, static_cast<std::size_t>(run_.micro_batches())));
-    for (const StageContent& content : stages_)
+    for (const cost::StageContent& content : stages_)
       first_layer_.push_back(first_layer_.empty() ? 0 : first_layer_.back() + last_layers_), last_layers_ = content.layers;
   }
 
   Trace draw() {
-    const PipelineTime time = play(schedule_, step_.stages, true);
+    const cost::PipelineTime time = cost::play(schedule_, step_.stages, true);
     for (int rank = 0; rank < run_.layout.pp; ++rank) name_tracks(rank);
     lanes_.resize(static_cast<std::size_t>(run_.layout.pp));
-    for (const PlayedTurn& turn : time.turns) draw_turn(turn);
+    for (const cost::PlayedTurn& turn : time.turns) draw_turn(turn);
     draw_counters(time);
     for (int rank = 0; rank < run_.layout.pp; ++rank) draw_end(rank);
     const nlohmann::json other = {{"model", run_.model.name},
@@ -166,7 +166,7 @@ class Tracer {
   }
 
   void name_tracks(int rank) {
-    const StageContent content = rank_content(run_, stages_, rank);
+    const cost::StageContent content = cost::rank_content(run_, stages_, rank);
     events_.metadata(rank, kWork, "process_name",
                      {{"name", fmt::format("pipeline rank {}: {} layers{}{}", rank, content.layers, content.embedding ? ", embedding" : "",
                                            content.head ? ", head" : "")}});
@@ -174,7 +174,7 @@ class Tracer {
     events_.metadata(rank, kWork, "thread_name", {{"name", "work"}});
   }
 
-  void draw_turn(const PlayedTurn& played) {
+  void draw_turn(const cost::PlayedTurn& played) {
     const Turn& turn = played.turn;
     const int stage = schedule_.virtual_stage(played.rank, turn.chunk), last = schedule_.virtual_stages() - 1;
     const bool forward = turn.kind == TurnKind::forward, sends = turn.kind != TurnKind::weight_gradient;
@@ -189,12 +189,12 @@ class Tracer {
     const int from = forward ? stage - 1 : stage + 1, to = forward ? stage + 1 : stage - 1;
     const std::string id = fmt::format("mb{}/s{}", turn.micro_batch, stage), pass = forward ? "fwd" : "bwd";
     if (from >= 0 && from <= last) {
-      const StageCost& sender = step_.stages[static_cast<std::size_t>(from)];
+      const cost::StageCost& sender = step_.stages[static_cast<std::size_t>(from)];
       events_.slice(played.rank, kWork, "message", fmt::format("{}/recv.{}", id, pass),
                     played.begin - (forward ? sender.hold_forward : sender.hold_backward), played.begin);
     }
     if (to < 0 || to > last) return;
-    const StageCost& cost = step_.stages[static_cast<std::size_t>(stage)];
+    const cost::StageCost& cost = step_.stages[static_cast<std::size_t>(stage)];
     events_.slice(played.rank, kWork, "message", fmt::format("{}/send.{}", id, pass), played.end,
                   played.end + (forward ? cost.hold_forward : cost.hold_backward));
     const double wire = forward ? cost.send_forward : cost.send_backward;
@@ -226,15 +226,15 @@ class Tracer {
     }
   };
 
-  void draw_inside(const PlayedTurn& played, int stage) {
-    const StageContent& content = stages_[static_cast<std::size_t>(stage)];
+  void draw_inside(const cost::PlayedTurn& played, int stage) {
+    const cost::StageContent& content = stages_[static_cast<std::size_t>(stage)];
     const std::string id = fmt::format("mb{}/s{}", played.turn.micro_batch, stage);
     Cursor cursor{played.begin, played.end};
     const auto draw = [&](std::string_view category, const std::string& what, double seconds) {
       const auto [begin, end] = cursor.next(seconds);
       events_.slice(played.rank, kWork, category, fmt::format("{}/{}", id, what), begin, end);
     };
-    const EndTime& head = step_.head;
+    const cost::EndTime& head = step_.head;
     const int first = first_layer_[static_cast<std::size_t>(stage)];
     switch (played.turn.kind) {
       case TurnKind::forward:
@@ -255,8 +255,8 @@ class Tracer {
     draw("message", "exchange", step_.exchange);
   }
 
-  void draw_layer(const PlayedTurn& played, const std::string& id, int layer, Cursor& turn) {
-    const LayerTime& time = step_.layer;
+  void draw_layer(const cost::PlayedTurn& played, const std::string& id, int layer, Cursor& turn) {
+    const cost::LayerTime& time = step_.layer;
     const TurnKind kind = played.turn.kind;
     const bool forward = kind == TurnKind::forward, weights = kind == TurnKind::weight_gradient;
     const double whole = forward   ? time.forward
@@ -279,10 +279,10 @@ class Tracer {
     std::vector<const Priced*> items;
     double alone = 0;
     for (const Priced& item : layer < run_.model.experts.dense_layers || sparse_.empty() ? dense_ : sparse_) {
-      const bool mine =
-          forward   ? item.pass == WorkPass::forward
-          : weights ? item.pass == WorkPass::weight_gradient
-                    : item.pass == WorkPass::input_gradient || (item.pass == WorkPass::weight_gradient && kind == TurnKind::backward);
+      const bool mine = forward   ? item.pass == cost::WorkPass::forward
+                        : weights ? item.pass == cost::WorkPass::weight_gradient
+                                  : item.pass == cost::WorkPass::input_gradient ||
+                                        (item.pass == cost::WorkPass::weight_gradient && kind == TurnKind::backward);
       if (mine) items.push_back(&item), alone += item.seconds;
     }
     if (!forward) std::reverse(items.begin(), items.end());
@@ -292,8 +292,8 @@ class Tracer {
     draw("sharding", fmt::format("sharding.{}", suffix), sharding);
   }
 
-  void draw_counters(const PipelineTime& time) {
-    for (const Held& held : held_over_step(schedule_, forecast_.memory, time)) {
+  void draw_counters(const cost::PipelineTime& time) {
+    for (const cost::Held& held : cost::held_over_step(schedule_, forecast_.memory, time)) {
       events_.counter(held.rank, "micro-batches in flight", held.at, held.micro_batches);
       events_.counter(held.rank, "memory GiB", held.at, held.total / kGiB);
     }
@@ -311,9 +311,9 @@ class Tracer {
   }
 
   const Forecast& forecast_;
-  const RunShape& run_;
-  const StepEstimate& step_;
-  const std::vector<StageContent> stages_;
+  const cost::RunShape& run_;
+  const cost::StepEstimate& step_;
+  const std::vector<cost::StageContent> stages_;
   const program::Schedule schedule_;
   std::vector<Priced> dense_, sparse_;
   std::vector<int> first_layer_;  ///< of each virtual stage
@@ -324,6 +324,6 @@ class Tracer {
 
 }  // namespace
 
-Trace trace(const Forecast& forecast, const Calibration& calibration) { return Tracer(forecast, calibration).draw(); }
+Trace trace(const Forecast& forecast, const cost::Calibration& calibration) { return Tracer(forecast, calibration).draw(); }
 
 }  // namespace longhaul::plan

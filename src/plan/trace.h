@@ -1,6 +1,6 @@
 // plan/trace.h — the forecast's step as a timeline: Chrome trace-event JSON, which Perfetto and chrome://tracing open.
 //
-// The pipeline's schedule is played turn by turn (plan/pipeline.h) with the costs that the step's estimate used, so the trace ends when the
+// The pipeline's schedule is played turn by turn (cost/pipeline.h) with the costs that the step's estimate used, so the trace ends when the
 // step does. Each pipeline rank is a process of it: turns, inside them layers and their work under the ids of docs/program.md
 // (mb3/s0/L11/attn.fwd, s the virtual stage), messages, after the pipeline the exchange of gradients that nothing hides, the optimizer and
 // the rest; beside them counters of micro-batches in flight and of memory.
@@ -22,6 +22,6 @@ struct Trace {
 };
 
 /// @throws UsageError when the schedule has more than a million turns
-Trace trace(const Forecast& forecast, const Calibration& calibration);
+Trace trace(const Forecast& forecast, const cost::Calibration& calibration);
 
 }  // namespace longhaul::plan

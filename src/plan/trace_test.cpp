@@ -13,14 +13,14 @@
 namespace longhaul::plan {
 namespace {
 
-const Calibration& shipped() {
-  static const Calibration calibration = shipped_calibration();
+const cost::Calibration& shipped() {
+  static const cost::Calibration calibration = cost::shipped_calibration();
   return calibration;
 }
 
 Forecast forecast_of(const std::string& cluster, const std::string& layout, const std::string& framework = "megatron-lm",
                      bool experts = false) {
-  RunShape shape;
+  cost::RunShape shape;
   shape.model = model::with_usual_values(
       {.layers = 14, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 128256, .mlp = model::MlpKind::swiglu});
   if (experts) shape.model.experts = {.count = 8, .top_k = 2, .width = 4096, .dense_layers = 2};

@@ -10,19 +10,19 @@
 #include "plan/account.h"
 #include "plan/explain/explain.h"
 #include "plan/forecast.h"
-#include "plan/scaling/law.h"
 #include "plan/search.h"
 #include "program/program.h"
+#include "scaling/law.h"
 
 namespace longhaul::report {
 
 /// A plan on a cluster.
 struct ClusterPlan {
   const plan::Forecast& forecast;
-  const plan::Calibration& calibration;
+  const cost::Calibration& calibration;
   const config::RunConfig& config;   ///< its learning rate
   const plan::SearchResult& search;  ///< layouts considered for the same run
-  const plan::scaling::Law& law;
+  const scaling::Law& law;
 };
 std::string plan_page(const ClusterPlan& plan);
 
@@ -32,7 +32,7 @@ struct MachinePlan {
   const config::RunConfig& config;
   const program::Program& step;
   std::vector<Seconds> operation_times;  ///< of the step's operations, in order
-  const plan::scaling::Law& law;
+  const scaling::Law& law;
 };
 std::string plan_page(const MachinePlan& plan);
 

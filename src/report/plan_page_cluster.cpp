@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "config/derive.h"
+#include "cost/formulas.h"
+#include "cost/held.h"
+#include "cost/pipeline.h"
 #include "model/flops.h"
-#include "plan/formulas.h"
-#include "plan/held.h"
-#include "plan/pipeline.h"
 #include "report/page.h"
 #include "report/plan_page.h"
 #include "report/plan_sections.h"
@@ -23,9 +23,9 @@ namespace {
 constexpr std::array<std::string_view, 4> kTurns{"forward", "backward", "input gradient", "weight gradient"};
 
 /// A line of the memory account has the same colour wherever it is drawn.
-int colour_of(double plan::StageMemory::*part) {
+int colour_of(double cost::StageMemory::*part) {
   int colour = 0;
-  for (const auto& [name, member] : plan::kMemoryParts) {
+  for (const auto& [name, member] : cost::kMemoryParts) {
     if (member == part) break;
     ++colour;
   }
@@ -41,7 +41,7 @@ class ClusterPage {
         forecast_(plan.forecast),
         run_(plan.forecast.shape),
         schedule_(program::make_schedule(run_.layout.schedule, run_.layout.pp, drawn_micro_batches(), run_.layout.chunks)),
-        played_(plan::play(schedule_, forecast_.step.stages, true)) {}
+        played_(cost::play(schedule_, forecast_.step.stages, true)) {}
 
   std::string html() const {
     std::string body =
@@ -75,7 +75,7 @@ class ClusterPage {
 
   std::string head() const {
     const plan::Forecast& f = forecast_;
-    const auto between = [](const std::optional<plan::Interval>& interval, const auto& format_value) {
+    const auto between = [](const std::optional<evidence::Interval>& interval, const auto& format_value) {
       return interval ? fmt::format("80 %: {} to {}", format_value(interval->low), format_value(interval->high)) : "";
     };
     const auto seconds = [](double value) { return format(Seconds(value)); };
@@ -114,12 +114,12 @@ class ClusterPage {
   }
 
   std::string memory_by_line() const {
-    const plan::StageMemory& fullest = forecast_.memory.stages[static_cast<std::size_t>(forecast_.memory.fullest)];
+    const cost::StageMemory& fullest = forecast_.memory.stages[static_cast<std::size_t>(forecast_.memory.fullest)];
     Bars bars{fmt::format("Memory of rank {} of {} in the pipeline, the fullest, by line", forecast_.memory.fullest, run_.layout.pp),
               "GiB",
               {"planned"},
               {}};
-    for (const auto& [name, part] : plan::kMemoryParts)
+    for (const auto& [name, part] : cost::kMemoryParts)
       if (fullest.*part > 0) bars.rows.push_back({std::string(name), {fullest.*part / kGiB}});
     bars.rows.push_back({"peak", {fullest.total() / kGiB}});
     if (forecast_.fit) bars.rows.push_back({"usable of the device", {forecast_.fit->available / kGiB}});
@@ -130,10 +130,10 @@ class ClusterPage {
     if (run_.layout.pp == 1) return "";
     Plot plot{"Peak memory by pipeline rank and line", "pipeline rank", "GiB", {}};
     plot.stacked = plot.steps = true;
-    for (const auto& [name, part] : plan::kMemoryParts) {
+    for (const auto& [name, part] : cost::kMemoryParts) {
       Series series{std::string(name), {}, {}, false, colour_of(part)};
       for (std::size_t rank = 0; rank <= forecast_.memory.stages.size(); ++rank) {
-        const plan::StageMemory& stage = forecast_.memory.stages[std::min(rank, forecast_.memory.stages.size() - 1)];
+        const cost::StageMemory& stage = forecast_.memory.stages[std::min(rank, forecast_.memory.stages.size() - 1)];
         series.x.push_back(static_cast<double>(rank)), series.y.push_back(stage.*part / kGiB);
       }
       if (std::any_of(series.y.begin(), series.y.end(), [](double y) { return y > 0; })) plot.series.push_back(series);
@@ -144,14 +144,14 @@ class ClusterPage {
   /// Of the fullest rank: all lines but activations as at their peak, activations with the micro-batches in flight.
   std::string memory_over_step() const {
     const int rank = forecast_.memory.fullest;
-    const plan::StageMemory& stage = forecast_.memory.stages[static_cast<std::size_t>(rank)];
+    const cost::StageMemory& stage = forecast_.memory.stages[static_cast<std::size_t>(rank)];
     Plot plot{fmt::format("Memory over the step, rank {} of the pipeline", rank), "seconds", "GiB", {}};
     plot.stacked = plot.steps = true;
-    for (const auto& [name, part] : plan::kMemoryParts)
-      if (part != &plan::StageMemory::activations && stage.*part > 0)
+    for (const auto& [name, part] : cost::kMemoryParts)
+      if (part != &cost::StageMemory::activations && stage.*part > 0)
         plot.series.push_back({std::string(name), {0}, {stage.*part / kGiB}, false, colour_of(part)});
-    plot.series.push_back({"activations", {0}, {0}, false, colour_of(&plan::StageMemory::activations)});
-    for (const plan::Held& held : plan::held_over_step(schedule_, forecast_.memory, played_)) {
+    plot.series.push_back({"activations", {0}, {0}, false, colour_of(&cost::StageMemory::activations)});
+    for (const cost::Held& held : cost::held_over_step(schedule_, forecast_.memory, played_)) {
       if (held.rank != rank) continue;
       for (Series& series : plot.series) series.x.push_back(held.at), series.y.push_back(series.y.front());
       plot.series.back().y.back() = held.activations / kGiB;
@@ -173,10 +173,10 @@ class ClusterPage {
                                     ? std::min(std::max(run_.model.position_rows, run_.sequence_length), run_.sequence_length * 8)
                                     : run_.sequence_length * 8;
       for (std::int64_t sequence = std::max<std::int64_t>(run_.sequence_length / 8, 1); sequence <= most; sequence *= 2) {
-        plan::RunShape changed = run_;
+        cost::RunShape changed = run_;
         changed.sequence_length = sequence, changed.layout.recompute = recompute;
-        const plan::MemoryEstimate memory =
-            plan::estimate_memory(changed, plan_.calibration, {forecast_.step.layer.launch_ratio(), forecast_.step.stalled});
+        const cost::MemoryEstimate memory =
+            cost::estimate_memory(changed, plan_.calibration, {forecast_.step.layer.launch_ratio(), forecast_.step.stalled});
         series.x.push_back(static_cast<double>(sequence));
         series.y.push_back(memory.stages[static_cast<std::size_t>(memory.fullest)].activations / kGiB);
       }
@@ -191,7 +191,7 @@ class ClusterPage {
 
   std::string step_parts() const {
     Bars bars{"The step by part, of the busiest rank", "seconds", {"planned"}, {}};
-    for (const auto& [name, part] : plan::kStepParts)
+    for (const auto& [name, part] : cost::kStepParts)
       if (forecast_.step.*part > 0) bars.rows.push_back({std::string(name), {forecast_.step.*part}});
     return to_svg(bars);
   }
@@ -204,13 +204,13 @@ class ClusterPage {
                  shortened_note()};
     for (int rank = 0; rank < run_.layout.pp; ++rank) out.rows.push_back(fmt::format("rank {}", rank));
     constexpr std::array<std::string_view, 4> passes{"fwd", "bwd", "dgrad", "wgrad"};
-    for (const plan::PlayedTurn& played : played_.turns) {
+    for (const cost::PlayedTurn& played : played_.turns) {
       const auto kind = static_cast<std::size_t>(played.turn.kind);
       out.slices.push_back(
           {static_cast<std::size_t>(played.rank), kind, played.begin, played.end,
            fmt::format("mb{}/s{}.{}", played.turn.micro_batch, schedule_.virtual_stage(played.rank, played.turn.chunk), passes[kind])});
     }
-    const plan::StepEstimate& step = forecast_.step;
+    const cost::StepEstimate& step = forecast_.step;
     for (int rank = 0; rank < run_.layout.pp; ++rank) {
       double at = played_.total;
       std::size_t kind = kTurns.size();
@@ -235,11 +235,11 @@ class ClusterPage {
       const auto add = [&](std::size_t series, double bubble) {
         plot.series[series].x.push_back(m), plot.series[series].y.push_back(bubble);
       };
-      add(0, plan::bubble_1f1b(p, m));
-      if (m >= p) add(1, plan::bubble_interleaved(p, m, chunks));  // defined at its multiples of p
-      if (m >= p) add(2, plan::bubble_zb_h1(p, m));
+      add(0, cost::bubble_1f1b(p, m));
+      if (m >= p) add(1, cost::bubble_interleaved(p, m, chunks));  // defined at its multiples of p
+      if (m >= p) add(2, cost::bubble_zb_h1(p, m));
     }
-    const plan::StepEstimate& step = forecast_.step;
+    const cost::StepEstimate& step = forecast_.step;
     plot.series.push_back({"this plan's busiest rank", {static_cast<double>(run_.micro_batches())}, {step.bubble / step.pipeline}, true});
     return to_svg(plot);
   }
@@ -287,9 +287,9 @@ class ClusterPage {
 
   const ClusterPlan& plan_;
   const plan::Forecast& forecast_;
-  const plan::RunShape& run_;
+  const cost::RunShape& run_;
   const program::Schedule schedule_;
-  const plan::PipelineTime played_;
+  const cost::PipelineTime played_;
 };
 
 }  // namespace

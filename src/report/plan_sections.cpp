@@ -102,8 +102,8 @@ std::string schedule_plot(const train::Schedule& schedule, const Series& seen) {
   return to_svg(plot);
 }
 
-std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::Allocation& run) {
-  const std::optional<plan::scaling::Surface> surface = law.surface();
+std::string loss_surface(const scaling::Law& law, const scaling::Allocation& run) {
+  const std::optional<scaling::Surface> surface = law.surface();
   if (!surface) return "";
   constexpr double kReach = 30;  // times and parts of the run's place
   const Box box{run.parameters / kReach, run.parameters * kReach, run.tokens / kReach, run.tokens * kReach};
@@ -115,7 +115,7 @@ std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::All
   Series best{"compute-optimal", {}, {}, false, 2, true};
   constexpr double kStep = 1.1;  // of compute
   for (double flops = 6 * box.n_low * box.d_low; flops < 6 * box.n_high * box.d_high; flops *= kStep) {
-    const plan::scaling::Allocation at = surface->optimum(flops);
+    const scaling::Allocation at = surface->optimum(flops);
     if (at.parameters >= box.n_low && at.parameters <= box.n_high && box.contains(at.tokens))
       best.x.push_back(at.parameters), best.y.push_back(at.tokens);
   }
@@ -131,7 +131,7 @@ std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::All
   }
   named = false;
   for (const double flops : log_ticks(6 * box.n_low * box.d_low, 6 * box.n_high * box.d_high, 8)) {
-    Series line = inside(box, [&](double n) { return flops / (plan::scaling::kFlopsPerParameterToken * n); });
+    Series line = inside(box, [&](double n) { return flops / (scaling::kFlopsPerParameterToken * n); });
     if (line.x.empty()) continue;
     std::reverse(line.x.begin(), line.x.end()), std::reverse(line.y.begin(), line.y.end());  // its label stands at the upper end
     line.name = named ? "" : "equal compute, FLOP", line.colour = 6, line.label = fmt::format("{:.0e}", flops), named = true;

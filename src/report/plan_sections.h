@@ -14,7 +14,7 @@ namespace longhaul::report {
 /// A figure at the top of the page; a click leads to its explanation.
 struct Card {
   std::string name, value;
-  std::string explanation{};  ///< id of plan/explain.h, or empty
+  std::string explanation{};  ///< id of plan/explain/explain.h, or empty
   std::string note{};
 };
 std::string cards(const std::vector<Card>& cards);
@@ -27,7 +27,7 @@ std::string schedule_plot(const train::Schedule& schedule, const Series& seen = 
 
 /// Lines of equal loss and equal compute over parameters and tokens, the compute-optimal path, and a run's place, by a law that has a
 /// surface. Parameters as the law counts them.
-std::string loss_surface(const plan::scaling::Law& law, const plan::scaling::Allocation& run);
+std::string loss_surface(const scaling::Law& law, const scaling::Allocation& run);
 
 /// Bytes live at each operation of a step, by line, exact from the buffers' lifetimes.
 /// @param ends  seconds at which each operation ends

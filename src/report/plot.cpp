@@ -363,7 +363,7 @@ std::string to_svg(const Plot& plot) {
   for (const Frame& frame : kFrames) drawings += drawing(plot, drawn, ranges, frame, outliers);
   std::string surface;
   if (plot.surface) {
-    const plan::scaling::Surface& law = *plot.surface;
+    const scaling::Surface& law = *plot.surface;
     const nlohmann::json coefficients = {{"E", law.irreducible}, {"A", law.a},         {"alpha", law.alpha},  {"B", law.b},
                                          {"beta", law.beta},     {"gamma", law.outer}, {"low", ranges.y.low}, {"high", ranges.y.high}};
     surface = fmt::format(" data-surface='{}'", escaped(coefficients.dump()));

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/scaling/law.h"
+#include "scaling/law.h"
 
 namespace longhaul::report {
 
@@ -33,7 +33,7 @@ struct Plot {
   bool steps = false;  ///< a value holds until the next x: lines go across, then up
   bool robust_y =
       false;  ///< the y axis of values ≥ 0 ends below few far larger ones: each is marked at the top, with its value where it fits
-  std::optional<plan::scaling::Surface> surface{};  ///< under axes N and D, both logarithmic: the pointer then reads N, D, loss and 6ND
+  std::optional<scaling::Surface> surface{};  ///< under axes N and D, both logarithmic: the pointer then reads N, D, loss and 6ND
 };
 
 /// One horizontal bar a row: planned beside measured.

@@ -13,12 +13,13 @@
 #include "files/csv.h"
 #include "files/testing.h"
 #include "kernels/context.h"
+#include "tests/source_tree.h"
 #include "train/loop.h"
 
 namespace longhaul::train {
 namespace {
 
-const std::string kGolden = LONGHAUL_SOURCE_DIR "/tests/golden/";
+const std::string kGolden = source_tree("tests/golden/");
 
 files::Csv table() { return files::Csv::parse(files::testing::slurp(kGolden + "state_hashes.csv"), "state_hashes.csv"); }
 

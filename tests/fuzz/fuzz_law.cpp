@@ -2,7 +2,7 @@
 // reads back as it is written, or are refused with a UsageError.
 //
 // Few inputs begin with a header that names the columns or the fields, so each is also tried below right ones.
-// rooms: plan
+// rooms: scaling
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -10,14 +10,14 @@
 #include <string>
 #include <string_view>
 
-#include "plan/scaling/fit_law.h"
-#include "plan/scaling/law_file.h"
-#include "plan/scaling/points.h"
+#include "scaling/fit_law.h"
+#include "scaling/law_file.h"
+#include "scaling/points.h"
 #include "units/error.h"
 
 namespace {
 
-using namespace longhaul::plan::scaling;
+using namespace longhaul::scaling;
 
 void check(bool holds) {
   if (!holds) std::abort();

@@ -2,7 +2,7 @@
 // UsageError.
 //
 // Few inputs begin with a header that names the columns, so each is also tried below a right one: that reaches the rows.
-// rooms: plan
+// rooms: evidence
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "plan/runs.h"
+#include "evidence/runs.h"
 #include "units/error.h"
 
 namespace {
@@ -21,7 +21,7 @@ void read(std::string_view text) {
     const longhaul::files::Csv csv = longhaul::files::Csv::parse(text, "fuzz.csv");
     for (std::size_t row = 0; row < csv.rows(); ++row)
       for (const std::string& column : csv.columns()) (void)csv.text(row, column);
-    for (const longhaul::plan::MeasuredRun& run : longhaul::plan::read_runs(csv)) {
+    for (const longhaul::evidence::MeasuredRun& run : longhaul::evidence::read_runs(csv)) {
       if (run.row >= csv.rows()) std::abort();
       for (const auto& figure : {run.step_seconds, run.tokens_per_s, run.memory_bytes})
         if (figure && !(*figure > 0 && std::isfinite(*figure))) std::abort();

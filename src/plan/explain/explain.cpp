@@ -139,7 +139,7 @@ std::vector<std::pair<std::string, std::string>> explainable(const Forecast& for
   return out;
 }
 
-Explanation explain(const Forecast& forecast, const Calibration& calibration, std::string_view id, bool with_levers) {
+Explanation explain(const Forecast& forecast, const cost::Calibration& calibration, std::string_view id, bool with_levers) {
   if (const auto lines = model_lines(); const Line<ModelFigures>* line = find(lines, id))
     return explained(*line, {forecast.shape.model, forecast.shape.sequence_length});
   const std::vector<ForecastLine> lines = forecast_lines(forecast);

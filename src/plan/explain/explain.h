@@ -68,7 +68,7 @@ struct Explanation {
 std::vector<std::pair<std::string, std::string>> explainable(const Forecast& forecast);
 /// @param with_levers whether to make the forecasts that they need, some milliseconds each
 /// @throws UsageError for an unknown id, with the nearest one
-Explanation explain(const Forecast& forecast, const Calibration& calibration, std::string_view id, bool with_levers = true);
+Explanation explain(const Forecast& forecast, const cost::Calibration& calibration, std::string_view id, bool with_levers = true);
 
 /// The same for one rank of this machine.
 std::vector<std::pair<std::string, std::string>> explainable(const Account& account);

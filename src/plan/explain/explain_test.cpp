@@ -6,16 +6,16 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "cost/kernel_calls.h"
 #include "plan/explain/expression.h"
-#include "plan/kernel_calls.h"
 #include "program/build.h"
 #include "units/error.h"
 
 namespace longhaul::plan {
 namespace {
 
-const Calibration& shipped() {
-  static const Calibration calibration = shipped_calibration();
+const cost::Calibration& shipped() {
+  static const cost::Calibration calibration = cost::shipped_calibration();
   return calibration;
 }
 
@@ -39,7 +39,7 @@ struct Case {
   std::string name;
   model::ModelSpec model;
   std::string cluster, layout, framework = "megatron-lm";
-  Precision precision = Precision::bf16;
+  cost::Precision precision = cost::Precision::bf16;
   bool flash = true;
   friend void PrintTo(const Case& of, std::ostream* out) { *out << of.name; }
 };
@@ -52,13 +52,13 @@ const std::vector<Case>& cases() {
       {"nanotron across nodes", llama_8b(), "h100x64", "dp=4,tp=4,pp=4,zero=1,sp=1", "nanotron"},
       {"nanotron in one node", llama_8b(), "h100x8", "dp=2,tp=2,pp=2", "nanotron"},
       {"plain attention, full recomputation, tied", gpt(), "a100x96", "dp=6,tp=4,pp=4,zero=1,recompute=layer", "megatron-deepspeed",
-       Precision::fp16, false},
-      {"selective", gpt(), "a100x32", "dp=4,tp=8,recompute=selective", "megatron-lm", Precision::bf16, false},
+       cost::Precision::fp16, false},
+      {"selective", gpt(), "a100x32", "dp=4,tp=8,recompute=selective", "megatron-lm", cost::Precision::bf16, false},
       {"interleaved", llama_8b(), "h100x32", "dp=2,tp=4,pp=4,virtual=2,sp=1"},
       {"zero bubble", llama_8b(), "h100x32", "dp=2,tp=4,pp=4,schedule=zb-h1,zero=2"},
       {"gpipe", llama_8b(), "h100x8", "pp=8,schedule=gpipe"},
       {"sharded by layer", llama_8b(), "h100x128", "dp=128,zero=3,recompute=selective", "torchtitan+compile"},
-      {"sharded in copies", llama_8b(), "h100x128", "dp=128,zero=3,shard=16", "torchtitan", Precision::fp8},
+      {"sharded in copies", llama_8b(), "h100x128", "dp=128,zero=3,shard=16", "torchtitan", cost::Precision::fp8},
       {"optimizer sharded in copies", llama_8b(), "h100x64", "dp=64,zero=1,shard=8"},
       {"sharded under a pipeline", llama_8b(), "h100x64", "dp=16,pp=4,zero=3", "torchtitan"},
       {"experts", mixture(), "h100x64", "dp=16,tp=2,pp=2,ep=8,zero=1,sp=1"},
@@ -72,7 +72,7 @@ const std::vector<Case>& cases() {
 }
 
 Forecast forecast_of(const Case& of) {
-  RunShape shape;
+  cost::RunShape shape;
   shape.model = of.model;
   shape.layout = program::parse_layout(of.layout);
   shape.sequence_length = 2048, shape.global_batch = 768, shape.micro_batch = 1;
@@ -131,7 +131,7 @@ TEST(Explain, OneRankOfThisMachine) {
   options.workspace = {Bytes(64), Bytes(640), Bytes(4096), Bytes(2048)};
   const program::Program step = program::build_step(config.model, table, options);
   cluster::ComputeRates rates{"fma", "avx2", 2, 1e11};
-  for (const cluster::KernelCall& call : distinct_calls(config.model, options.batch, step))
+  for (const cluster::KernelCall& call : cost::distinct_calls(config.model, options.batch, step))
     rates.kernels.add({call, Seconds(1e-9 * cluster::work(call))});
   const Account account = make_account(config, step, step.arena, {Bytes(1 << 20), Bytes(4096), Bytes(512)}, rates, "made up for the test");
   const nlohmann::json document = to_json(account);
@@ -156,7 +156,7 @@ TEST(Explain, LeversAreForecastsMadeAnew) {
   const Explanation e = explain(plan, shipped(), "memory.weights");
   const auto at = std::find_if(e.levers.begin(), e.levers.end(), [](const Lever& lever) { return lever.change == "zero=3"; });
   ASSERT_NE(at, e.levers.end());
-  const MemoryEstimate other = forecast_of(sharded).memory;
+  const cost::MemoryEstimate other = forecast_of(sharded).memory;
   EXPECT_DOUBLE_EQ(at->value, other.stages[static_cast<std::size_t>(other.fullest)].weights);
   EXPECT_LT(at->value, *e.value);
 }

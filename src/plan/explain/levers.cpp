@@ -17,7 +17,7 @@ using program::ScheduleKind;
 /// All that a forecast is made of; a lever changes one thing of it.
 struct Inputs {
   cluster::Cluster cluster;
-  RunShape shape;
+  cost::RunShape shape;
   JobFacts facts;
 };
 struct Change {
@@ -60,7 +60,8 @@ class Changes {
               [](Inputs& i) { i.cluster.devices *= 2, i.shape.layout.dp *= 2; });
         break;
       case LeverKind::precision:
-        if (now_.shape.precision != Precision::fp8) add("--precision fp8", [](Inputs& i) { i.shape.precision = Precision::fp8; });
+        if (now_.shape.precision != cost::Precision::fp8)
+          add("--precision fp8", [](Inputs& i) { i.shape.precision = cost::Precision::fp8; });
         break;
       default:
         sizes(kind);
@@ -109,14 +110,14 @@ class Changes {
 
   /// Numbers halved and doubled.
   void sizes(LeverKind kind) {
-    const auto whole = [&](std::string_view name, std::int64_t RunShape::*field) {
+    const auto whole = [&](std::string_view name, std::int64_t cost::RunShape::*field) {
       const std::int64_t present = now_.shape.*field;
       for (const std::int64_t other : {present % 2 == 0 ? present / 2 : 0, 2 * present})
         if (other > 0) add(fmt::format("{}={}", name, other), [&](Inputs& i) { i.shape.*field = other; });
     };
-    if (kind == LeverKind::micro_batch) whole("batch.micro_batch", &RunShape::micro_batch);
-    if (kind == LeverKind::global_batch) whole("batch.global_batch", &RunShape::global_batch);
-    if (kind == LeverKind::sequence_length) whole("batch.sequence_length", &RunShape::sequence_length);
+    if (kind == LeverKind::micro_batch) whole("batch.micro_batch", &cost::RunShape::micro_batch);
+    if (kind == LeverKind::global_batch) whole("batch.global_batch", &cost::RunShape::global_batch);
+    if (kind == LeverKind::sequence_length) whole("batch.sequence_length", &cost::RunShape::sequence_length);
     if (kind == LeverKind::tokens) add("half the tokens", [](Inputs& i) { i.facts.tokens = Tokens(i.facts.tokens.value / 2); });
     if (kind == LeverKind::price && now_.facts.device_hours_price)
       add("half the price", [](Inputs& i) { *i.facts.device_hours_price /= 2; });

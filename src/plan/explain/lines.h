@@ -14,8 +14,8 @@ namespace longhaul::plan {
 /// A forecast and what it was made with.
 struct Given {
   const Forecast& plan;
-  const Calibration& calibration;
-  const RunShape& run() const { return plan.shape; }
+  const cost::Calibration& calibration;
+  const cost::RunShape& run() const { return plan.shape; }
 };
 
 /// Fills in an explanation: `let` reads a number, `define` works one out, `is` is the figure itself.

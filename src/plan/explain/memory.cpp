@@ -1,9 +1,9 @@
-// Memory of the fullest pipeline rank, line by line (plan/memory.h), and whether it fits.
+// Memory of the fullest pipeline rank, line by line (cost/memory.h), and whether it fits.
 #include <fmt/format.h>
 
+#include "cost/stages.h"
+#include "cost/work.h"
 #include "plan/explain/lines.h"
-#include "plan/stages.h"
-#include "plan/work.h"
 
 namespace longhaul::plan {
 namespace {
@@ -14,26 +14,26 @@ using program::Recompute;
 class Rank {
  public:
   explicit Rank(const Given& given, int rank)
-      : given_(given), parameters_(given.run()), content_(rank_content(given.run(), split_stages(given.run()), rank)) {}
+      : given_(given), parameters_(given.run()), content_(cost::rank_content(given.run(), cost::split_stages(given.run()), rank)) {}
   explicit Rank(const Given& given) : Rank(given, given.plan.memory.fullest) {}
 
-  const RunShape& run() const { return given_.run(); }
+  const cost::RunShape& run() const { return given_.run(); }
   const program::Layout& layout() const { return run().layout; }
-  const StageMemory& stage() const { return given_.plan.memory.stages[static_cast<std::size_t>(given_.plan.memory.fullest)]; }
-  const StageContent& content() const { return content_; }
-  const StageParameters& parameters() const { return parameters_; }
-  HeldParameters held() const { return parameters_.of(content_); }
-  double read(const std::string& name) const { return given_.calibration("memory." + name, parameter_key(run())); }
+  const cost::StageMemory& stage() const { return given_.plan.memory.stages[static_cast<std::size_t>(given_.plan.memory.fullest)]; }
+  const cost::StageContent& content() const { return content_; }
+  const cost::StageParameters& parameters() const { return parameters_; }
+  cost::HeldParameters held() const { return parameters_.of(content_); }
+  double read(const std::string& name) const { return given_.calibration("memory." + name, cost::parameter_key(run())); }
 
  private:
   const Given& given_;
-  StageParameters parameters_;
-  StageContent content_;
+  cost::StageParameters parameters_;
+  cost::StageContent content_;
 };
 
 /// Bytes a parameter, times what a tensor-parallel rank of the stage holds, divided from a ZeRO stage on.
 void derive_states(const Rank& rank, Derivation& out, const std::string& per_parameter, int divided_from) {
-  const auto [dense, experts] = data_groups(rank.run(), rank.held());
+  const auto [dense, experts] = cost::data_groups(rank.run(), rank.held());
   const bool divided = rank.layout().zero >= divided_from;
   out.let("parameters", dense.parameters, Unit::parameters,
           fmt::format("of {} layers{}{} on one of tp = {} ranks", rank.content().layers, rank.content().embedding ? ", embedding" : "",
@@ -85,8 +85,8 @@ void derive_optimizer(const Given& given, Derivation& out) {
 
 /// Defines `layer_bytes`: all that autograd keeps of a layer for one micro-batch.
 void define_layer(const Rank& rank, Derivation& out) {
-  const LayerActivations kept = kept_activations(rank.run());
-  out.let("tokens", tokens(rank.run()), Unit::tokens, "of a micro-batch on one context-parallel rank")
+  const cost::LayerActivations kept = cost::kept_activations(rank.run());
+  out.let("tokens", cost::tokens(rank.run()), Unit::tokens, "of a micro-batch on one context-parallel rank")
       .let("hidden_bytes", kept.hidden, Unit::bytes_per_token, "norm inputs, residuals, q, k, v, attention's output of one layer")
       .let("hidden_share", rank.read("hidden"), Unit::number, "of them the framework keeps (calibration memory.hidden)")
       .let("ffn_bytes", kept.ffn, Unit::bytes_per_token, "gate, up and their product")
@@ -135,12 +135,12 @@ void derive_activations(const Given& given, Derivation& out) {
 void derive_gathered(const Given& given, Derivation& out) {
   const Rank rank(given);
   const program::Layout& layout = rank.layout();
-  const RunShape& run = rank.run();
+  const cost::RunShape& run = rank.run();
   if (layout.tp == 1 || rank.content().layers == 0) {
     out.is("0").note("inputs are gathered by sequence parallelism or copied for tensor parallelism alone: tp = 1");
     return;
   }
-  out.let("tokens", tokens(run), Unit::tokens, "of a micro-batch on one context-parallel rank")
+  out.let("tokens", cost::tokens(run), Unit::tokens, "of a micro-batch on one context-parallel rank")
       .let("width", static_cast<double>(run.model.width), Unit::number, "hidden size")
       .let("gathered_bytes", rank.read("gathered"), Unit::number, "B per token, layer and hidden unit that stay gathered (calibration)")
       .let("exchange_bytes", rank.read("exchange"), Unit::number, "B per token and hidden unit of buffers for the exchange (calibration)")
@@ -169,7 +169,7 @@ void derive_logits(const Given& given, Derivation& out) {
     return;
   }
   out.let("logit_bytes", rank.read("logits"), Unit::number, "B for each logit: fp32 values, their cast and gradient (calibration)")
-      .let("tokens", tokens(rank.run()), Unit::tokens, "of a micro-batch on one context-parallel rank")
+      .let("tokens", cost::tokens(rank.run()), Unit::tokens, "of a micro-batch on one context-parallel rank")
       .let("vocab", static_cast<double>(rank.run().model.vocab), Unit::number, "entries of the vocabulary")
       .let("tp", rank.layout().tp, Unit::number, "ranks that share the vocabulary")
       .is("logit_bytes · tokens · vocab ÷ tp")
@@ -201,7 +201,7 @@ void derive_workspace(const Given& given, Derivation& out) {
 
 void derive_fragmentation(const Given& given, Derivation& out) {
   const Rank rank(given);
-  const StageMemory& m = rank.stage();
+  const cost::StageMemory& m = rank.stage();
   out.let("share", rank.read("fragmentation"), Unit::share, "that the allocator keeps beside its blocks (calibration)")
       .let("activations", m.activations, Unit::bytes, "memory.activations")
       .let("gathered", m.gathered, Unit::bytes, "memory.gathered")
@@ -217,8 +217,8 @@ void derive_framework(const Given& given, Derivation& out) {
 constexpr const char* kSumOfLines =
     "weights + gradients + optimizer + activations + gathered + logits + workspace + framework + fragmentation";
 
-void let_lines(const StageMemory& m, Derivation& out) {
-  for (const auto& [name, line] : kMemoryParts) out.let(std::string(name), m.*line, Unit::bytes, fmt::format("memory.{}", name));
+void let_lines(const cost::StageMemory& m, Derivation& out) {
+  for (const auto& [name, line] : cost::kMemoryParts) out.let(std::string(name), m.*line, Unit::bytes, fmt::format("memory.{}", name));
 }
 
 void derive_peak(const Given& given, Derivation& out) {
@@ -231,9 +231,9 @@ void derive_peak(const Given& given, Derivation& out) {
 
 /// The verdict counts what must be there at once: nothing that the host runs ahead with, nothing that the allocator can give back.
 void derive_needed(const Given& given, Derivation& out) {
-  const MemoryEstimate memory = estimate_memory(given.run(), given.calibration, Pace{.launch_ratio = 0, .stalled = true});
-  const StageMemory* most = &memory.stages.front();
-  for (const StageMemory& stage : memory.stages)
+  const cost::MemoryEstimate memory = cost::estimate_memory(given.run(), given.calibration, cost::Pace{.launch_ratio = 0, .stalled = true});
+  const cost::StageMemory* most = &memory.stages.front();
+  for (const cost::StageMemory& stage : memory.stages)
     if (stage.needed() > most->needed()) most = &stage;
   let_lines(*most, out);
   out.is(std::string(kSumOfLines) + " − fragmentation")
@@ -242,7 +242,7 @@ void derive_needed(const Given& given, Derivation& out) {
 }
 
 void derive_available(const Given& given, Derivation& out) {
-  out.let("usable", given.calibration("fit.usable_share", parameter_key(given.run())), Unit::share,
+  out.let("usable", given.calibration("fit.usable_share", cost::parameter_key(given.run())), Unit::share,
           "of a device, before it fails (calibration)")
       .let("device_memory", static_cast<double>(given.plan.cluster.accelerator.memory->value), Unit::bytes,
            fmt::format("{}, as its maker states it", given.plan.cluster.accelerator.name))
@@ -271,10 +271,10 @@ void derive_in_flight(const Given& given, Derivation& out) {
 std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
   using enum LeverKind;
   const std::string stage = fmt::format("/memory/stages/{}", forecast.memory.fullest);
-  const auto of_stage = [](double StageMemory::*member) {
+  const auto of_stage = [](double cost::StageMemory::*member) {
     return [member](const Given& g) { return g.plan.memory.stages[static_cast<std::size_t>(g.plan.memory.fullest)].*member; };
   };
-  const auto line = [&](const std::string& name, const std::string& title, const std::string& source, double StageMemory::*member,
+  const auto line = [&](const std::string& name, const std::string& title, const std::string& source, double cost::StageMemory::*member,
                         void (*derive)(const Given&, Derivation&), std::vector<LeverKind> levers) {
     return ForecastLine{"memory." + name,
                         title + ", on a rank of the fullest stage",
@@ -287,27 +287,27 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
                         ""};
   };
   const std::string no_memory = "the catalogue has no memory of this device";
-  const auto fit = [](double FitVerdict::*member) {
+  const auto fit = [](double cost::FitVerdict::*member) {
     return [member](const Given& g) { return g.plan.fit ? std::optional(*g.plan.fit.*member) : std::nullopt; };
   };
   return {
-      line("weights", "weights", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2", &StageMemory::weights, derive_weights,
+      line("weights", "weights", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2", &cost::StageMemory::weights, derive_weights,
            {zero, tensor, pipeline}),
-      line("gradients", "gradients", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2", &StageMemory::gradients, derive_gradients,
+      line("gradients", "gradients", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2", &cost::StageMemory::gradients, derive_gradients,
            {zero, tensor, pipeline, devices}),
       line("optimizer", "fp32 master weights and Adam's moments", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2",
-           &StageMemory::optimizer, derive_optimizer, {zero, tensor, pipeline, devices}),
+           &cost::StageMemory::optimizer, derive_optimizer, {zero, tensor, pipeline, devices}),
       line("activations", "activations kept for the backward pass", "Korthikanti et al. 2022 §4, eq. 2; accounting B3, B6",
-           &StageMemory::activations, derive_activations,
+           &cost::StageMemory::activations, derive_activations,
            {recompute, sequence_parallel, tensor, pipeline, schedule, micro_batch, sequence_length}),
       line("gathered", "gathered inputs and exchange buffers of tensor parallelism", "Korthikanti et al. 2022 §4.2.2; accounting B7",
-           &StageMemory::gathered, derive_gathered, {tensor, pipeline, micro_batch}),
-      line("logits", "logits, their cast and their gradient", "accounting B5", &StageMemory::logits, derive_logits,
+           &cost::StageMemory::gathered, derive_gathered, {tensor, pipeline, micro_batch}),
+      line("logits", "logits, their cast and their gradient", "accounting B5", &cost::StageMemory::logits, derive_logits,
            {tensor, micro_batch, sequence_length}),
       line("workspace", "copies and gathered weights of the layer in work", "Zhao et al. 2023 (FSDP) §3; accounting B7",
-           &StageMemory::workspace, derive_workspace, {zero, tensor}),
-      line("framework", "what the runtime takes", "accounting B7", &StageMemory::framework, derive_framework, {}),
-      line("fragmentation", "what the allocator holds beside its blocks", "accounting B7", &StageMemory::fragmentation,
+           &cost::StageMemory::workspace, derive_workspace, {zero, tensor}),
+      line("framework", "what the runtime takes", "accounting B7", &cost::StageMemory::framework, derive_framework, {}),
+      line("fragmentation", "what the allocator holds beside its blocks", "accounting B7", &cost::StageMemory::fragmentation,
            derive_fragmentation, {recompute, micro_batch}),
       {"memory.in_flight",
        "micro-batches (in chunks) whose activations the fullest rank holds at once",
@@ -332,7 +332,7 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
        Unit::bytes,
        "/memory/fit/needed_bytes",
        "accounting B8",
-       fit(&FitVerdict::needed),
+       fit(&cost::FitVerdict::needed),
        derive_needed,
        {zero, recompute, tensor, pipeline, sequence_parallel, micro_batch, devices},
        no_memory},
@@ -341,7 +341,7 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
        Unit::bytes,
        "/memory/fit/available_bytes",
        "the catalogue's accelerator; accounting B8",
-       fit(&FitVerdict::available),
+       fit(&cost::FitVerdict::available),
        derive_available,
        {},
        no_memory},

@@ -24,7 +24,7 @@ void derive_ranks(const Given& given, Derivation& out) {
 }
 
 void derive_tokens_per_step(const Given& given, Derivation& out) {
-  const RunShape& run = given.run();
+  const cost::RunShape& run = given.run();
   out.let("micro_batch", real(run.micro_batch), Unit::number, "sequences")
       .let("sequence_length", real(run.sequence_length), Unit::tokens, "of a sequence")
       .let("dp", run.layout.dp, Unit::number, "data-parallel ranks")
@@ -83,7 +83,7 @@ void derive_epochs(const Given& given, Derivation& out) {
   out.let("tokens", real(given.plan.facts.tokens.value), Unit::tokens, "of the run")
       .let("unique", real(given.plan.facts.unique_tokens->value), Unit::tokens, "of the data")
       .is("tokens ÷ unique")
-      .note(fmt::format("up to {:.0f} a repeated token teaches nearly as much as a new one", kManyEpochs));
+      .note(fmt::format("up to {:.0f} a repeated token teaches nearly as much as a new one", cost::kManyEpochs));
 }
 
 void derive_checkpoint(const Given& given, Derivation& out) {
@@ -105,7 +105,7 @@ void derive_interval(const Given& given, Derivation& out) {
   else
     out.is("mtbf");
   out.note(fmt::format("Young's first-order √(2·save·mtbf) says {}; a job's mtbf is a device's divided by the number of devices",
-                       format(young_interval(save, mtbf).value, Unit::seconds)));
+                       format(cost::young_interval(save, mtbf).value, Unit::seconds)));
 }
 
 void derive_overhead(const Given& given, Derivation& out) {
@@ -116,7 +116,7 @@ void derive_overhead(const Given& given, Derivation& out) {
 
 void derive_goodput(const Given& given, Derivation& out) {
   let_failures(given, out);
-  const Goodput& g = *given.plan.goodput;
+  const cost::Goodput& g = *given.plan.goodput;
   out.let("restart", given.plan.facts.restart.value, Unit::seconds, "from a failure to the next step")
       .let("every", given.plan.save_every->value, Unit::seconds, "checkpoint.interval")
       .define("period", "every + save", Unit::seconds, "of work and its save")
@@ -199,7 +199,7 @@ std::vector<ForecastLine> run_lines() {
        "Muennighoff et al. 2023; accounting E1",
        [](const Given& g) {
          const JobFacts& facts = g.plan.facts;
-         return facts.unique_tokens ? std::optional(epochs(facts.tokens, *facts.unique_tokens)) : std::nullopt;
+         return facts.unique_tokens ? std::optional(cost::epochs(facts.tokens, *facts.unique_tokens)) : std::nullopt;
        },
        derive_epochs,
        {tokens},
@@ -215,7 +215,7 @@ std::vector<ForecastLine> run_lines() {
        "accounting D8",
        [](const Given& g) {
          return g.plan.facts.device_hours_price
-                    ? std::optional(dollars(Seconds(g.plan.device_hours() * 3600), *g.plan.facts.device_hours_price))
+                    ? std::optional(cost::dollars(Seconds(g.plan.device_hours() * 3600), *g.plan.facts.device_hours_price))
                     : std::nullopt;
        },
        derive_money,
@@ -245,10 +245,10 @@ std::vector<ForecastLine> run_lines() {
        "",
        "accounting F1",
        [](const Given& g) {
-         const StepEstimate& step = g.plan.step;
-         return g.plan.save_every
-                    ? std::optional(checkpoint_overhead(Seconds(step.seconds), *g.plan.facts.save, g.plan.save_every->value / step.seconds))
-                    : std::nullopt;
+         const cost::StepEstimate& step = g.plan.step;
+         return g.plan.save_every ? std::optional(cost::checkpoint_overhead(Seconds(step.seconds), *g.plan.facts.save,
+                                                                            g.plan.save_every->value / step.seconds))
+                                  : std::nullopt;
        },
        derive_overhead,
        {mtbf, save},

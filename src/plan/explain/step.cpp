@@ -1,14 +1,14 @@
-// Where the time of a step goes (plan/step.h), the pipeline's closed forms beside it, and how well the devices are used.
+// Where the time of a step goes (cost/step.h), the pipeline's closed forms beside it, and how well the devices are used.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "plan/exchange.h"
+#include "cost/exchange.h"
+#include "cost/layer_time.h"
+#include "cost/prices.h"
+#include "cost/stages.h"
 #include "plan/explain/lines.h"
-#include "plan/layer_time.h"
-#include "plan/prices.h"
-#include "plan/stages.h"
 
 namespace longhaul::plan {
 namespace {
@@ -17,21 +17,21 @@ namespace {
 class Busiest {
  public:
   explicit Busiest(const Given& given)
-      : given_(given), prices_(given.run(), given.calibration), stages_(split_stages(given.run())), parameters_(given.run()) {}
+      : given_(given), prices_(given.run(), given.calibration), stages_(cost::split_stages(given.run())), parameters_(given.run()) {}
 
-  const StepEstimate& step() const { return given_.plan.step; }
-  const RunShape& run() const { return given_.run(); }
+  const cost::StepEstimate& step() const { return given_.plan.step; }
+  const cost::RunShape& run() const { return given_.run(); }
   const program::Layout& layout() const { return run().layout; }
-  const Prices& prices() const { return prices_; }
+  const cost::Prices& prices() const { return prices_; }
   double read(std::string_view name) const { return prices_.parameters()(name); }
-  StageContent content() const { return rank_content(run(), stages_, step().busiest); }
+  cost::StageContent content() const { return rank_content(run(), stages_, step().busiest); }
   double head_parameters() const { return parameters_.head(); }
   /// What the pipeline rank holds that takes longest by `seconds`.
   template <class Seconds>
-  HeldParameters longest(const Seconds& seconds) const {
-    const std::vector<HeldParameters> held = held_by_ranks(run(), parameters_, stages_);
+  cost::HeldParameters longest(const Seconds& seconds) const {
+    const std::vector<cost::HeldParameters> held = cost::held_by_ranks(run(), parameters_, stages_);
     return *std::max_element(held.begin(), held.end(),
-                             [&](const HeldParameters& a, const HeldParameters& b) { return seconds(a) < seconds(b); });
+                             [&](const cost::HeldParameters& a, const cost::HeldParameters& b) { return seconds(a) < seconds(b); });
   }
   /// Forward and backward turns of one micro-batch on the rank.
   double turns() const {
@@ -42,7 +42,7 @@ class Busiest {
   }
   /// Seconds of a micro-batch in which messages take the rank, at whichever of their ends it is.
   double held() const {
-    const std::vector<StageCost>& costs = step().stages;
+    const std::vector<cost::StageCost>& costs = step().stages;
     double seconds = 0;
     for (std::size_t i = step().busiest; i < costs.size(); i += layout().pp) {
       seconds += costs[i].hold_forward + costs[i].hold_backward;
@@ -54,13 +54,13 @@ class Busiest {
 
  private:
   const Given& given_;
-  Prices prices_;
-  std::vector<StageContent> stages_;
-  StageParameters parameters_;
+  cost::Prices prices_;
+  std::vector<cost::StageContent> stages_;
+  cost::StageParameters parameters_;
 };
 
 Derivation& let_content(const Busiest& rank, Derivation& out) {
-  const StageContent content = rank.content();
+  const cost::StageContent content = rank.content();
   return out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a data-parallel rank in a step")
       .let("layers", content.layers, Unit::number, fmt::format("of pipeline rank {}, the busiest", rank.step().busiest))
       .let("has_embedding", content.embedding ? 1 : 0, Unit::number, "1 where that rank looks tokens up")
@@ -69,8 +69,8 @@ Derivation& let_content(const Busiest& rank, Derivation& out) {
 
 void derive_compute(const Given& given, Derivation& out) {
   const Busiest rank(given);
-  const LayerTime& layer = rank.step().layer;
-  const EndTime &embedding = rank.step().embedding, &head = rank.step().head;
+  const cost::LayerTime& layer = rank.step().layer;
+  const cost::EndTime &embedding = rank.step().embedding, &head = rank.step().head;
   let_content(rank, out)
       .let("forward", layer.forward, Unit::seconds, "a layer's forward pass: products, attention, element-wise work, launches")
       .let("backward", layer.backward, Unit::seconds,
@@ -101,7 +101,7 @@ void derive_tensor_parallel(const Given& given, Derivation& out) {
 }
 
 /// Context and expert parallelism exchange in layers alone.
-void derive_in_layers(const Given& given, Derivation& out, double CollectiveSeconds::*group, const char* what) {
+void derive_in_layers(const Given& given, Derivation& out, double cost::CollectiveSeconds::*group, const char* what) {
   const Busiest rank(given);
   out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a data-parallel rank in a step")
       .let("layers", rank.content().layers, Unit::number, fmt::format("of pipeline rank {}, the busiest", rank.step().busiest))
@@ -109,11 +109,11 @@ void derive_in_layers(const Given& given, Derivation& out, double CollectiveSeco
       .is("micro_batches · layers · layer");
 }
 void derive_context_parallel(const Given& given, Derivation& out) {
-  derive_in_layers(given, out, &CollectiveSeconds::context, "keys and values of a layer around the ring, what no work hides");
+  derive_in_layers(given, out, &cost::CollectiveSeconds::context, "keys and values of a layer around the ring, what no work hides");
   out.note("traffic.context_parallel has the bytes");
 }
 void derive_expert_parallel(const Given& given, Derivation& out) {
-  derive_in_layers(given, out, &CollectiveSeconds::expert, "dispatch and combine of the mean layer that nothing hides");
+  derive_in_layers(given, out, &cost::CollectiveSeconds::expert, "dispatch and combine of the mean layer that nothing hides");
   out.note("traffic.expert_parallel has the bytes; no measured run tells how much of it hides: none is assumed to");
 }
 
@@ -146,9 +146,9 @@ struct Exchange {
 };
 
 /// The terms of one group, their symbols behind `prefix`.
-void let_group(const Busiest& rank, const DataGroup& group, const std::string& prefix, Exchange& exchange, Derivation& out) {
+void let_group(const Busiest& rank, const cost::DataGroup& group, const std::string& prefix, Exchange& exchange, Derivation& out) {
   const auto with = [&](std::string_view formula) { return fmt::format(fmt::runtime(formula), prefix); };
-  const bool sharded = rank.layout().zero > 0, by_layer = shards_by_layer(rank.run());
+  const bool sharded = rank.layout().zero > 0, by_layer = cost::shards_by_layer(rank.run());
   exchange.latency += with(sharded && !by_layer ? " + latency · log2({0}ranks) + shard_latency" : " + latency · log2({0}ranks)");
   out.let(prefix + "ranks", group.ranks, Unit::number,
           prefix.empty() ? "dp·cp, which hold the same" : "dp·cp·tp ÷ ep, of the same experts");
@@ -177,11 +177,11 @@ std::string derive_exchange(const Busiest& rank, Derivation& out) {
   const bool sharded = rank.layout().zero > 0;
   out.let("reduce_bytes", rank.read("reduce_bytes"), Unit::bytes_per_parameter, "of a gradient as it travels (calibration)")
       .let("latency", rank.read("dp_latency"), Unit::seconds, "for each doubling of the ranks (calibration)");
-  if (sharded && !shards_by_layer(rank.run()))
+  if (sharded && !cost::shards_by_layer(rank.run()))
     out.let("shard_latency", rank.read("dp_shard_latency"), Unit::seconds, "of a sharded optimizer's exchange (calibration)");
-  const HeldParameters held =
-      rank.longest([&](const HeldParameters& each) { return data_parallel_seconds(rank.run(), rank.prices(), each, rank.turns()); });
-  const auto [dense, experts] = data_groups(rank.run(), held);
+  const cost::HeldParameters held =
+      rank.longest([&](const cost::HeldParameters& each) { return data_parallel_seconds(rank.run(), rank.prices(), each, rank.turns()); });
+  const auto [dense, experts] = cost::data_groups(rank.run(), held);
   Exchange exchange;
   if (dense.ranks > 1) let_group(rank, dense, "", exchange, out);
   if (experts.ranks > 1) let_group(rank, experts, "expert_", exchange, out);
@@ -205,7 +205,7 @@ void derive_data_parallel(const Given& given, Derivation& out) {
       .let("layer_sharding", rank.step().layer.exposed_sharding, Unit::seconds, "gathers and scatters of a layer that nothing hides")
       .let("head_sharding", rank.step().head.exposed_sharding, Unit::seconds, "the same of the head");
   const std::string during = "micro_batches · (layers · layer_sharding + has_head · head_sharding)";
-  const auto [dense, experts] = data_groups(rank.run(), {});
+  const auto [dense, experts] = cost::data_groups(rank.run(), {});
   if (dense.ranks == 1 && experts.ranks == 1)
     out.is(during).note("dp·cp = 1: nothing to exchange");
   else
@@ -215,8 +215,8 @@ void derive_data_parallel(const Given& given, Derivation& out) {
 void derive_optimizer(const Given& given, Derivation& out) {
   const Busiest rank(given);
   const bool sharded = rank.layout().zero > 0;
-  const auto [dense, experts] =
-      data_groups(rank.run(), rank.longest([&](const HeldParameters& held) { return optimizer_seconds(rank.run(), rank.prices(), held); }));
+  const auto [dense, experts] = cost::data_groups(
+      rank.run(), rank.longest([&](const cost::HeldParameters& held) { return optimizer_seconds(rank.run(), rank.prices(), held); }));
   out.let("parameters", dense.parameters, Unit::parameters, "of the pipeline rank that has most to update, on one tensor-parallel rank")
       .let("optimizer_bytes", rank.read("optimizer_bytes"), Unit::bytes_per_parameter, "moved for states that ZeRO divides (calibration)")
       .let("whole_bytes", rank.read("optimizer_bytes_whole"), Unit::bytes_per_parameter, "moved on every rank (calibration)")
@@ -232,17 +232,17 @@ void derive_optimizer(const Given& given, Derivation& out) {
 void derive_other(const Given& given, Derivation& out) {
   const Busiest rank(given);
   out.let("straggling", rank.read("straggling"), Unit::share, "spread of the devices' speeds (calibration)")
-      .let("slowest", rank.run().devices > 1 ? expected_normal_maximum(rank.run().devices) : 0, Unit::number,
+      .let("slowest", rank.run().devices > 1 ? cost::expected_normal_maximum(rank.run().devices) : 0, Unit::number,
            fmt::format("expected maximum of {} standard normals (accounting C8)", rank.run().devices))
       .let("pipeline", rank.step().pipeline, Unit::seconds, "from the first turn to the last")
-      .let("tied", tied_embedding_seconds(rank.run(), rank.prices(), rank.head_parameters()), Unit::seconds,
+      .let("tied", cost::tied_embedding_seconds(rank.run(), rank.prices(), rank.head_parameters()), Unit::seconds,
            "first and last stage add up a tied embedding's gradients")
       .let("loop", rank.read("loop"), Unit::seconds, "the loop itself (calibration)")
       .is("straggling · slowest · pipeline + tied + loop");
 }
 
 void derive_step(const Given& given, Derivation& out) {
-  const StepEstimate& s = given.plan.step;
+  const cost::StepEstimate& s = given.plan.step;
   out.let("compute", s.compute, Unit::seconds, "step.compute")
       .let("tensor_parallel", s.tensor_parallel, Unit::seconds, "step.tensor_parallel")
       .let("context_parallel", s.context_parallel, Unit::seconds, "step.context_parallel")
@@ -257,12 +257,12 @@ void derive_step(const Given& given, Derivation& out) {
       .note("parts that are exposed: what overlaps counts once (accounting C6)");
 }
 
-double closed_form(const RunShape& run) {
+double closed_form(const cost::RunShape& run) {
   const program::Layout& l = run.layout;
   const int m = run.micro_batches();
-  if (l.schedule == program::ScheduleKind::interleaved) return bubble_interleaved(l.pp, m, l.chunks);
-  if (l.schedule == program::ScheduleKind::zb_h1) return bubble_zb_h1(l.pp, m);
-  return bubble_1f1b(l.pp, m);
+  if (l.schedule == program::ScheduleKind::interleaved) return cost::bubble_interleaved(l.pp, m, l.chunks);
+  if (l.schedule == program::ScheduleKind::zb_h1) return cost::bubble_zb_h1(l.pp, m);
+  return cost::bubble_1f1b(l.pp, m);
 }
 
 void derive_closed_form(const Given& given, Derivation& out) {
@@ -274,7 +274,7 @@ void derive_closed_form(const Given& given, Derivation& out) {
     out.is("(pp − 1) ÷ (3 · micro_batches + pp − 1)").note("for forward = input gradient = weight gradient and micro_batches ≥ pp");
   else
     out.is("(pp − 1) ÷ (micro_batches + pp − 1)");
-  const StepEstimate& s = given.plan.step;
+  const cost::StepEstimate& s = given.plan.step;
   out.note(fmt::format("as played, with this plan's uneven stages and messages: {:.1f} % of the pipeline's {}", 100 * s.bubble / s.pipeline,
                        format(s.pipeline, Unit::seconds)));
 }
@@ -290,7 +290,7 @@ void let_use(const Given& given, Derivation& out) {
       .let("tokens_per_s", given.plan.tokens_per_second(), Unit::tokens_per_second, "step.tokens_per_s")
       .let("devices", given.plan.cluster.devices, Unit::number, given.plan.cluster.id)
       .let("peak", given.plan.peak_flops / given.plan.cluster.devices, Unit::flops_per_second,
-           fmt::format("dense {} peak of one {} as its maker states it", given.run().precision == Precision::fp8 ? "fp8" : "16-bit",
+           fmt::format("dense {} peak of one {} as its maker states it", given.run().precision == cost::Precision::fp8 ? "fp8" : "16-bit",
                        given.plan.cluster.accelerator.name));
 }
 
@@ -311,7 +311,7 @@ void derive_hfu(const Given& given, Derivation& out) {
 
 std::vector<ForecastLine> step_lines() {
   using enum LeverKind;
-  const auto line = [](const std::string& name, const std::string& title, const std::string& source, double StepEstimate::*member,
+  const auto line = [](const std::string& name, const std::string& title, const std::string& source, double cost::StepEstimate::*member,
                        void (*derive)(const Given&, Derivation&), std::vector<LeverKind> levers) {
     return ForecastLine{"step." + name,
                         title,
@@ -325,23 +325,23 @@ std::vector<ForecastLine> step_lines() {
   };
   const std::vector<LeverKind> all{tensor, pipeline, schedule, micro_batch, recompute, zero, devices};
   return {
-      line("compute", "the busiest rank computes", "plan/layer_time.h; accounting D1, F6", &StepEstimate::compute, derive_compute,
+      line("compute", "the busiest rank computes", "cost/layer_time.h; accounting D1, F6", &cost::StepEstimate::compute, derive_compute,
            {recompute, micro_batch, tensor, precision, devices}),
       line("tensor_parallel", "exposed collectives of tensor parallelism", "Shoeybi et al. 2019 §3; accounting C4, C9",
-           &StepEstimate::tensor_parallel, derive_tensor_parallel, {tensor, sequence_parallel, micro_batch}),
+           &cost::StepEstimate::tensor_parallel, derive_tensor_parallel, {tensor, sequence_parallel, micro_batch}),
       line("context_parallel", "exposed exchange of keys and values", "Liu et al. 2023 (ring attention); accounting C9",
-           &StepEstimate::context_parallel, derive_context_parallel, {tensor, pipeline}),
+           &cost::StepEstimate::context_parallel, derive_context_parallel, {tensor, pipeline}),
       line("expert_parallel", "exposed exchange of tokens among experts", "Lepikhin et al. 2021 (GShard); accounting C9",
-           &StepEstimate::expert_parallel, derive_expert_parallel, {pipeline, micro_batch}),
-      line("pipeline_transfers", "messages between stages", "Narayanan et al. 2021 §4.1; accounting C9", &StepEstimate::pipeline_transfers,
-           derive_pipeline_transfers, {pipeline, schedule, micro_batch}),
-      line("bubble", "the busiest rank waits for other stages", "Narayanan et al. 2021 §2.2; accounting C3", &StepEstimate::bubble,
+           &cost::StepEstimate::expert_parallel, derive_expert_parallel, {pipeline, micro_batch}),
+      line("pipeline_transfers", "messages between stages", "Narayanan et al. 2021 §4.1; accounting C9",
+           &cost::StepEstimate::pipeline_transfers, derive_pipeline_transfers, {pipeline, schedule, micro_batch}),
+      line("bubble", "the busiest rank waits for other stages", "Narayanan et al. 2021 §2.2; accounting C3", &cost::StepEstimate::bubble,
            derive_bubble, {schedule, pipeline, micro_batch, global_batch}),
       line("data_parallel", "exposed exchange of gradients and parameters", "Rajbhandari et al. 2020 §7; accounting C4, C9",
-           &StepEstimate::data_parallel, derive_data_parallel, {zero, tensor, pipeline, micro_batch, global_batch, devices}),
-      line("optimizer", "the update", "plan/exchange.h: bytes of states ÷ memory bandwidth", &StepEstimate::optimizer, derive_optimizer,
-           {zero, tensor, pipeline, devices}),
-      line("other", "stragglers, tied embeddings, the loop", "accounting C8", &StepEstimate::other, derive_other, {devices}),
+           &cost::StepEstimate::data_parallel, derive_data_parallel, {zero, tensor, pipeline, micro_batch, global_batch, devices}),
+      line("optimizer", "the update", "cost/exchange.h: bytes of states ÷ memory bandwidth", &cost::StepEstimate::optimizer,
+           derive_optimizer, {zero, tensor, pipeline, devices}),
+      line("other", "stragglers, tied embeddings, the loop", "accounting C8", &cost::StepEstimate::other, derive_other, {devices}),
       {"step.seconds", "one optimizer step", Unit::seconds, "/step/seconds", "accounting F6: the parts add up",
        [](const Given& g) { return g.plan.step.seconds; }, derive_step, all, ""},
       {"step.tokens_per_s", "tokens a second of the whole job", Unit::tokens_per_second, "/step/tokens_per_s", "accounting G",
