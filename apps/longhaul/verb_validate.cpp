@@ -57,7 +57,7 @@ std::vector<evidence::ScoredRun> unseen(const cost::Calibration& calibration, co
       calibration, rows,
       [&](const evidence::MeasuredRun& run) {
         return std::all_of(by_column.begin(), by_column.end(), [&](const auto& entry) {
-          return std::any_of(entry.second.begin(), entry.second.end(), [&](const auto& holds) { return holds(run); });
+          return std::any_of(entry.second.begin(), entry.second.end(), [&](const auto& meets) { return meets(run); });
         });
       },
       options);

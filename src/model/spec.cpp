@@ -112,9 +112,9 @@ std::optional<std::string> impossible_latent(const LatentAttention& latent) {
   return std::nullopt;
 }
 
-/// One requirement of a family: whether it holds, the value in the spec, the value that is needed.
+/// One requirement of a family: whether it is met, the value in the spec, the value that is needed.
 struct Requirement {
-  bool holds;
+  bool met;
   std::string is;
   std::string needed;
 };
@@ -130,7 +130,7 @@ Requirement wants(std::string_view axis, Kind is, Kind wanted) {
 
 std::optional<std::string> unmet(std::string_view family, std::initializer_list<Requirement> requirements) {
   for (const Requirement& requirement : requirements) {
-    if (requirement.holds) continue;
+    if (requirement.met) continue;
     return requirement.is + " can be counted but not trained: the " + std::string(family) + " family needs " + requirement.needed;
   }
   return std::nullopt;
