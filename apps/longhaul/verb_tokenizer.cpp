@@ -14,6 +14,7 @@
 #include "console.h"
 #include "data/bpe_train.h"
 #include "data/ingest.h"
+#include "data/pretokenizer.h"
 #include "data/tokenizer.h"
 #include "files/read.h"
 #include "verbs.h"

@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "checkpoint/safetensors.h"
+#include "files/disk.h"
 #include "files/read.h"
 
 namespace longhaul::checkpoint {

@@ -7,8 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/commit.h"
 #include "checkpoint/manifest.h"
-#include "checkpoint/store.h"
+#include "checkpoint/registry.h"
+#include "files/disk.h"
 
 namespace longhaul::checkpoint {
 

@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/commit.h"
 #include "checkpoint/state_hash.h"
-#include "checkpoint/store.h"
+#include "files/hash.h"
+#include "units/error.h"
 
 namespace longhaul::checkpoint {
 

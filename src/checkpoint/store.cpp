@@ -10,6 +10,7 @@
 #include "checkpoint/commit_files.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/safetensors.h"
+#include "files/disk.h"
 #include "files/read.h"
 
 namespace longhaul::checkpoint {

@@ -20,19 +20,13 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/commit.h"
 #include "checkpoint/registry.h"
 #include "checkpoint/state_hash.h"
 #include "files/disk.h"
 #include "files/run_lock.h"
 
 namespace longhaul::checkpoint {
-
-/// What a checkpoint must agree with to be continued.
-struct RunIdentity {
-  std::string config_hash;  ///< of everything in the configuration that affects a bit
-  std::string config_text;  ///< the text that was hashed ("key = value" lines, [table] headers allowed), to show what differs
-  std::string order;        ///< summation order: "dp2", "amx", "fma"
-};
 
 /// Everything that affects the next step: the tensors, and one JSON document for the rest (step counters, RNG, data cursor, schedule,
 /// guard windows; doubles survive exactly, non-finite ones through files::double_bits).
@@ -42,14 +36,6 @@ struct Snapshot {
   std::span<const TensorEntry> tensors;
   nlohmann::json state;
   nlohmann::json ledger;  ///< ledger::Cursor as JSON: records written and the head of their hash chain
-};
-
-/// A directory that was published; verified only by loading or verify().
-struct Commit {
-  std::int64_t step = 0;
-  std::int64_t generation = 0;
-  std::filesystem::path directory;
-  std::string name() const { return directory.filename().string(); }
 };
 
 struct Loaded {

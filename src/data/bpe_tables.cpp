@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "data/byte_level.h"
+#include "data/pretokenizer.h"
 #include "files/read.h"
 #include "units/error.h"
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 
+#include "data/pretokenizer.h"
 #include "units/error.h"
 
 namespace longhaul::data {

@@ -7,6 +7,7 @@
 
 #include "data/bpe_tables.h"
 #include "data/byte_level.h"
+#include "data/pretokenizer.h"
 #include "units/error.h"
 
 namespace longhaul::data {

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "data/tokenizer.h"
+#include "data/tokenizer_parts.h"
 
 namespace longhaul::data {
 

@@ -12,10 +12,9 @@
 #include <optional>
 #include <string_view>
 
-namespace longhaul::data {
+#include "data/pattern.h"
 
-/// Which expression cuts the text. A vocabulary belongs to exactly one.
-enum class Pattern { gpt2, cl100k_base };
+namespace longhaul::data {
 
 /// "gpt2" or "cl100k_base".
 std::string_view pattern_name(Pattern pattern);

@@ -9,7 +9,7 @@
 #include <array>
 #include <bit>
 
-#include "data/pretokenizer.h"
+#include "data/pattern.h"
 #include "data/unicode_tables.h"
 
 namespace longhaul::data::scan {

@@ -8,6 +8,7 @@
 
 #include "data/bpe_tables.h"
 #include "data/byte_level.h"
+#include "data/pretokenizer.h"
 #include "files/read.h"
 #include "units/error.h"
 

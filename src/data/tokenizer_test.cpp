@@ -7,6 +7,7 @@
 
 #include "data/bpe_train.h"
 #include "data/byte_level.h"
+#include "data/pretokenizer.h"
 #include "files/testing.h"
 #include "units/error.h"
 

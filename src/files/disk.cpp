@@ -15,16 +15,10 @@
 #include <system_error>
 #include <utility>
 
-#include "files/read.h"
+#include "units/error.h"
 
 namespace longhaul::files {
 namespace {
-
-std::string describe(std::string_view action, const std::filesystem::path& path, int errno_value) {
-  std::string text = path.string() + ": cannot " + std::string(action) + ": " + std::generic_category().message(errno_value);
-  if (errno_value == ENOSPC || errno_value == EDQUOT) text += " (free some space, or let the run write elsewhere)";
-  return text;
-}
 
 [[noreturn]] void fail(std::string_view action, const std::filesystem::path& path, int errno_value = errno) {
   throw FileError(action, path, errno_value);
@@ -70,9 +64,6 @@ constexpr std::string_view action_name(Operation operation) {
 }
 
 }  // namespace
-
-FileError::FileError(std::string_view action, const std::filesystem::path& path, int error_number)
-    : Error(describe(action, path, error_number)), errno_value(error_number) {}
 
 void Disk::before(Operation operation, const std::filesystem::path& path) const {
   if (!before_) return;

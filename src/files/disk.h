@@ -17,15 +17,10 @@
 #include <string>
 #include <string_view>
 
-#include "units/error.h"
+#include "files/file_error.h"
+#include "files/hash.h"
 
 namespace longhaul::files {
-
-/// An operation on a file that failed: which, on what path, and errno's text.
-struct FileError : Error {
-  FileError(std::string_view action, const std::filesystem::path& path, int errno_value);
-  int errno_value;  ///< ENOSPC, EIO, …
-};
 
 enum class Operation {
   create_directory,
@@ -66,13 +61,6 @@ class Disk {
 
  private:
   Hook before_;
-};
-
-/// SHA-256 and length of what a file holds.
-struct FileDigest {
-  std::string sha256;  ///< 64 lower-case hexadecimal digits
-  std::uint64_t bytes = 0;
-  bool operator==(const FileDigest&) const = default;
 };
 
 /// A new file, hashed as it is written. Without finish() the file is incomplete and the caller removes it.

@@ -7,13 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "files/disk.h"
+#include "files/file_error.h"
+#include "files/hash.h"
 
 namespace longhaul::files {
 
@@ -40,22 +40,6 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-/// Incremental SHA-256.
-class Sha256 {
- public:
-  Sha256();
-  ~Sha256();
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
-  void update(std::span<const std::byte> bytes);
-  /// 64 lower-case hexadecimal digits; the object is spent afterwards.
-  std::string finish_hex();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-std::string sha256_hex(std::string_view bytes);
 /// Streams the file through SHA-256 in constant memory. from_disk: drops the page cache's copy first, so that the device is read.
 FileDigest digest_file(const std::filesystem::path& path, bool from_disk = false);
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "files/disk.h"
 #include "files/read.h"
 #include "ledger/lines.h"
 

@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "files/disk.h"
 #include "files/read.h"
 #include "files/testing.h"
 

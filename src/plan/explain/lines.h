@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "plan/explain/explain.h"
+#include "plan/account.h"
+#include "plan/explain/explanation.h"
+#include "plan/forecast.h"
 
 namespace longhaul::plan {
 

@@ -1,0 +1,25 @@
+// checkpoint/commit.h — a commit by name, and the identity of the run that wrote it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace longhaul::checkpoint {
+
+/// What a checkpoint must agree with to be continued.
+struct RunIdentity {
+  std::string config_hash;  ///< of everything in the configuration that affects a bit
+  std::string config_text;  ///< the text that was hashed ("key = value" lines, [table] headers allowed), to show what differs
+  std::string order;        ///< summation order: "dp2", "amx", "fma"
+};
+
+/// A directory that was published; verified only by loading or verify().
+struct Commit {
+  std::int64_t step = 0;
+  std::int64_t generation = 0;
+  std::filesystem::path directory;
+  std::string name() const { return directory.filename().string(); }
+};
+
+}  // namespace longhaul::checkpoint
