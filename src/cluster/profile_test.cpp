@@ -10,9 +10,9 @@
 namespace longhaul::cluster {
 namespace {
 
-class ProfileFile : public testing::Test {
+class ProfileFile : public ::testing::Test {
  protected:
-  std::filesystem::path path_ = std::filesystem::path(testing::TempDir()) / "profile_test.toml";
+  std::filesystem::path path_ = std::filesystem::path(::testing::TempDir()) / "profile_test.toml";
   void write(const std::string& text) { std::ofstream(path_) << text; }
   void TearDown() override { std::filesystem::remove(path_); }
   /// The sentence with which the profile is refused; empty if it is not.

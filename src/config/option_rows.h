@@ -10,7 +10,8 @@ namespace longhaul::config {
 
 inline constexpr double kNone = 0;
 inline constexpr double kUnbounded = std::numeric_limits<double>::infinity();
-inline constexpr double kLargest = 1e15;                             ///< exact as a double and far above any count of steps or tokens
+inline constexpr double kLargest = 1e15;  ///< exact as a double and far above any count of steps or tokens
+inline constexpr double kLargestAxis = static_cast<double>(model::kLargestSize);
 inline constexpr double kTiny = std::numeric_limits<double>::min();  ///< "greater than zero"
 inline constexpr double kBelowOne = 1 - std::numeric_limits<double>::epsilon() / 2;
 inline constexpr bool kReachesBits = true, kNoBits = false;

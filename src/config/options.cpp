@@ -156,10 +156,10 @@ std::string to_text(const Option& option, const RunConfig& config) {
   if (auto* boolean = std::get_if<bool*>(&field)) return **boolean ? "true" : "false";
   if (auto* integer = std::get_if<std::int64_t*>(&field)) return std::to_string(**integer);
   if (auto* real = std::get_if<double*>(&field)) return number_text(**real);
-  if (auto* text = std::get_if<std::string*>(&field)) return quoted(**text);
-  if (auto* byte = std::get_if<std::uint8_t*>(&field)) return quoted(split(option.choices, '|').at(**byte));
-  if (auto* type = std::get_if<ElementType*>(&field)) return quoted(**type == ElementType::f32 ? kFp32 : kBf16);
-  return quoted(to_text(*std::get<Cadence*>(field)));
+  if (auto* text = std::get_if<std::string*>(&field)) return config::quoted(**text);
+  if (auto* byte = std::get_if<std::uint8_t*>(&field)) return config::quoted(split(option.choices, '|').at(**byte));
+  if (auto* type = std::get_if<ElementType*>(&field)) return config::quoted(**type == ElementType::f32 ? kFp32 : kBf16);
+  return config::quoted(to_text(*std::get<Cadence*>(field)));
 }
 
 std::string allowed(const Option& option) {

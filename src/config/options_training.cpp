@@ -3,10 +3,6 @@
 
 namespace longhaul::config {
 
-namespace {
-constexpr double kLargestSize = 1 << 26;  // of one axis; as in model/spec.cpp
-}  // namespace
-
 std::span<const Option> training_options() {
   static constexpr Option kRows[] = {
       {"data", "directory", Kind::path, "", "data", "", "", kNone, kNone, kNoBits, "A prepared dataset (longhaul data prepare).",
@@ -15,13 +11,13 @@ std::span<const Option> training_options() {
        "No attention and no target across the boundary of two documents; positions restart.",
        [](RunConfig& c) { return Field(&c.data.isolate_documents); }},
       {"batch", "sequence_length", Kind::integer, "tokens", "", "position_rows if the model says so, at most 4096; else 1024", "", 1,
-       kLargestSize, kReachesBits, "Tokens of a sequence.", [](RunConfig& c) { return Field(&c.batch.sequence_length); }},
-      {"batch", "micro_batch", Kind::integer, "sequences", "1", "", "", 1, kLargestSize, kNoBits,
+       kLargestAxis, kReachesBits, "Tokens of a sequence.", [](RunConfig& c) { return Field(&c.batch.sequence_length); }},
+      {"batch", "micro_batch", Kind::integer, "sequences", "1", "", "", 1, kLargestAxis, kNoBits,
        "Sequences computed at a time. Reaches memory and speed, no bit.", [](RunConfig& c) { return Field(&c.batch.micro_batch); }},
-      {"batch", "global_batch", Kind::integer, "sequences", "8", "", "", 1, kLargestSize, kReachesBits,
+      {"batch", "global_batch", Kind::integer, "sequences", "8", "", "", 1, kLargestAxis, kReachesBits,
        "Sequences of one optimizer step; a multiple of micro_batch.", [](RunConfig& c) { return Field(&c.batch.global_batch); }},
       {"batch", "virtual_ranks", Kind::integer, "", "", "the largest power of two, at most 8, that divides the micro-batches of a step", "",
-       0, kLargestSize, kReachesBits,
+       0, kLargestAxis, kReachesBits,
        "V: parts of the batch whose gradients are summed on their own and then by a tree; fixes the order of sums for any number of ranks "
        "up to V. Divides the micro-batches of a step.",
        [](RunConfig& c) { return Field(&c.batch.virtual_ranks); }},
@@ -57,19 +53,19 @@ std::span<const Option> training_options() {
        "Operands of matrix products; sums, weights and moments are fp32.", [](RunConfig& c) { return Field(&c.precision.dtype); }},
       {"precision", "order", Kind::choice, "", "", "the order that goes with dtype", "dp2|fma", kNone, kNone, kReachesBits,
        "Named order of sums: dp2 goes with bf16, fma with fp32.", [](RunConfig& c) { return choice(c.precision.order); }},
-      {"parallel", "dp", Kind::integer, "ranks", "1", "", "", 1, kLargestSize, kNoBits,
+      {"parallel", "dp", Kind::integer, "ranks", "1", "", "", 1, kLargestAxis, kNoBits,
        "Data-parallel ranks. This version trains on one rank.", [](RunConfig& c) { return Field(&c.parallel.dp); }},
-      {"parallel", "tp", Kind::integer, "ranks", "1", "", "", 1, kLargestSize, kNoBits,
+      {"parallel", "tp", Kind::integer, "ranks", "1", "", "", 1, kLargestAxis, kNoBits,
        "Tensor-parallel ranks. This version trains on one rank.", [](RunConfig& c) { return Field(&c.parallel.tp); }},
-      {"parallel", "pp", Kind::integer, "ranks", "1", "", "", 1, kLargestSize, kNoBits, "Pipeline stages. This version trains on one rank.",
+      {"parallel", "pp", Kind::integer, "ranks", "1", "", "", 1, kLargestAxis, kNoBits, "Pipeline stages. This version trains on one rank.",
        [](RunConfig& c) { return Field(&c.parallel.pp); }},
-      {"parallel", "cp", Kind::integer, "ranks", "1", "", "", 1, kLargestSize, kNoBits,
+      {"parallel", "cp", Kind::integer, "ranks", "1", "", "", 1, kLargestAxis, kNoBits,
        "Context-parallel ranks. This version trains on one rank.", [](RunConfig& c) { return Field(&c.parallel.cp); }},
       {"parallel", "zero", Kind::integer, "", "0", "", "", 0, 3, kNoBits, "ZeRO stage. This version keeps all state on its one rank.",
        [](RunConfig& c) { return Field(&c.parallel.zero); }},
-      {"parallel", "virtual_tensor", Kind::integer, "", "1", "", "", 1, kLargestSize, kReachesBits,
+      {"parallel", "virtual_tensor", Kind::integer, "", "1", "", "", 1, kLargestAxis, kReachesBits,
        "T: ranges into which sums split by tensor parallelism are cut.", [](RunConfig& c) { return Field(&c.parallel.virtual_tensor); }},
-      {"parallel", "virtual_sequence", Kind::integer, "", "1", "", "", 1, kLargestSize, kReachesBits,
+      {"parallel", "virtual_sequence", Kind::integer, "", "1", "", "", 1, kLargestAxis, kReachesBits,
        "S: ranges of tokens into which sums over a sequence are cut.", [](RunConfig& c) { return Field(&c.parallel.virtual_sequence); }},
       {"parallel", "recompute", Kind::choice, "", "none", "", "none|layer", kNone, kNone, kNoBits,
        "Activations: keep all, or keep the inputs of layers and compute the rest again in the backward pass.",

@@ -3,17 +3,13 @@
 
 namespace longhaul::config {
 
-namespace {
-constexpr double kLargestSize = 1 << 26;  // of one axis; as in model/spec.cpp
-}  // namespace
-
 std::span<const Option> watching_options() {
   static constexpr Option kRows[] = {
       {"validation", "every", Kind::cadence, "", "250 steps", "", "steps|tokens", kNone, kNone, kReachesBits,
        "How often the held-out loss is measured; always at the end.", [](RunConfig& c) { return Field(&c.validation.every); }},
       {"validation", "max_tokens", Kind::integer, "tokens", "0", "", "", 0, kLargest, kReachesBits,
        "Held-out tokens of one measurement; 0 = all.", [](RunConfig& c) { return Field(&c.validation.max_tokens); }},
-      {"validation", "batch", Kind::integer, "sequences", "8", "", "", 1, kLargestSize, kNoBits,
+      {"validation", "batch", Kind::integer, "sequences", "8", "", "", 1, kLargestAxis, kNoBits,
        "Sequences evaluated at a time; reaches no bit.", [](RunConfig& c) { return Field(&c.validation.batch); }},
       {"checkpoint", "every", Kind::cadence, "", "10 min", "", "steps|tokens|time", kNone, kNone, kNoBits,
        "How often a checkpoint is saved; always at the end.", [](RunConfig& c) { return Field(&c.checkpoint.every); }},

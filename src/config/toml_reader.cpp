@@ -85,7 +85,7 @@ std::string display(const Value& value) {
   // Long texts are cut: the message is for a person.
   const std::string& text = std::get<std::string>(value);
   constexpr std::size_t kShown = 80;
-  return quoted(text.size() > kShown ? text.substr(0, kShown) + "…" : text);
+  return config::quoted(text.size() > kShown ? text.substr(0, kShown) + "…" : text);
 }
 
 }  // namespace longhaul::config

@@ -20,6 +20,8 @@ inline constexpr std::uint32_t kNoMerge = UINT32_MAX;  ///< a rank above all ran
 inline constexpr std::int32_t kNoId = -1;
 /// Ids lie below 2^24: 64 times the largest vocabulary in use, and far from where a damaged number would ask for all memory.
 inline constexpr std::int32_t kMaxVocabulary = 1 << 24;
+/// Ids that a file may leave free beyond its entries (p50k_base leaves one). More would be a damaged number, not a vocabulary.
+inline constexpr std::int32_t kMaxFreeIds = 4096;
 
 /// What merging two tokens gives, and how urgent it is.
 struct MergeResult {

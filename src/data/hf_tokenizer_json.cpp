@@ -16,8 +16,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kMaxDepth = 64;
-// As in rank files: ids may leave a few numbers free, not ask for memory by a damaged one.
-constexpr std::int64_t kMaxFreeIds = 4096;
 
 Json parse_json(std::string_view contents, const std::string& name) {
   int depth = 0;
@@ -42,9 +40,9 @@ Json parse_json(std::string_view contents, const std::string& name) {
   }
 }
 
-class Reader {
+class TokenizerReader {
  public:
-  Reader(const Json& root, const std::string& name) : root_(root), name_(name) {}
+  TokenizerReader(const Json& root, const std::string& name) : root_(root), name_(name) {}
 
   TokenizerParts read() {
     parts_.origin = name_;
@@ -217,7 +215,7 @@ OrderedJson pre_tokenizer(Pattern pattern) {
 TokenizerParts parse_tokenizer_json(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
   const Json root = parse_json(contents, name);
   if (!root.is_object()) throw DataError(name + ": not a JSON object");
-  TokenizerParts parts = Reader(root, name).read();
+  TokenizerParts parts = TokenizerReader(root, name).read();
   if (pattern && *pattern != parts.pattern) {
     throw UsageError(fmt::format("{}: goes with pattern {}, not {}", name, pattern_name(parts.pattern), pattern_name(*pattern)));
   }

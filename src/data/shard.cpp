@@ -36,10 +36,10 @@ std::uint64_t hash_of_header(const RawHeader& raw) { return XXH3_64bits(&raw, of
 
 std::uint64_t padded_token_bytes(const ShardHeader& header) { return (header.token_count * header.token_bytes + 7) / 8 * 8; }
 
-constexpr const char* kFix = "prepare the dataset again (longhaul data prepare) or restore the file from a copy";
+constexpr const char* kRestore = "prepare the dataset again (longhaul data prepare) or restore the file from a copy";
 
 [[noreturn]] void damaged(const std::string& name, const std::string& what) {
-  throw DataError(fmt::format("{}: {}; {}", name, what, kFix));
+  throw DataError(fmt::format("{}: {}; {}", name, what, kRestore));
 }
 
 ShardHeader parse_header(std::span<const std::byte> bytes, const std::string& name) {
@@ -153,7 +153,7 @@ std::shared_ptr<const Shard> Shard::map(const std::filesystem::path& file, Shard
   try {
     shard->mapping_.emplace(file);
   } catch (const files::FileError& error) {
-    throw DataError(fmt::format("{}; {}", error.what(), kFix));
+    throw DataError(fmt::format("{}; {}", error.what(), kRestore));
   }
   shard->bytes_ = shard->mapping_->bytes();
   shard->view_ = parse_shard(shard->bytes_, file.string(), check);

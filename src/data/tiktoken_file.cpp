@@ -15,9 +15,6 @@
 namespace longhaul::data {
 namespace {
 
-// Ids that a rank file may leave free below its last rank (p50k_base leaves one). More would be a damaged number, not a vocabulary.
-constexpr std::int32_t kMaxFreeIds = 4096;
-
 struct KnownFile {
   std::string_view name, sha256;
   Pattern pattern;

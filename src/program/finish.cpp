@@ -9,8 +9,6 @@
 namespace longhaul::program {
 namespace {
 
-constexpr std::int64_t kAlignment = 64;  // a cache line, and one 512-bit vector
-
 std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 /// Read-after-write, write-after-read and write-after-write on every buffer.

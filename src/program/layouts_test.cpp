@@ -16,17 +16,17 @@ namespace {
 using model::ModelSpec;
 using model::ParamTable;
 
-ModelSpec small_llama() {
+ModelSpec tied_llama() {
   return model::with_usual_values(
       {.name = "llama", .layers = 8, .width = 64, .heads = 8, .kv_heads = 4, .ffn_width = 128, .vocab = 128, .tied_embeddings = true});
 }
 ModelSpec qwen() {
-  ModelSpec spec = small_llama();
+  ModelSpec spec = tied_llama();
   spec.name = "qwen", spec.head_dim = 16, spec.qk_norm = spec.qkv_bias = true, spec.tied_embeddings = false;
   return spec;
 }
 ModelSpec gpt() {
-  ModelSpec spec = small_llama();
+  ModelSpec spec = tied_llama();
   spec.name = "gpt", spec.norm = model::NormKind::layer_norm, spec.position = model::PositionKind::learned, spec.position_rows = 64;
   spec.mlp = model::MlpKind::gelu, spec.kv_heads = spec.heads;
   spec.norm_bias = spec.qkv_bias = spec.output_bias = spec.mlp_bias = true;
@@ -43,7 +43,7 @@ ModelSpec neox() {
   return spec;
 }
 ModelSpec mixture() {
-  ModelSpec spec = small_llama();
+  ModelSpec spec = tied_llama();
   spec.name = "mixture";
   spec.experts = {.count = 16, .top_k = 2, .width = 64, .shared = 1, .dense_layers = 1, .router_bias = true};
   return spec;
@@ -128,7 +128,7 @@ TEST(Layouts, EveryJobIsValid) {
       }
     }
   };
-  for (const ModelSpec& spec : {small_llama(), qwen(), gpt(), bloom(), neox(), mixture(), deepseek()})
+  for (const ModelSpec& spec : {tied_llama(), qwen(), gpt(), bloom(), neox(), mixture(), deepseek()})
     for (const std::string_view layout : kLayouts) expect_valid(spec, layout);
   for (const ModelSpec& spec : {mixture(), deepseek()})
     for (const std::string_view layout : kExpertLayouts) expect_valid(spec, layout);
@@ -136,7 +136,7 @@ TEST(Layouts, EveryJobIsValid) {
 
 // Validation runs in the same arena: the states lie where the step has them.
 TEST(Layouts, EveryEvaluationIsValidAndSharesTheStates) {
-  for (const ModelSpec& spec : {small_llama(), bloom(), deepseek()})
+  for (const ModelSpec& spec : {tied_llama(), bloom(), deepseek()})
     for (const std::string_view layout : kLayouts) {
       const ParamTable table(spec);
       BuildOptions o = options(layout);
@@ -164,7 +164,7 @@ TEST(Layouts, WorkOfAllRanksIsTheModels) {
     const double expected = model::flops_per_token(spec, o.batch.sequence_length).value * tokens;
     EXPECT_NEAR(flops * ranks, expected, 1e-9 * expected) << spec.name << ' ' << layout;
   };
-  for (const ModelSpec& spec : {small_llama(), gpt(), bloom(), neox(), mixture(), deepseek()})
+  for (const ModelSpec& spec : {tied_llama(), gpt(), bloom(), neox(), mixture(), deepseek()})
     for (const std::string_view layout : kLayouts) {
       const Layout l = parse_layout(layout);
       // Without sequence parallelism every tensor-parallel rank routes, and projects to latents, for itself; shared key/value heads too.
@@ -195,7 +195,7 @@ TEST(Holdings, AddUpToTheModel) {
 }
 
 TEST(Holdings, OfARankAloneAreTheParamTable) {
-  for (ModelSpec spec : {small_llama(), qwen(), gpt(), bloom()}) {
+  for (ModelSpec spec : {tied_llama(), qwen(), gpt(), bloom()}) {
     spec.width = 72, spec.vocab = 101, spec.ffn_width = 130;  // gaps everywhere
     spec.head_dim = 9;
     const ParamTable table(spec);
@@ -209,7 +209,7 @@ TEST(Holdings, OfARankAloneAreTheParamTable) {
 
 // Accounting C2: a 4096 × 16384 matrix is 4096 × 4096 on four ranks.
 TEST(Layouts, TensorParallelShapes) {
-  ModelSpec spec = small_llama();
+  ModelSpec spec = tied_llama();
   spec.width = 4096, spec.heads = spec.kv_heads = 32, spec.head_dim = 128, spec.ffn_width = 16384, spec.layers = 1;
   const Program rank = build_step(spec, ParamTable(spec), options("tp=4"));
   const Operation& up = operation(rank, "mb0/s0/L0/mlp_up.fwd");
@@ -221,7 +221,7 @@ TEST(Layouts, TensorParallelShapes) {
 
 // Korthikanti et al. 2022 §4.2.2: the residual stream and the norms divide by tp, and a layer's sums move as many elements as before.
 TEST(Layouts, SequenceParallelismDividesTheStream) {
-  const ModelSpec spec = small_llama();
+  const ModelSpec spec = tied_llama();
   const Program whole = build_step(spec, ParamTable(spec), options("tp=4")),
                 divided = build_step(spec, ParamTable(spec), options("tp=4,sp=1"));
   const auto elements = [](const Program& program, std::string_view name) { return program.buffers[program.find(name)].elements; };
@@ -234,7 +234,7 @@ TEST(Layouts, SequenceParallelismDividesTheStream) {
 }
 
 TEST(Layouts, ContextParallelRanksExchangeKeysAndValues) {
-  const ModelSpec spec = small_llama();
+  const ModelSpec spec = tied_llama();
   const Program rank = build_step(spec, ParamTable(spec), options("cp=2"));
   const Operation& keys = operation(rank, "mb0/s0/L0/k.all_gather.fwd");
   EXPECT_EQ(keys.transfer.bytes, Bytes(2 * 16 * 4 * 8 * 2));  // all tokens, 4 heads of 8, bf16
@@ -305,7 +305,7 @@ TEST(Layouts, ASplitBackwardKeepsWhatItsWeightGradientReads) {
 }
 
 TEST(Layouts, TiedEmbeddingsAreAddedBetweenTheEndsOfThePipeline) {
-  const std::vector<Program> ranks = job(small_llama(), options("pp=3,stages=3+3+2,dp=2"));
+  const std::vector<Program> ranks = job(tied_llama(), options("pp=3,stages=3+3+2,dp=2"));
   for (const int rank : {0, 2}) {
     const Operation& op = operation(ranks[static_cast<std::size_t>(rank)], fmt::format("s{}/tied_gradients.all_reduce", rank));
     EXPECT_EQ(op.transfer.bytes, Bytes(128 * 64 * 4));
@@ -322,18 +322,18 @@ TEST(Layouts, WrongOnesAreRefusedWithEveryReason) {
     }
     return "";
   };
-  const std::string both = reason(small_llama(), options("tp=3,ep=2"));
+  const std::string both = reason(tied_llama(), options("tp=3,ep=2"));
   EXPECT_NE(both.find("tp = 3 does not divide heads = 8"), std::string::npos) << both;
   EXPECT_NE(both.find("the model has no experts"), std::string::npos) << both;
-  EXPECT_NE(reason(small_llama(), options("dp=2", 6, 3)).find("virtual_ranks is 3"), std::string::npos);
-  EXPECT_NE(reason(small_llama(), options("dp=1", 6, 4)).find("does not divide its 6 micro-batches"), std::string::npos);
-  EXPECT_NE(reason(small_llama(), options("cp=2", 6, 2)).find("cp > 1"), std::string::npos);
+  EXPECT_NE(reason(tied_llama(), options("dp=2", 6, 3)).find("virtual_ranks is 3"), std::string::npos);
+  EXPECT_NE(reason(tied_llama(), options("dp=1", 6, 4)).find("does not divide its 6 micro-batches"), std::string::npos);
+  EXPECT_NE(reason(tied_llama(), options("cp=2", 6, 2)).find("cp > 1"), std::string::npos);
   EXPECT_NE(reason(mixture(), options("tp=2,dp=2,ep=2")).find("use sp=1"), std::string::npos);
 }
 
 // ---- the validator of jobs, on jobs broken on purpose ---------------------------------------------------------------------------
 
-std::vector<Program> good_job() { return job(small_llama(), options("pp=2,dp=2,tp=2")); }
+std::vector<Program> good_job() { return job(tied_llama(), options("pp=2,dp=2,tp=2")); }
 Operation& find(Program& program, const std::string& wanted) {
   return program.operations[static_cast<std::size_t>(position(program, wanted))];
 }

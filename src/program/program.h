@@ -19,6 +19,8 @@
 
 namespace longhaul::program {
 
+inline constexpr std::int64_t kAlignment = 64;  ///< of a buffer in the arena, bytes: a cache line, and one 512-bit vector
+
 /// What an operation computes. The slots each kind uses are listed in docs/program.md and read by the trainer's table of handlers.
 enum class OpKind : std::uint8_t {
   embed_forward,
@@ -137,7 +139,7 @@ struct Buffer {
   std::int64_t elements = 0;
   bool persistent = false;  ///< lives through every step (weights, moments, …)
   int first_op = -1, last_op = -1;
-  std::int64_t offset = 0;  ///< bytes from the arena's start, multiple of 64
+  std::int64_t offset = 0;  ///< bytes from the arena's start, multiple of kAlignment
 
   Bytes size() const { return Bytes(elements * size_of(type)); }
 };

@@ -14,8 +14,6 @@ namespace {
 
 using Complaints = std::vector<std::string>;
 
-constexpr std::int64_t kAlignment = 64;
-
 /// Buffers that live now, by offset.
 class LiveBuffers {
  public:
