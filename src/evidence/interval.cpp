@@ -7,7 +7,7 @@
 #include <map>
 
 #include "cost/framework.h"
-#include "evidence/score.h"
+#include "units/statistics.h"
 
 namespace longhaul::evidence {
 namespace {

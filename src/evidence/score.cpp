@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "units/statistics.h"
+
 namespace longhaul::evidence {
 namespace {
 
@@ -82,14 +84,6 @@ std::string to_lines(const char* rows, const Score& score) {
 }
 
 }  // namespace
-
-double quantile(std::vector<double> values, double share) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const double at = share * static_cast<double>(values.size() - 1);
-  const std::size_t below = static_cast<std::size_t>(at), above = std::min(below + 1, values.size() - 1);
-  return std::lerp(values[below], values[above], at - static_cast<double>(below));
-}
 
 ErrorSummary summarize_errors(const std::vector<ScoredRun>& runs, bool seen, bool memory) {
   ErrorSummary out;

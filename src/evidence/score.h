@@ -66,9 +66,6 @@ Score score_rows(const std::vector<ScoredRun>& runs, bool seen);
 /// Families in the order of their first row.
 std::vector<FamilyScore> score(const std::vector<ScoredRun>& runs);
 
-/// Linear interpolation between order statistics, as numpy's default; `share` from 0 to 1.
-double quantile(std::vector<double> values, double share);
-
 /// {"families": [{"family", "rows", "skipped": {reason: rows}, "time": {"rows", "median_abs_pct", …}, "memory": {…}, "fit": {…},
 /// "seen": {"time", "memory", "fit"}}]}: the outer figures are of rows that no fit has seen. A figure without rows is null.
 /// "all" is of all families together.

@@ -22,12 +22,6 @@ ScoredRun judged(bool predicted, bool was) {
   return run;
 }
 
-TEST(Quantile, InterpolatesAsNumpyDoes) {
-  EXPECT_DOUBLE_EQ(quantile({4, 1, 3, 2}, 0.5), 2.5);
-  EXPECT_DOUBLE_EQ(quantile({1, 2, 3, 4}, 0.9), 3.7);
-  EXPECT_DOUBLE_EQ(quantile({7}, 0.9), 7);
-}
-
 TEST(ErrorSummary, IsOfPercentagesOfTheMeasured) {
   const std::vector<ScoredRun> runs{timed(110, 100), timed(80, 100), timed(101, 100), timed(100, 50, true)};
   const ErrorSummary errors = summarize_errors(runs, false, false);
