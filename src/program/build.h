@@ -9,45 +9,14 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "model/param_table.h"
 #include "model/spec.h"
-#include "program/layout.h"
+#include "program/build_options.h"
 #include "program/program.h"
 
 namespace longhaul::program {
-
-/// How the sequences of a data-parallel rank become micro-batches and gradient leaves (numerics contract: V divides the micro-batches).
-/// Of dp ranks each has as many: the batch has dp · micro_batches, V is dp · virtual_ranks.
-struct BatchPlan {
-  std::int64_t sequences_per_micro_batch = 1;
-  std::int64_t sequence_length = 1;
-  int micro_batches = 1;
-  int virtual_ranks = 1;
-  std::int64_t tokens_per_micro_batch() const { return sequences_per_micro_batch * sequence_length; }
-};
-
-/// When ZeRO 2 and 3 hand gradients to their owners.
-enum class GradientScatter : std::uint8_t {
-  once,               ///< after a rank's last micro-batch: the order of the numerics contract, whole accumulators until then
-  every_micro_batch,  ///< as DeepSpeed and FSDP do: no more than pieces and a bucket, traffic times micro-batches
-};
-
-/// Bytes that kernels ask for beside their operands, on this rank.
-struct WorkspaceSizes {
-  Bytes attention_forward, attention_backward, loss, loss_evaluate;
-};
-
-struct BuildOptions {
-  BatchPlan batch;
-  Layout layout;
-  int pipeline_rank = 0;
-  GradientScatter scatter = GradientScatter::once;
-  ElementType operand = ElementType::bf16;  ///< type of GEMM operands: f32 or bf16
-  bool average = false;                     ///< an EMA of the weights is kept
-  bool training = true;                     ///< false: no moments and no average (evaluation, generation)
-  WorkspaceSizes workspace;
-};
 
 /// Where the operand copy of each parameter lies in the buffer "operand_weights": elements from its start, −1 for parameters that no
 /// GEMM reads (and for all when operands are f32: GEMMs read the weights themselves).

@@ -15,8 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "program/build.h"
+#include "program/build_options.h"
 #include "program/holdings.h"
+#include "program/program.h"
 #include "program/schedule.h"
 
 namespace longhaul::program {
