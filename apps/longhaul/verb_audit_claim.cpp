@@ -16,7 +16,7 @@
 namespace longhaul::app {
 namespace {
 
-struct Arguments {
+struct ClaimArguments {
   std::string model, hardware, precision = "bf16", recompute = "none", convention, tokens;
   std::int64_t sequence = 0;
   double tokens_per_second = 0, tflops = 0, device_hours = 0, step_time = 0, global_batch = 0;
@@ -34,7 +34,7 @@ model::Convention convention_of(const std::string& text) {
 }
 
 /// The one kind of number that was given.
-void read_number(const Arguments& a, evidence::Claim& claim) {
+void read_number(const ClaimArguments& a, evidence::Claim& claim) {
   using evidence::ClaimKind;
   const int given = (a.tokens_per_second > 0) + (a.tflops > 0) + (a.device_hours > 0) + (a.step_time > 0);
   if (given != 1)
@@ -54,7 +54,7 @@ void read_number(const Arguments& a, evidence::Claim& claim) {
   }
 }
 
-void declare(CommandLine& line, Arguments& a) {
+void declare(CommandLine& line, ClaimArguments& a) {
   line.option("--model", a.model, "NAME of examples/models, a model's file, or a Hugging Face config.json").required();
   line.option("--hardware", a.hardware, "NAME or NAMExDEVICES of the catalogue (`longhaul cluster list`)").required();
   line.option("--precision", a.precision, "bf16 (default), fp16, fp8: of the matrix products, decides the peak")
@@ -87,7 +87,7 @@ int verb_audit_claim(int argc, char** argv) {
       "and, where the claim is not plausible, which other reading of the same number would be.\n"
       "Example: longhaul audit-claim --model llama-3-8b --hardware h100x64 --sequence 8192 --tflops 780\n"
       "         longhaul audit-claim --model llama-65b --hardware a100x2048 --sequence 2048 --device-hours 1022362 --tokens 1.4T");
-  Arguments arguments;
+  ClaimArguments arguments;
   declare(line, arguments);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 

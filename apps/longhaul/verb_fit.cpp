@@ -23,7 +23,7 @@
 namespace longhaul::app {
 namespace {
 
-struct Arguments {
+struct FitArguments {
   std::filesystem::path table, calibration, out, plot;
   bool json = false, non_embedding = false;
   int folds = 5;
@@ -46,7 +46,7 @@ void warn_of_few(const cost::Calibration& start, const std::vector<evidence::Mea
                   usable, free, evidence::kFewestRows));
 }
 
-void fit_runs(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
+void fit_runs(const FitArguments& arguments, const files::Csv& csv, const std::string& text) {
   if (arguments.out.empty()) throw UsageError("--out is required for a table of measured runs: the calibration to write");
   const train::Console console = make_console();
   // From the priors, so that a calibration once written gives the same again.
@@ -107,7 +107,7 @@ void write_law(const std::filesystem::path& path, const scaling::Law& law) {
   files::write_named_file(path, text);
 }
 
-void fit_points(const Arguments& arguments, const files::Csv& csv, const std::string& text) {
+void fit_points(const FitArguments& arguments, const files::Csv& csv, const std::string& text) {
   scaling::FitLawOptions options;
   options.form = scaling::parse_form(arguments.form);
   options.starts = static_cast<std::size_t>(arguments.starts), options.bootstrap = static_cast<std::size_t>(arguments.bootstrap);
@@ -148,7 +148,7 @@ int verb_fit(int argc, char** argv) {
       "         longhaul validate my-runs.csv --calibration my-calibration.toml\n"
       "         longhaul fit tests/golden/chinchilla_fig4_epoch.csv --out law.toml\n"
       "         longhaul scale --flops 1e21 --law law.toml");
-  Arguments arguments;
+  FitArguments arguments;
   line.option("TABLE.csv", arguments.table, "measured runs or losses, one a row (columns: docs/formats.md)").required();
   line.option("--out", arguments.out, "file to write: the calibration (required for runs), or the law").not_empty();
   line.flag("--json", arguments.json, "the errors, or the law with its residuals, as one JSON document on stdout");

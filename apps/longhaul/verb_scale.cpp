@@ -18,7 +18,7 @@ namespace longhaul::app {
 namespace {
 constexpr double kLeastFlops = 1e9, kMostFlops = 1e32;
 
-struct Arguments {
+struct ScaleArguments {
   ClusterArguments on;
   std::string law, served, unique, tokens_per_step, vocab = "32000", out_model;
   double flops = 0, device_hours = 0, days = 0, dollars = 0, watts = 0, serving_price = 0, serving_mfu = 0;
@@ -64,7 +64,7 @@ std::int64_t count_of(const char* option, const std::string& text, std::int64_t 
 }
 
 /// Device-hours of whichever budget was given; nothing for FLOPs.
-std::optional<double> device_hours(const Arguments& a, const cluster::Cluster* on) {
+std::optional<double> device_hours(const ScaleArguments& a, const cluster::Cluster* on) {
   if ((a.flops > 0) + (a.device_hours > 0) + (a.days > 0) + (a.dollars > 0) != 1)
     throw UsageError("give one budget: --flops, or with --cluster --device-hours, --days, or --dollars with --price");
   if (a.flops > 0) return std::nullopt;
@@ -75,7 +75,7 @@ std::optional<double> device_hours(const Arguments& a, const cluster::Cluster* o
   return a.dollars / a.on.price;
 }
 
-scaling::Serving serving_of(const Arguments& a) {
+scaling::Serving serving_of(const ScaleArguments& a) {
   scaling::Serving serving;
   serving.tokens = static_cast<double>(tokens_of("--served-tokens", a.served).value);
   if (a.serving_price > 0 && !(a.on.price > 0))
@@ -84,7 +84,7 @@ scaling::Serving serving_of(const Arguments& a) {
 }
 
 /// Serving's weight in money: price ÷ utilisation of serving over that of training, which is the best shape's, modelled.
-void weigh_serving(const Arguments& a, plan::ScaleRequest& request) {
+void weigh_serving(const ScaleArguments& a, plan::ScaleRequest& request) {
   if (a.serving_price <= 0 && a.serving_mfu <= 0) return;
   double training_mfu = 0;
   if (a.serving_mfu > 0) {
@@ -99,7 +99,7 @@ void weigh_serving(const Arguments& a, plan::ScaleRequest& request) {
 }
 
 /// @param tokens_per_step 0: the usual
-cost::RunShape base_of(const Arguments& a, const cluster::Cluster& on, double tokens_per_step) {
+cost::RunShape base_of(const ScaleArguments& a, const cluster::Cluster& on, double tokens_per_step) {
   config::RunConfig config;
   config.batch.sequence_length = a.sequence_length;
   config.batch.global_batch = tokens_per_step > 0
@@ -108,7 +108,7 @@ cost::RunShape base_of(const Arguments& a, const cluster::Cluster& on, double to
   return a.on.shape(config, on);
 }
 
-void choose_laws(const Arguments& a, plan::ScaleRequest& request) {
+void choose_laws(const ScaleArguments& a, plan::ScaleRequest& request) {
   request.laws = scaling::published_laws();
   request.surface = request.chosen = scaling::find_law("epoch-2024");
   if (a.law.empty()) return;
@@ -118,7 +118,7 @@ void choose_laws(const Arguments& a, plan::ScaleRequest& request) {
   if (std::none_of(request.laws.begin(), request.laws.end(), same)) request.laws.insert(request.laws.begin(), request.chosen);
 }
 
-void run(const Arguments& a) {
+void run(const ScaleArguments& a) {
   plan::ScaleRequest request;
   choose_laws(a, request);
   std::optional<cluster::Cluster> on;
@@ -168,7 +168,7 @@ int verb_scale(int argc, char** argv) {
       "         longhaul scale --flops 1e23 --served-tokens 2T --out-model my.toml\n"
       "         longhaul scale --days 14 --cluster h100x64 --price 2.5\n"
       "         longhaul scale --flops 1e21 --law law.toml --unique-tokens 10B --json");
-  Arguments a;
+  ScaleArguments a;
   line.option("--flops", a.flops, "budget: FLOPs of training, 6·N·D, like 1e21").between(kLeastFlops, kMostFlops);
   line.option("--device-hours", a.device_hours, "budget: hours × devices of --cluster").between(1e-3, 1e12);
   line.option("--days", a.days, "budget: days of all devices of --cluster").between(1e-4, 1e5);

@@ -23,7 +23,7 @@ namespace {
 constexpr std::array<std::string_view, 3> kObjectives{"time", "device-hours", "memory"};
 constexpr std::array<std::string_view, 4> kOutcomes{"contradiction", "too_large", "bounded", "simulated"};
 
-struct Arguments {
+struct SearchArguments {
   RunArguments run;
   ClusterArguments on;
   std::vector<std::string> allow;
@@ -52,7 +52,7 @@ void limit(plan::Restriction& space, const std::string& key, std::int64_t most) 
   if (most > 0) std::erase_if(space[key], [&](const std::string& value) { return parse_count(value).value_or(0) > most; });
 }
 
-std::vector<cost::RunShape> shapes_of(const Arguments& arguments, const config::RunConfig& config, const cluster::Cluster& on,
+std::vector<cost::RunShape> shapes_of(const SearchArguments& arguments, const config::RunConfig& config, const cluster::Cluster& on,
                                       const std::vector<int>& counts) {
   plan::Restriction user;
   for (const std::string& text : arguments.allow)
@@ -129,7 +129,7 @@ std::optional<plan::Forecast> plan_of_first(const plan::SearchResult& result, cl
   return plan::forecast(on, run, facts, calibration);
 }
 
-nlohmann::json to_json(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on,
+nlohmann::json to_json(const plan::SearchResult& result, const SearchArguments& arguments, const cluster::Cluster& on,
                        const plan::JobFacts& facts, const std::optional<plan::Forecast>& first) {
   const auto count = [&](plan::Outcome outcome) { return result.count(outcome); };
   const std::size_t simulated = count(plan::Outcome::simulated);
@@ -172,7 +172,7 @@ std::string commonest_reason(const plan::SearchResult& result) {
                      commonest == plan::Outcome::contradiction ? "are contradictions" : "are too large", to_text(at->run), at->reason);
 }
 
-void print(const plan::SearchResult& result, const Arguments& arguments, const cluster::Cluster& on, const plan::JobFacts& facts,
+void print(const plan::SearchResult& result, const SearchArguments& arguments, const cluster::Cluster& on, const plan::JobFacts& facts,
            const cost::Calibration& calibration, const std::optional<plan::Forecast>& first) {
   const std::size_t simulated = result.count(plan::Outcome::simulated);
   fmt::print("considered {} layouts = {} bounded ({} contradictions, {} too large, {} slower at best) + {} simulated\n",
@@ -257,7 +257,7 @@ int verb_search(int argc, char** argv) {
       "             --set batch.sequence_length=8192 --set batch.global_batch=128\n"
       "         longhaul search run.toml --cluster a100 --devices 256,512,1024 --by device-hours --price 2\n"
       "         longhaul search run.toml --cluster h100x64 --allow tp=4+8,zero=1 --why 'dp=8,tp=8,pp=1,zero=1'");
-  Arguments arguments;
+  SearchArguments arguments;
   arguments.run.add_to(line);
   arguments.on.add_to(line).required();
   line.option("--devices", arguments.devices, "numbers of devices to consider instead of the cluster's, with commas");

@@ -33,7 +33,7 @@ std::map<std::string, Golden> golden_counts() {
   return counts;
 }
 
-class Models : public testing::Test {
+class Models : public ::testing::Test {
  protected:
   void SetUp() override { setenv("LONGHAUL_EXAMPLES", source_tree("examples").c_str(), 1); }
 };

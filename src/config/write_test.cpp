@@ -21,7 +21,7 @@ std::string all_values(const RunConfig& config) {
   return text;
 }
 
-class Write : public testing::Test {
+class Write : public ::testing::Test {
  protected:
   void SetUp() override { setenv("LONGHAUL_EXAMPLES", source_tree("examples").c_str(), 1); }
 };

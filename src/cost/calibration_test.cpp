@@ -10,9 +10,9 @@
 namespace longhaul::cost {
 namespace {
 
-class CalibrationFile : public testing::Test {
+class CalibrationFile : public ::testing::Test {
  protected:
-  CalibrationFile() : path_(testing::TempDir() + "calibration_test.toml") {}
+  CalibrationFile() : path_(::testing::TempDir() + "calibration_test.toml") {}
   ~CalibrationFile() override { std::filesystem::remove(path_); }
   Calibration read(const std::string& text) const {
     std::ofstream(path_) << text;

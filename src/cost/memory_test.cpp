@@ -51,7 +51,7 @@ RunShape bloom() {
   return run;
 }
 
-class StagePeak : public testing::Test {
+class StagePeak : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { calibration_ = shipped_calibration(); }
   static double reported(const RunShape& run, const Pace& pace = {}) { return estimate_memory(run, calibration_, pace).reported() / kGiB; }

@@ -26,9 +26,9 @@ class Arrivals {
   std::vector<double> at_;
 };
 
-class Clock {
+class PipelineClock {
  public:
-  Clock(const Schedule& schedule, std::span<const StageCost> costs, bool keep_turns)
+  PipelineClock(const Schedule& schedule, std::span<const StageCost> costs, bool keep_turns)
       : schedule_(schedule),
         costs_(costs),
         keep_turns_(keep_turns),
@@ -193,7 +193,7 @@ double PipelineTime::bubble() const {
 
 PipelineTime play(const Schedule& schedule, std::span<const StageCost> costs, bool keep_turns) {
   if (costs.size() != static_cast<std::size_t>(schedule.virtual_stages())) throw std::logic_error("one cost for each virtual stage");
-  return Clock(schedule, costs, keep_turns).run();
+  return PipelineClock(schedule, costs, keep_turns).run();
 }
 
 PipelineTime play_periodic(program::ScheduleKind kind, int stages, int micro_batches, int chunks, std::span<const StageCost> costs) {

@@ -14,9 +14,9 @@ using program::Operation;
 using program::OpKind;
 using program::Program;
 
-class Clock {
+class JobClock {
  public:
-  Clock(std::span<const Program> ranks, const OperationCosts& costs) : programs_(ranks), costs_(costs) {
+  JobClock(std::span<const Program> ranks, const OperationCosts& costs) : programs_(ranks), costs_(costs) {
     result_.ranks.resize(ranks.size());
     for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
       result_.ranks[rank].operations.reserve(ranks[rank].operations.size());
@@ -106,6 +106,6 @@ double Simulation::bubble() const {
   return all > 0 ? 1 - compute / all : 0;
 }
 
-Simulation simulate(std::span<const Program> ranks, const OperationCosts& costs) { return Clock(ranks, costs).run(); }
+Simulation simulate(std::span<const Program> ranks, const OperationCosts& costs) { return JobClock(ranks, costs).run(); }
 
 }  // namespace longhaul::cost

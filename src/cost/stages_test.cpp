@@ -11,7 +11,7 @@
 namespace longhaul::cost {
 namespace {
 
-model::ModelSpec llama(std::int64_t layers, std::int64_t width, std::int64_t ffn, std::int64_t vocab) {
+model::ModelSpec llama_of(std::int64_t layers, std::int64_t width, std::int64_t ffn, std::int64_t vocab) {
   model::ModelSpec spec;
   spec.layers = layers, spec.width = width, spec.ffn_width = ffn, spec.vocab = vocab;
   spec.heads = spec.kv_heads = 32, spec.head_dim = width / 32;
@@ -28,7 +28,7 @@ RunShape shape(const char* framework, model::ModelSpec model, int pp) {
 }
 
 TEST(Stages, AreEvenAndTheLongerOnesComeFirst) {
-  const RunShape run = shape("torchtitan", llama(10, 1024, 4096, 32000), 4);
+  const RunShape run = shape("torchtitan", llama_of(10, 1024, 4096, 32000), 4);
   EXPECT_EQ(layers_of_stages(run), (std::vector<int>{3, 3, 2, 2}));
   const std::vector<StageContent> stages = split_stages(run);
   EXPECT_EQ(stages.front(), (StageContent{.layers = 3, .embedding = true}));
@@ -37,14 +37,14 @@ TEST(Stages, AreEvenAndTheLongerOnesComeFirst) {
 
 // BLOOM-176B: 70 layers over 12 stages, embedding and head in place of a layer each (BigScience's chronicles; Le Scao et al. 2022 §3.3).
 TEST(Stages, CountEmbeddingAndHeadAsLayersWhereThatDivides) {
-  EXPECT_EQ(layers_of_stages(shape("megatron-deepspeed", llama(70, 1024, 4096, 32000), 12)),
+  EXPECT_EQ(layers_of_stages(shape("megatron-deepspeed", llama_of(70, 1024, 4096, 32000), 12)),
             (std::vector<int>{5, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5}));
-  EXPECT_EQ(layers_of_stages(shape("megatron-deepspeed", llama(72, 1024, 4096, 32000), 12)), std::vector<int>(12, 6));
+  EXPECT_EQ(layers_of_stages(shape("megatron-deepspeed", llama_of(72, 1024, 4096, 32000), 12)), std::vector<int>(12, 6));
 }
 
 // Llama 3 405B: 126 layers, 16 ranks of 8 chunks; the first holds the embedding alone, the last the head (arXiv 2407.21783 §3.3.2).
 TEST(Stages, OfMegatronMayHoldAnEndAlone) {
-  RunShape run = shape("megatron-lm", llama(126, 16384, 53248, 128256), 16);
+  RunShape run = shape("megatron-lm", llama_of(126, 16384, 53248, 128256), 16);
   run.layout.chunks = 8;
   const std::vector<StageContent> stages = split_stages(run);
   ASSERT_EQ(stages.size(), 128U);
@@ -55,14 +55,14 @@ TEST(Stages, OfMegatronMayHoldAnEndAlone) {
 }
 
 TEST(Stages, FollowCostUnderNanotron) {
-  const RunShape one_billion = shape("nanotron", llama(16, 2048, 8192, 131072), 4);
+  const RunShape one_billion = shape("nanotron", llama_of(16, 2048, 8192, 131072), 4);
   EXPECT_EQ(layers_of_stages(one_billion), (std::vector<int>{6, 5, 5, 0}));
   EXPECT_EQ(split_stages(one_billion).back(), (StageContent{.norm = true, .head = true, .loss = true}));
-  EXPECT_EQ(layers_of_stages(shape("nanotron", llama(80, 8192, 28672, 131072), 8)), (std::vector<int>{11, 10, 10, 10, 10, 10, 10, 9}));
+  EXPECT_EQ(layers_of_stages(shape("nanotron", llama_of(80, 8192, 28672, 131072), 8)), (std::vector<int>{11, 10, 10, 10, 10, 10, 10, 9}));
 }
 
 TEST(Stages, OfManyNanotronRanksHoldTheLossAloneOrNothing) {
-  const std::vector<StageContent> stages = split_stages(shape("nanotron", llama(16, 2048, 8192, 131072), 16));
+  const std::vector<StageContent> stages = split_stages(shape("nanotron", llama_of(16, 2048, 8192, 131072), 16));
   EXPECT_TRUE(stages[12].has_parameters() && stages[12].layers == 0);
   EXPECT_EQ(stages[13], (StageContent{.loss = true}));  // the cast
   EXPECT_EQ(stages[14], (StageContent{.loss = true}));
@@ -71,13 +71,13 @@ TEST(Stages, OfManyNanotronRanksHoldTheLossAloneOrNothing) {
 }
 
 TEST(Stages, GivenInTheLayoutAreTaken) {
-  RunShape run = shape("nanotron", llama(16, 2048, 8192, 131072), 2);
+  RunShape run = shape("nanotron", llama_of(16, 2048, 8192, 131072), 2);
   run.layout.stage_layers = {3, 13};
   EXPECT_EQ(layers_of_stages(run), run.layout.stage_layers);
 }
 
 TEST(Stages, OfARankAreItsChunks) {
-  RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 2);
+  RunShape run = shape("megatron-lm", llama_of(10, 1024, 4096, 32000), 2);
   run.layout.chunks = 2;
   const std::vector<StageContent> stages = split_stages(run);  // 3 3 2 2
   EXPECT_EQ(rank_content(run, stages, 0), (StageContent{.layers = 5, .embedding = true}));
@@ -86,7 +86,7 @@ TEST(Stages, OfARankAreItsChunks) {
 
 TEST(StageParameters, OfAllStagesAreTheModels) {
   for (const bool tied : {false, true}) {
-    RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 1);
+    RunShape run = shape("megatron-lm", llama_of(10, 1024, 4096, 32000), 1);
     run.model.tied_embeddings = tied;
     const double total = static_cast<double>(model::count_params(run.model).total.value);
     EXPECT_DOUBLE_EQ(stage_parameters(run, split_stages(run).front()), total);
@@ -98,7 +98,7 @@ TEST(StageParameters, OfAllStagesAreTheModels) {
 }
 
 TEST(StageParameters, AreSharedByTensorParallelRanksButForNorms) {
-  RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 1);
+  RunShape run = shape("megatron-lm", llama_of(10, 1024, 4096, 32000), 1);
   const double whole = StageParameters(run).layer().total(), norms = 2 * 1024;
   run.layout.tp = 8;
   EXPECT_DOUBLE_EQ(StageParameters(run).layer().total(), (whole - norms) / 8 + norms);
@@ -106,14 +106,14 @@ TEST(StageParameters, AreSharedByTensorParallelRanksButForNorms) {
 
 // Four key/value heads on eight ranks: keys and values are divided by four.
 TEST(StageParameters, OfKeysAndValuesAreNoLessThanAHead) {
-  RunShape run = shape("megatron-lm", llama(10, 1024, 4096, 32000), 1);
+  RunShape run = shape("megatron-lm", llama_of(10, 1024, 4096, 32000), 1);
   run.model.kv_heads = 4, run.layout.tp = 8;
   const double h = 1024, head = 32;
   EXPECT_DOUBLE_EQ(StageParameters(run).layer().total(), (2 * h * h + 3 * h * 4096) / 8 + 2 * h * head + 2 * h);
 }
 
 TEST(StageParameters, OfExpertsAreDividedByExpertParallelism) {
-  RunShape run = shape("megatron-lm", llama(4, 1024, 4096, 32000), 1);
+  RunShape run = shape("megatron-lm", llama_of(4, 1024, 4096, 32000), 1);
   run.model.experts = {.count = 8, .top_k = 2, .width = 2048, .dense_layers = 1};
   run.layout.dp = 4, run.layout.ep = 4;
   const double expert = 3.0 * 1024 * 2048;
@@ -146,15 +146,16 @@ struct Held {
   const char* layout;
   friend void PrintTo(const Held& of, std::ostream* out) { *out << of.name; }
 };
-class AsTheProgram : public testing::TestWithParam<Held> {};
+class AsTheProgram : public ::testing::TestWithParam<Held> {};
 INSTANTIATE_TEST_SUITE_P(StageParameters, AsTheProgram,
-                         testing::Values(Held{"dense", gpt(), "dp=2"}, Held{"tied ends apart", gpt(), "tp=8,pp=4,sp=1"},
-                                         Held{"tied, uneven stages", gpt(), "tp=2,pp=2,stages=5+3"},
-                                         Held{"grouped heads", grouped(), "dp=2,tp=2,pp=2"},
-                                         Held{"more ranks than key/value heads", grouped(), "tp=8,pp=4,sp=1"},
-                                         Held{"chunks", grouped(), "tp=4,pp=2,virtual=2"}, Held{"mixture, sliced", mixture(), "dp=2,tp=4"},
-                                         Held{"mixture, divided", mixture(), "dp=8,pp=2,ep=8"},
-                                         Held{"mixture, divided over tp", mixture(), "dp=2,tp=4,pp=4,sp=1,ep=4"}));
+                         ::testing::Values(Held{"dense", gpt(), "dp=2"}, Held{"tied ends apart", gpt(), "tp=8,pp=4,sp=1"},
+                                           Held{"tied, uneven stages", gpt(), "tp=2,pp=2,stages=5+3"},
+                                           Held{"grouped heads", grouped(), "dp=2,tp=2,pp=2"},
+                                           Held{"more ranks than key/value heads", grouped(), "tp=8,pp=4,sp=1"},
+                                           Held{"chunks", grouped(), "tp=4,pp=2,virtual=2"},
+                                           Held{"mixture, sliced", mixture(), "dp=2,tp=4"},
+                                           Held{"mixture, divided", mixture(), "dp=8,pp=2,ep=8"},
+                                           Held{"mixture, divided over tp", mixture(), "dp=2,tp=4,pp=4,sp=1,ep=4"}));
 
 TEST_P(AsTheProgram, EveryRankHolds) {
   RunShape run = shape("megatron-lm", GetParam().model, 1);

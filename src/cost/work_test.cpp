@@ -25,7 +25,7 @@ RunShape gpt3() {
   return run;
 }
 /// Llama 3 8B: grouped heads, gated MLP, flash attention.
-RunShape llama() {
+RunShape llama_shape() {
   RunShape run;
   run.model = model::with_usual_values(
       {.layers = 32, .width = 4096, .heads = 32, .kv_heads = 8, .ffn_width = 14336, .vocab = 128256, .mlp = model::MlpKind::swiglu});
@@ -69,7 +69,7 @@ TEST(LayerWork, HasTheShapesOfOneRank) {
 
 // Eight key/value heads on sixteen ranks: each rank multiplies by one whole, and passes it round the ring.
 TEST(LayerWork, HasAKeyValueHeadOnEveryRank) {
-  RunShape run = llama();
+  RunShape run = llama_shape();
   run.layout.tp = 16, run.layout.cp = 2;
   const auto items = layer_work(run);
   EXPECT_EQ(find(items, "qkv", WorkKind::gemm, WorkPass::forward).n, 32 * 128 / 16 + 2 * 128);
@@ -100,14 +100,14 @@ TEST(LayerWork, AddsUpToTheFlopsOfTheModel) {
     // Prices double the backward pass of attention: here each pass counts its forward products.
     EXPECT_DOUBLE_EQ(tp * flops(layer_work(run), WorkKind::attention), 2 * 4 * 2048 * h * tokens_of_step);
   }
-  const RunShape run = llama();
+  const RunShape run = llama_shape();
   const double h = 4096, parameters = h * h * (2 + 2.0 / 4) + 3 * h * 14336;
   EXPECT_DOUBLE_EQ(flops(layer_work(run), WorkKind::gemm), 6 * parameters * 8192);
   EXPECT_DOUBLE_EQ(flops(head_work(run), WorkKind::gemm), 6 * h * 128256 * 8192);
 }
 
 TEST(LayerWork, FlashAttentionSeesHalfTheSequenceAndItsDiagonal) {
-  RunShape run = llama();
+  RunShape run = llama_shape();
   EXPECT_EQ(find(layer_work(run), "attn", WorkKind::attention, WorkPass::forward).n, 8192 / 2 + 128);
   run.sequence_length = 128;  // a short one is all diagonal
   EXPECT_EQ(find(layer_work(run), "attn", WorkKind::attention, WorkPass::forward).n, 128);
@@ -130,7 +130,7 @@ TEST(LayerWork, TensorParallelTrafficIsFourAllReduces) {
 }
 
 TEST(LayerWork, ContextParallelRanksShareTokensAndPassKeysOn) {
-  RunShape run = llama();
+  RunShape run = llama_shape();
   const auto alone = layer_work(run);
   run.layout.cp = 4;
   const auto shared = layer_work(run);
@@ -140,7 +140,7 @@ TEST(LayerWork, ContextParallelRanksShareTokensAndPassKeysOn) {
 }
 
 TEST(LayerWork, OfExpertsCountsTheTokensSentToThem) {
-  RunShape run = llama();
+  RunShape run = llama_shape();
   run.model.experts = {.count = 8, .top_k = 2, .width = 1024};
   for (const int ep : {1, 4}) {
     run.layout.ep = ep;
@@ -157,7 +157,7 @@ TEST(LayerWork, OfExpertsCountsTheTokensSentToThem) {
 // A gated activation reads two and writes one, 16 bits each, forward; backward a gradient beside each: 8 and 16 bytes for every hidden
 // unit of the experts that a token visits, two routed and one shared, however the experts are divided.
 TEST(LayerWork, OfExpertsMovesTheHiddenUnitsThatATokenVisits) {
-  RunShape run = llama();
+  RunShape run = llama_shape();
   run.model.experts = {.count = 8, .top_k = 2, .width = 1024, .shared = 1};
   const auto of_layer = [&] {
     return sum(layer_work(run, true), WorkKind::bytes, [](const WorkItem& item) { return item.name == "layer" ? item.bytes : 0; });
@@ -175,7 +175,7 @@ TEST(Vocabulary, IsPaddedByMegatronAlone) {
   EXPECT_EQ(padded_vocab(run), 51200);
   run.layout.tp = 1;
   EXPECT_EQ(padded_vocab(run), 50257);
-  run = llama();
+  run = llama_shape();
   run.layout.tp = 8;
   EXPECT_EQ(padded_vocab(run), 128256);
 }

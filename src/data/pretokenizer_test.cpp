@@ -79,8 +79,8 @@ std::vector<char32_t> agreed_code_points() {
   return agreed;
 }
 
-class Patterns : public testing::TestWithParam<Pattern> {};
-INSTANTIATE_TEST_SUITE_P(All, Patterns, testing::Values(Pattern::gpt2, Pattern::cl100k_base),
+class Patterns : public ::testing::TestWithParam<Pattern> {};
+INSTANTIATE_TEST_SUITE_P(All, Patterns, ::testing::Values(Pattern::gpt2, Pattern::cl100k_base),
                          [](const auto& parameter) { return std::string(pattern_name(parameter.param)); });
 
 TEST_P(Patterns, PiecesEqualPcre2OnChosenText) {
@@ -135,7 +135,7 @@ TEST_P(Patterns, PiecesEqualPcre2OnRandomText) {
       const char32_t c = wild && random() % 2 ? any[random() % any.size()] : frequent[random() % frequent.size()];
       for (std::uint64_t repeat = random() % 8 == 0 ? random() % 40 : 1; repeat > 0; --repeat) append_utf8(text, c);
     }
-    ASSERT_EQ(scanned(GetParam(), text), regex.all(text)) << testing::PrintToString(text);
+    ASSERT_EQ(scanned(GetParam(), text), regex.all(text)) << ::testing::PrintToString(text);
   }
 }
 

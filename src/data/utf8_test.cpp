@@ -22,7 +22,7 @@ TEST(Utf8, FirstInvalidByteIsFoundBehindLongAscii) {
 TEST(Utf8, IllFormedSequencesOfTheStandardAreRefused) {
   for (const char* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5",
                           "\xC3", "\xE2\x82", "\xF0\x9F\x98"}) {
-    EXPECT_EQ(first_invalid_utf8(std::string("é") + bad), 2u) << testing::PrintToString(bad);
+    EXPECT_EQ(first_invalid_utf8(std::string("é") + bad), 2u) << ::testing::PrintToString(bad);
   }
 }
 

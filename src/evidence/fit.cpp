@@ -167,13 +167,13 @@ class Problem {
 };
 
 /// "megatron-lm" and "megatron-deepspeed" share parameters, "torchtitan+compile" is torchtitan: the name up to its first '-' or '+'.
-std::string software(const MeasuredRun& run) { return run.shape.framework.substr(0, run.shape.framework.find_first_of("-+")); }
+std::string software_of(const MeasuredRun& run) { return run.shape.framework.substr(0, run.shape.framework.find_first_of("-+")); }
 
 /// Rows that share no parameter are problems of their own, and smaller ones.
 std::map<std::string, std::vector<MeasuredRun>> by_software(std::span<const MeasuredRun> rows) {
   std::map<std::string, std::vector<MeasuredRun>> groups;
   for (const MeasuredRun& row : rows)
-    if (row.skipped.empty()) groups[software(row)].push_back(row);
+    if (row.skipped.empty()) groups[software_of(row)].push_back(row);
   return groups;
 }
 
@@ -216,9 +216,9 @@ std::vector<ScoredRun> leave_out(const cost::Calibration& start, std::span<const
   std::vector<MeasuredRun> training, tested;
   std::set<std::string> needed;
   for (const MeasuredRun& row : rows)
-    if (left_out(row)) tested.push_back(row), needed.insert(software(row));
+    if (left_out(row)) tested.push_back(row), needed.insert(software_of(row));
   for (const MeasuredRun& row : rows)
-    if (!left_out(row) && needed.contains(software(row))) training.push_back(row);
+    if (!left_out(row) && needed.contains(software_of(row))) training.push_back(row);
   // What was fitted to all rows is no fair beginning.
   Predictor predict(fit(at_priors(start), training, options));
   std::vector<ScoredRun> scored;

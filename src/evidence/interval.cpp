@@ -18,9 +18,6 @@ constexpr double kShare = 0.82;
 /// Beyond four times either way it is clear who sets the pace.
 constexpr int kClearPace = 4;
 
-/// "megatron-lm" of "megatron-lm", "torchtitan" of "torchtitan+compile".
-std::string software(const cost::RunShape& run) { return run.framework.substr(0, run.framework.find('+')); }
-
 /// Device ÷ host seconds of a layer in steps of √2.
 int pace(const cost::LayerTime& layer) {
   return static_cast<int>(std::clamp<double>(std::round(2 * std::log2(layer.launch_ratio())), -kClearPace, kClearPace));
@@ -47,6 +44,8 @@ cost::Calibration::Residuals summarize(const std::string& kind, std::vector<doub
 }
 
 }  // namespace
+
+std::string software(const cost::RunShape& run) { return run.framework.substr(0, run.framework.find('+')); }
 
 std::string hardware_kind(const cost::RunShape& run) {
   return fmt::format("{} {} {}", software(run), run.accelerator, cost::parameter_key(run).link);

@@ -24,6 +24,9 @@ std::vector<std::string> memory_kinds(const cost::RunShape& run, const cost::Ste
 /// calibrated by more than runs that measured times alone. No mixture was measured.
 bool memory_calibrated(const cost::RunShape& run, const cost::StepEstimate& step, const cost::Calibration& calibration);
 
+/// The framework without its variant: "megatron-lm" of "megatron-lm", "torchtitan" of "torchtitan+compile".
+std::string software(const cost::RunShape& run);
+
 /// "megatron-lm h100 network": software, hardware and link of a run, one of its kinds where runs of it were measured.
 std::string hardware_kind(const cost::RunShape& run);
 

@@ -57,8 +57,6 @@ std::vector<ScoredRun> predict_all(const cost::Calibration& calibration, std::sp
   return out;
 }
 
-std::string software(const cost::RunShape& run) { return run.framework.substr(0, run.framework.find('+')); }
-
 /// Hardware whose runs say nothing of memory that was not known before.
 void note_timed_only(cost::Calibration& calibration, const cost::Calibration& start, std::span<const MeasuredRun> rows) {
   for (const MeasuredRun& row : rows)

@@ -18,7 +18,7 @@ using config::ScheduleKind;
 using model::ModelSpec;
 using nlohmann::json;
 
-constexpr std::string_view kSystem = "megatron";
+constexpr std::string_view kMegatron = "megatron";
 /// Megatron pads the vocabulary to a multiple of this times tp (its --make-vocab-size-divisible-by, 128 unless told).
 constexpr std::int64_t kVocabularyMultiple = 128;
 
@@ -114,7 +114,7 @@ void Megatron::refuse() {
   using model::MlpKind;
   using model::NormKind;
   using model::PositionKind;
-  const auto has = [](bool holds, const std::string& sentence) { require(holds, kSystem, sentence); };
+  const auto has = [](bool holds, const std::string& sentence) { require(holds, kMegatron, sentence); };
   has(spec_.position != PositionKind::alibi, "position = alibi: learned, rope and none are there");
   has(!spec_.parallel_residual, "parallel_residual = true: its layers run attention and MLP one after the other");
   has(!spec_.embedding_norm, "embedding_norm = true: no norm follows the embedding");
@@ -129,7 +129,7 @@ void Megatron::refuse() {
   has(spec_.experts.count == 0 || layout_.tp == 1 || layout_.sequence_parallel,
       "experts with tp > 1 need sequence parallelism there; give sp=1 in the layout");
   if (layout_.cp > 1)
-    require_multiple(job_.shape.sequence_length, 2 * layout_.cp, kSystem,
+    require_multiple(job_.shape.sequence_length, 2 * layout_.cp, kMegatron,
                      fmt::format("cp = {} gives each rank two of 2·cp equal parts", layout_.cp));
   has(spec_.experts.count == 0 || job_.shape.precision != cost::Precision::fp16,
       "experts in fp16: its grouped products take bf16; --precision bf16");
@@ -200,7 +200,7 @@ std::string Megatron::llama3_rope(const model::Llama3Rope& rope) {
 /// Megatron has biases in all linear layers, in none, or in those of q, k and v alone.
 void Megatron::biases() {
   const bool all = spec_.qkv_bias && spec_.output_bias && spec_.mlp_bias;
-  require(all || (!spec_.output_bias && !spec_.mlp_bias), kSystem,
+  require(all || (!spec_.output_bias && !spec_.mlp_bias), kMegatron,
           fmt::format("qkv_bias = {}, output_bias = {}, mlp_bias = {}: biases are in all linear layers, in none, or in q, k and v alone",
                       spec_.qkv_bias, spec_.output_bias, spec_.mlp_bias));
   if (all) return core_only("add_bias_linear", true);

@@ -18,7 +18,7 @@ using config::ScheduleKind;
 using model::ModelSpec;
 using nlohmann::json;
 
-constexpr std::string_view kSystem = "torchtitan";
+constexpr std::string_view kTorchtitan = "torchtitan";
 
 /// Rows of a block of FlexAttention's masks, PyTorch's default.
 constexpr std::int64_t kMaskBlock = 128;
@@ -82,7 +82,8 @@ Emission Torchtitan::emit() {
 /// What torchtitan's llama3 module is; its other modules are other models.
 void Torchtitan::refuse() const {
   const auto llama = [&](bool holds, const std::string& axis) {
-    require(holds, kSystem, axis + ": its llama3 module has RMSNorm, RoPE, SwiGLU and grouped heads, without biases, qk_norm or experts");
+    require(holds, kTorchtitan,
+            axis + ": its llama3 module has RMSNorm, RoPE, SwiGLU and grouped heads, without biases, qk_norm or experts");
   };
   llama(spec_.norm == model::NormKind::rms_norm && !spec_.norm_bias, fmt::format("norm = {}", model::name(spec_.norm)));
   llama(spec_.position == model::PositionKind::rope, fmt::format("position = {}", model::name(spec_.position)));
@@ -93,7 +94,7 @@ void Torchtitan::refuse() const {
   llama(spec_.experts.count == 0, fmt::format("experts = {}", spec_.experts.count));
   llama(!spec_.has_latent_attention(), "latent attention");
   llama(!spec_.parallel_residual && !spec_.embedding_norm, "parallel_residual or embedding_norm");
-  const auto has = [](bool holds, const std::string& sentence) { require(holds, kSystem, sentence); };
+  const auto has = [](bool holds, const std::string& sentence) { require(holds, kTorchtitan, sentence); };
   has(spec_.q_width() == spec_.width,
       fmt::format("head_dim = {}: llama3's heads share the width {}, {} each", spec_.head_dim, spec_.width, spec_.width / spec_.heads));
   has(job_.shape.precision == cost::Precision::bf16, fmt::format("precision = {}: this verb writes bf16 for it; add a converter of "
@@ -110,7 +111,7 @@ void Torchtitan::refuse() const {
     // whole blocks on each rank.
     const std::int64_t parts = std::int64_t{2} * layout_.cp * (layout_.sequence_parallel ? layout_.tp : 1);
     require_multiple(
-        job_.shape.sequence_length, std::lcm(parts, kMaskBlock * layout_.cp), kSystem,
+        job_.shape.sequence_length, std::lcm(parts, kMaskBlock * layout_.cp), kTorchtitan,
         fmt::format("cp = {} cuts it into {} equal parts and its masks into blocks of {} on each rank", layout_.cp, parts, kMaskBlock));
   }
   has(job_.config.schedule.kind != ScheduleKind::inverse_sqrt,
@@ -193,7 +194,7 @@ void Torchtitan::pipeline() {
     parts.push_back(part);
   }
   parallelism["module_fqns_per_model_part"] = parts;
-  require(!spec_.tied_embeddings, kSystem,
+  require(!spec_.tied_embeddings, kTorchtitan,
           "tied_embeddings = true with pp > 1: embedding and head lie on different ranks there; give pp=1");
 }
 

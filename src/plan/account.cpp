@@ -16,9 +16,9 @@ using cluster::Kernel;
 using cluster::KernelCall;
 
 /// Times of calls, each looked up once.
-class Clock {
+class MachineClock {
  public:
-  explicit Clock(const cluster::ComputeRates& compute) : compute_(compute) {}
+  explicit MachineClock(const cluster::ComputeRates& compute) : compute_(compute) {}
   Seconds operator()(const KernelCall& call) {
     const auto [found, fresh] = times_.try_emplace(call);
     if (!fresh) return found->second;
@@ -54,7 +54,7 @@ Seconds& part_of(TimeAccount& time, Kernel kernel) {
 /// Calls each(operation, kernel, seconds) for what every operation of the program calls.
 template <typename Each>
 void price(const config::RunConfig& config, const program::Program& step, const cluster::ComputeRates& compute, Each each) {
-  Clock clock(compute);
+  MachineClock clock(compute);
   const program::BatchPlan batch = batch_plan(config);
   for (std::size_t i = 0; i < step.operations.size(); ++i)
     for (const cost::RepeatedCall& repeated : cost::kernel_calls(config.model, batch, step, step.operations[i]))
@@ -164,16 +164,16 @@ nlohmann::json to_json(const Account& a) {
 
 namespace {
 
-using Line = std::pair<std::string, std::string>;
+using PrintedLine = std::pair<std::string, std::string>;
 
-std::string section(const std::string& title, const std::vector<Line>& lines) {
+std::string section(const std::string& title, const std::vector<PrintedLine>& lines) {
   std::string out = title + "\n";
   for (const auto& [what, value] : lines) out += fmt::format("  {:<22}{}\n", what, value);
   return out;
 }
 
 std::string memory_text(const MemoryAccount& m) {
-  std::vector<Line> lines;
+  std::vector<PrintedLine> lines;
   for (int i = 0; i < program::kMemoryLines; ++i)
     if (const Bytes bytes = m.by_line[static_cast<std::size_t>(i)]; bytes.value > 0)
       lines.emplace_back(program::name(static_cast<program::MemoryLine>(i)), format(bytes));
@@ -198,8 +198,8 @@ std::string time_text(const Account& a) {
 
 std::string to_text(const Account& a, const config::RunConfig& config) {
   const model::ParamCounts& p = a.parameters;
-  std::vector<Line> model = {{"parameters", fmt::format("{} ({} multiply, {} in embeddings)", format_count(p.total.value),
-                                                        format_count(p.matmul.value), format_count(p.embedding.value))}};
+  std::vector<PrintedLine> model = {{"parameters", fmt::format("{} ({} multiply, {} in embeddings)", format_count(p.total.value),
+                                                               format_count(p.matmul.value), format_count(p.embedding.value))}};
   if (p.active != p.total) model.emplace_back("active parameters", format_count(p.active.value));
   model.emplace_back("work per token",
                      fmt::format("{}, forward and backward: 6·N_matmul + 12·L·heads·head_dim·s", format(a.flops_per_token)));

@@ -23,7 +23,7 @@ cost::RunShape llama_405b() {
   return of({.layers = 126, .width = 16384, .heads = 128, .kv_heads = 8, .ffn_width = 53248, .vocab = 128256}, 2048);
 }
 
-class Devices : public testing::Test {
+class Devices : public ::testing::Test {
  protected:
   const cost::Calibration calibration_ = cost::shipped_calibration();
   std::optional<DevicesNeeded> needed(const cost::RunShape& run, double memory = kH100) const {

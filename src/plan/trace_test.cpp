@@ -18,7 +18,7 @@ const cost::Calibration& shipped() {
   return calibration;
 }
 
-Forecast forecast_of(const std::string& cluster, const std::string& layout, const std::string& framework = "megatron-lm",
+Forecast forecast_on(const std::string& cluster, const std::string& layout, const std::string& framework = "megatron-lm",
                      bool experts = false) {
   cost::RunShape shape;
   shape.model = model::with_usual_values(
@@ -65,17 +65,17 @@ void expect_nested(std::vector<Slice> slices) {
   }
 }
 
-class Traces : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+class Traces : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
 INSTANTIATE_TEST_SUITE_P(Layouts, Traces,
-                         testing::Values(std::pair{"dp=2,tp=4,pp=4,zero=1,sp=1", "megatron-lm"},
-                                         std::pair{"dp=4,tp=2,pp=4,recompute=layer", "megatron-deepspeed"},
-                                         std::pair{"dp=2,tp=4,pp=4,zero=1,sp=1", "nanotron"},
-                                         std::pair{"dp=4,tp=2,pp=4,virtual=2", "megatron-lm"},
-                                         std::pair{"dp=4,tp=2,pp=4,schedule=zb-h1,recompute=selective", "megatron-lm"},
-                                         std::pair{"dp=4,pp=8,schedule=gpipe", "megatron-lm"}, std::pair{"dp=32,zero=3", "torchtitan"}));
+                         ::testing::Values(std::pair{"dp=2,tp=4,pp=4,zero=1,sp=1", "megatron-lm"},
+                                           std::pair{"dp=4,tp=2,pp=4,recompute=layer", "megatron-deepspeed"},
+                                           std::pair{"dp=2,tp=4,pp=4,zero=1,sp=1", "nanotron"},
+                                           std::pair{"dp=4,tp=2,pp=4,virtual=2", "megatron-lm"},
+                                           std::pair{"dp=4,tp=2,pp=4,schedule=zb-h1,recompute=selective", "megatron-lm"},
+                                           std::pair{"dp=4,pp=8,schedule=gpipe", "megatron-lm"}, std::pair{"dp=32,zero=3", "torchtitan"}));
 
 TEST_P(Traces, SlicesNestAndEndWithTheStep) {
-  const Forecast plan = forecast_of("h100x32", GetParam().first, GetParam().second);
+  const Forecast plan = forecast_on("h100x32", GetParam().first, GetParam().second);
   const nlohmann::json document = nlohmann::json::parse(trace(plan, shipped()).json);
   const Tracks tracks = tracks_of(document);
   std::set<int> ranks;
@@ -92,7 +92,7 @@ TEST_P(Traces, SlicesNestAndEndWithTheStep) {
 }
 
 TEST_P(Traces, TurnsAreTheSchedulesAndLayersFillThem) {
-  const Forecast plan = forecast_of("h100x32", GetParam().first, GetParam().second);
+  const Forecast plan = forecast_on("h100x32", GetParam().first, GetParam().second);
   const Trace drawn = trace(plan, shipped());
   ASSERT_EQ(drawn.detailed, plan.shape.micro_batches());
   std::map<std::string, int> turns;
@@ -116,7 +116,7 @@ TEST_P(Traces, TurnsAreTheSchedulesAndLayersFillThem) {
 
 // The plan's own memory is the highest point of each rank's counter.
 TEST_P(Traces, MemoryCounterPeaksAtThePlan) {
-  const Forecast plan = forecast_of("h100x32", GetParam().first, GetParam().second);
+  const Forecast plan = forecast_on("h100x32", GetParam().first, GetParam().second);
   std::map<int, double> peak;
   const nlohmann::json document = nlohmann::json::parse(trace(plan, shipped()).json);
   for (const nlohmann::json& event : document.at("traceEvents"))
@@ -127,7 +127,7 @@ TEST_P(Traces, MemoryCounterPeaksAtThePlan) {
 }
 
 TEST(Trace, IdsAreThoseOfTheProgram) {
-  const std::string json = trace(forecast_of("h100x32", "dp=2,tp=4,pp=4,sp=1,recompute=layer"), shipped()).json;
+  const std::string json = trace(forecast_on("h100x32", "dp=2,tp=4,pp=4,sp=1,recompute=layer"), shipped()).json;
   for (const char* id : {"mb3/s0/L2/attn.fwd", "mb3/s0/L2/qkv.fwd", "mb0/s3/head_loss.fwd", "mb3/s0/L2/layer.rec", "mb5/s1/L4/down.bwd",
                          "mb5/s1/L4/down.wgrad", "mb0/s0/L0/attn.reduce_scatter.fwd", "mb0/s0/embed.fwd", "s2/update"})
     EXPECT_NE(json.find(std::string("\"") + id + "\""), std::string::npos) << id;
@@ -136,7 +136,7 @@ TEST(Trace, IdsAreThoseOfTheProgram) {
 // Forward: gather, products, scatter; backward the other way round, and again a gather before and a scatter after.
 TEST(Trace, WorkStandsInTheOrderItIsDone) {
   std::vector<std::string> forward, backward;
-  for (const auto& [track, slices] : tracks_of(nlohmann::json::parse(trace(forecast_of("h100x32", "dp=2,tp=4,pp=4,sp=1"), shipped()).json)))
+  for (const auto& [track, slices] : tracks_of(nlohmann::json::parse(trace(forecast_on("h100x32", "dp=2,tp=4,pp=4,sp=1"), shipped()).json)))
     for (const Slice& slice : slices) {
       const std::string prefix = "mb0/s0/L0/";
       if (!slice.name.starts_with(prefix)) continue;
@@ -150,14 +150,14 @@ TEST(Trace, WorkStandsInTheOrderItIsDone) {
 }
 
 TEST(Trace, LayersOfAMixtureDrawTheirOwnWork) {
-  const std::string json = trace(forecast_of("h100x32", "dp=16,tp=2,ep=8,sp=1", "megatron-lm", true), shipped()).json;
+  const std::string json = trace(forecast_on("h100x32", "dp=16,tp=2,ep=8,sp=1", "megatron-lm", true), shipped()).json;
   EXPECT_NE(json.find("mb0/s0/L1/up.fwd"), std::string::npos);
   EXPECT_NE(json.find("mb0/s0/L2/expert.up.fwd"), std::string::npos);
   EXPECT_EQ(json.find("mb0/s0/L1/expert.up.fwd"), std::string::npos);
 }
 
 TEST(Trace, ALargeStepIsDrawnInPartAndAnEndlessOneRefused) {
-  Forecast plan = forecast_of("h100x4", "pp=4");
+  Forecast plan = forecast_on("h100x4", "pp=4");
   plan.shape.global_batch = 4096;
   const Trace drawn = trace(plan, shipped());
   EXPECT_LT(drawn.detailed, 4096);

@@ -14,14 +14,15 @@ namespace {
 using nlohmann::json;
 using Records = std::vector<ledger::Record>;
 
-double seconds_of(const ledger::Record& record, const std::string& phase) {
+double phase_seconds(const ledger::Record& record, const std::string& phase) {
   const auto found = record.timing.phase_seconds.find(phase);
   return found == record.timing.phase_seconds.end() ? 0 : found->second;
 }
 
 /// Seconds of a step without what the plan leaves out.
 double bare_step_seconds(const ledger::Record& record) {
-  return record.timing.step_seconds - seconds_of(record, "validate") - seconds_of(record, "hash") - seconds_of(record, "checkpoint");
+  return record.timing.step_seconds - phase_seconds(record, "validate") - phase_seconds(record, "hash") -
+         phase_seconds(record, "checkpoint");
 }
 
 std::optional<double> median_of(const Records& records, const std::function<double(const ledger::Record&)>& value) {
@@ -91,7 +92,7 @@ std::vector<ComparedLine> compare(const json& plan, const Records& records, cons
   for (const char* phase : {"data", "forward", "recompute", "backward", "reduce", "clip", "optimizer", "other"}) {
     std::optional<double> planned;
     if (const json::json_pointer at("/phase_seconds/" + std::string(phase)); parts.contains(at)) planned = parts.at(at).get<double>();
-    const std::optional<double> seconds = median_of(records, [&](const ledger::Record& record) { return seconds_of(record, phase); });
+    const std::optional<double> seconds = median_of(records, [&](const ledger::Record& record) { return phase_seconds(record, phase); });
     if (planned || seconds.value_or(0) > 0) lines.push_back({"phase", phase, Unit::seconds, planned, seconds});
   }
   const auto first = std::ssize(lines);

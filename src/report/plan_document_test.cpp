@@ -9,9 +9,9 @@
 namespace longhaul::report {
 namespace {
 
-class PlanOfARun : public testing::Test {
+class PlanOfARun : public ::testing::Test {
  protected:
-  PlanOfARun() : directory_(std::filesystem::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name()) {
+  PlanOfARun() : directory_(std::filesystem::path(::testing::TempDir()) / ::testing::UnitTest::GetInstance()->current_test_info()->name()) {
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
   }

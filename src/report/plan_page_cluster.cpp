@@ -23,7 +23,7 @@ namespace {
 constexpr std::array<std::string_view, 4> kTurns{"forward", "backward", "input gradient", "weight gradient"};
 
 /// A line of the memory account has the same colour wherever it is drawn.
-int colour_of(double cost::StageMemory::*part) {
+int colour_of_part(double cost::StageMemory::*part) {
   int colour = 0;
   for (const auto& [name, member] : cost::kMemoryParts) {
     if (member == part) break;
@@ -131,7 +131,7 @@ class ClusterPage {
     Plot plot{"Peak memory by pipeline rank and line", "pipeline rank", "GiB", {}};
     plot.stacked = plot.steps = true;
     for (const auto& [name, part] : cost::kMemoryParts) {
-      Series series{std::string(name), {}, {}, false, colour_of(part)};
+      Series series{std::string(name), {}, {}, false, colour_of_part(part)};
       for (std::size_t rank = 0; rank <= forecast_.memory.stages.size(); ++rank) {
         const cost::StageMemory& stage = forecast_.memory.stages[std::min(rank, forecast_.memory.stages.size() - 1)];
         series.x.push_back(static_cast<double>(rank)), series.y.push_back(stage.*part / kGiB);
@@ -149,8 +149,8 @@ class ClusterPage {
     plot.stacked = plot.steps = true;
     for (const auto& [name, part] : cost::kMemoryParts)
       if (part != &cost::StageMemory::activations && stage.*part > 0)
-        plot.series.push_back({std::string(name), {0}, {stage.*part / kGiB}, false, colour_of(part)});
-    plot.series.push_back({"activations", {0}, {0}, false, colour_of(&cost::StageMemory::activations)});
+        plot.series.push_back({std::string(name), {0}, {stage.*part / kGiB}, false, colour_of_part(part)});
+    plot.series.push_back({"activations", {0}, {0}, false, colour_of_part(&cost::StageMemory::activations)});
     for (const cost::Held& held : cost::held_over_step(schedule_, forecast_.memory, played_)) {
       if (held.rank != rank) continue;
       for (Series& series : plot.series) series.x.push_back(held.at), series.y.push_back(series.y.front());

@@ -200,7 +200,7 @@ TEST(FitLaw, OutlierRule) {
   EXPECT_THROW((void)without_outliers(points, parse_outlier_rule("30")), UsageError);
 }
 
-void expect_refused(const std::vector<Point>& points, Form form, const std::string& says) {
+void expect_fit_refused(const std::vector<Point>& points, Form form, const std::string& says) {
   try {
     (void)fit_law(points, quick(form, 0));
     ADD_FAILURE() << says;
@@ -211,19 +211,19 @@ void expect_refused(const std::vector<Point>& points, Form form, const std::stri
 
 TEST(FitLaw, RefusesPointsThatDecideNothing) {
   std::vector<Point> points = generated(Form::chinchilla, kPlanted, 30, 0.01, 8);
-  expect_refused({points.begin(), points.begin() + 7}, Form::chinchilla, "at least 8");
+  expect_fit_refused({points.begin(), points.begin() + 7}, Form::chinchilla, "at least 8");
   auto same_n = points, same_d = points, ratio = points, same_loss = points, same_c = points;
   for (Point& p : same_n) p.at.parameters = 1e9;
   for (Point& p : same_d) p.at.tokens = 2e10;
   for (Point& p : ratio) p.at.tokens = 20 * p.at.parameters;
   for (Point& p : same_loss) p.loss = 3;
   for (Point& p : same_c) p.flops = 1e20;
-  expect_refused(same_n, Form::chinchilla, "alpha cannot be told");
-  expect_refused(same_d, Form::chinchilla, "beta cannot be told");
-  expect_refused(ratio, Form::kaplan, "cannot be told apart");
-  expect_refused(same_loss, Form::chinchilla, "the same loss");
-  expect_refused(same_c, Form::power_flops, "the same flops");
-  expect_refused(points, Form::line, "not fitted");
+  expect_fit_refused(same_n, Form::chinchilla, "alpha cannot be told");
+  expect_fit_refused(same_d, Form::chinchilla, "beta cannot be told");
+  expect_fit_refused(ratio, Form::kaplan, "cannot be told apart");
+  expect_fit_refused(same_loss, Form::chinchilla, "the same loss");
+  expect_fit_refused(same_c, Form::power_flops, "the same flops");
+  expect_fit_refused(points, Form::line, "not fitted");
 }
 
 TEST(FitLaw, ALawOfTheFit) {

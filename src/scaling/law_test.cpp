@@ -224,7 +224,7 @@ TEST(LawFile, HoldsTheEdgesOfEveryFit) {
   }
 }
 
-void expect_refused(const std::string& toml, const std::string& says) {
+void expect_law_refused(const std::string& toml, const std::string& says) {
   try {
     (void)parse_law(toml, "bad.toml");
     ADD_FAILURE() << "taken: " << toml;
@@ -241,21 +241,22 @@ TEST(LawFile, RefusesWithTheField) {
     std::string text = good;
     return text.replace(text.find(what), what.size(), by);
   };
-  expect_refused("", "version must be 1");
-  expect_refused(with("version = 1", "version = 2"), "version must be 1");
-  expect_refused(with("alpha = 0.35", "alpha = -0.35"), "coefficients.alpha must be a number from");
-  expect_refused(with("A = 480", "A = nan"), "bad.toml:9: coefficients.A");
-  expect_refused(with("A = 480", "A = \"many\""), "coefficients.A");
-  expect_refused(with("A = 480\n", ""), "coefficients.A must be given");
-  expect_refused(with("beta = 0.37", "betta = 0.37"), "nearest: beta");
-  expect_refused(with("\"chinchilla\"", "\"chinchila\""), "nearest: chinchilla");
-  expect_refused(with("\"fitted\"", "\"sure\""), "trust must be");
-  expect_refused(good + "[bootstrap]\ndraws = [[1, 2, 3]]\n", "5 numbers: E, A, B, alpha, beta");
-  expect_refused(good + "[range]\nflops = [3, 2]\n", "the lower first");
-  expect_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\npairs = [[1e9, 2e10], [1e9, 2e10]]\n", "two pairs at least");
-  expect_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\nvalue = 1\ntokens_per_parameter = 20\n", "exactly one");
-  expect_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\npairs = [[1e9, 2e10], [1e9, 3e10]]\nexponent = 0.9\n",
-                 "line.exponent is unknown here");
+  expect_law_refused("", "version must be 1");
+  expect_law_refused(with("version = 1", "version = 2"), "version must be 1");
+  expect_law_refused(with("alpha = 0.35", "alpha = -0.35"), "coefficients.alpha must be a number from");
+  expect_law_refused(with("A = 480", "A = nan"), "bad.toml:9: coefficients.A");
+  expect_law_refused(with("A = 480", "A = \"many\""), "coefficients.A");
+  expect_law_refused(with("A = 480\n", ""), "coefficients.A must be given");
+  expect_law_refused(with("beta = 0.37", "betta = 0.37"), "nearest: beta");
+  expect_law_refused(with("\"chinchilla\"", "\"chinchila\""), "nearest: chinchilla");
+  expect_law_refused(with("\"fitted\"", "\"sure\""), "trust must be");
+  expect_law_refused(good + "[bootstrap]\ndraws = [[1, 2, 3]]\n", "5 numbers: E, A, B, alpha, beta");
+  expect_law_refused(good + "[range]\nflops = [3, 2]\n", "the lower first");
+  expect_law_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\npairs = [[1e9, 2e10], [1e9, 2e10]]\n",
+                     "two pairs at least");
+  expect_law_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\nvalue = 1\ntokens_per_parameter = 20\n", "exactly one");
+  expect_law_refused(head.substr(0, head.find("form")) + "form = \"line\"\n[line]\npairs = [[1e9, 2e10], [1e9, 3e10]]\nexponent = 0.9\n",
+                     "line.exponent is unknown here");
   EXPECT_THROW((void)find_law("epoch-2042"), UsageError);
 }
 

@@ -20,7 +20,7 @@ constexpr double kLeastRatio = 0.1, kMostRatio = 5;
 struct LogSum {
   double value, first;
 };
-LogSum log_sum(double x, double y) {
+LogSum log_sum_and_slopes(double x, double y) {
   const double most = std::max(x, y), other = std::exp(std::min(x, y) - most);
   const double first = x >= y ? 1 / (1 + other) : other / (1 + other);
   return {most + std::log1p(other), first};
@@ -69,17 +69,17 @@ std::vector<Sample> LossForm::samples(const std::vector<Point>& points) const {
 
 double LossForm::log_loss(const double* theta, const Sample& at, Gradient* gradient) const {
   if (form_ == Form::kaplan) {
-    const LogSum sum = log_sum(theta[0] - theta[2] * at.n, theta[1] - at.d);
+    const LogSum sum = log_sum_and_slopes(theta[0] - theta[2] * at.n, theta[1] - at.d);
     if (gradient) *gradient = {theta[3] * sum.first, theta[3] * (1 - sum.first), -theta[3] * sum.first * at.n, sum.value, 0};
     return theta[3] * sum.value;
   }
   if (of_one_variable(form_)) {
-    const LogSum sum = log_sum(theta[0] - theta[2] * at.n, theta[1]);
+    const LogSum sum = log_sum_and_slopes(theta[0] - theta[2] * at.n, theta[1]);
     if (gradient) *gradient = {sum.first, 1 - sum.first, -sum.first * at.n, 0, 0};
     return sum.value;
   }
-  const LogSum terms = log_sum(theta[0] - theta[3] * at.n, theta[1] - theta[4] * at.d);
-  const LogSum sum = log_sum(terms.value, theta[2]);
+  const LogSum terms = log_sum_and_slopes(theta[0] - theta[3] * at.n, theta[1] - theta[4] * at.d);
+  const LogSum sum = log_sum_and_slopes(terms.value, theta[2]);
   if (gradient) {
     const double a = sum.first * terms.first, b = sum.first * (1 - terms.first);
     *gradient = {a, b, 1 - sum.first, -a * at.n, -b * at.d};

@@ -87,7 +87,7 @@ double relative_error(std::span<const float> got, std::span<const float> want) {
   return std::sqrt(difference / size);
 }
 
-class AgainstPyTorch : public testing::TestWithParam<const char*> {};
+class AgainstPyTorch : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(AgainstPyTorch, LossLogitsAndGradientsInFp32) {
   const Golden golden(GetParam());
@@ -122,7 +122,7 @@ TEST_P(AgainstPyTorch, Bf16StaysWithinItsRounding) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, AgainstPyTorch, testing::Values("gpt2_tied", "llama_grouped", "qwen2_bias", "qwen3_qk_norm"),
+INSTANTIATE_TEST_SUITE_P(Models, AgainstPyTorch, ::testing::Values("gpt2_tied", "llama_grouped", "qwen2_bias", "qwen3_qk_norm"),
                          [](const auto& model) { return std::string(model.param); });
 
 /// State hash after two steps of a run, loss and norm of the second.

@@ -10,7 +10,6 @@ namespace {
 
 using program::MemoryLine;
 
-double real(std::int64_t value) { return static_cast<double>(value); }
 double line_of(const Account& account, MemoryLine line) { return real(account.memory->by_line[static_cast<std::size_t>(line)].value); }
 
 /// What changes a line of the memory, and which way.
@@ -68,7 +67,7 @@ Line<OnMachine> memory_line(MemoryLine line) {
           ""};
 }
 
-void derive_peak(const OnMachine& given, Derivation& out) {
+void derive_arena_peak(const OnMachine& given, Derivation& out) {
   const MemoryAccount& m = *given.plan.memory;
   out.let("arena", real(m.arena.value), Unit::bytes,
           fmt::format("one allocation; {} of it live at {}", format(real(m.live_peak.value), Unit::bytes), m.peak_operation))
@@ -79,7 +78,7 @@ void derive_peak(const OnMachine& given, Derivation& out) {
       .note("the arena is packed from lifetimes: its peak is one moment's, not a sum of maxima (accounting B8)");
 }
 
-void derive_step(const OnMachine& given, Derivation& out) {
+void derive_machine_step(const OnMachine& given, Derivation& out) {
   const TimeAccount& t = *given.plan.time;
   out.let("gemm", t.gemm.value, Unit::seconds, "matrix products, at rates measured at their shapes")
       .let("attention", t.attention.value, Unit::seconds, "at its own rate")
@@ -90,14 +89,14 @@ void derive_step(const OnMachine& given, Derivation& out) {
       .note(fmt::format("rates {}", t.rates));
 }
 
-void derive_mfu(const OnMachine& given, Derivation& out) {
+void derive_machine_mfu(const OnMachine& given, Derivation& out) {
   out.let("flops_per_token", given.plan.flops_per_token.value, Unit::flops, "flops.per_token")
       .let("tokens_per_s", given.plan.tokens_per_second(), Unit::tokens_per_second, "tokens_per_step ÷ step.seconds")
       .let("peak", given.plan.time->peak_flops, Unit::flops_per_second, "register-only multiply-adds, measured")
       .is("flops_per_token · tokens_per_s ÷ peak");
 }
 
-void derive_tokens_per_step(const OnMachine& given, Derivation& out) {
+void derive_machine_tokens_per_step(const OnMachine& given, Derivation& out) {
   out.let("global_batch", real(given.config.batch.global_batch), Unit::number, "sequences")
       .let("sequence_length", real(given.config.batch.sequence_length), Unit::tokens, "of a sequence")
       .is("global_batch · sequence_length");
@@ -120,7 +119,7 @@ std::vector<Line<OnMachine>> account_lines(const Account& account) {
                  "/tokens/per_step",
                  "accounting A5, G",
                  [](const OnMachine& g) { return real(g.plan.tokens_per_step.value); },
-                 derive_tokens_per_step,
+                 derive_machine_tokens_per_step,
                  {},
                  ""});
   if (account.memory) {
@@ -131,7 +130,7 @@ std::vector<Line<OnMachine>> account_lines(const Account& account) {
                    "/memory/peak_bytes_per_rank",
                    "accounting B8, G",
                    [](const OnMachine& g) { return real(g.plan.memory->peak_per_rank().value); },
-                   derive_peak,
+                   derive_arena_peak,
                    {},
                    ""});
   }
@@ -142,7 +141,7 @@ std::vector<Line<OnMachine>> account_lines(const Account& account) {
                  "/step/seconds",
                  "accounting F6",
                  [](const OnMachine& g) { return g.plan.time->step().value; },
-                 derive_step,
+                 derive_machine_step,
                  {},
                  ""});
   out.push_back({"mfu",
@@ -151,7 +150,7 @@ std::vector<Line<OnMachine>> account_lines(const Account& account) {
                  "/step/mfu",
                  "accounting D2",
                  [](const OnMachine& g) { return g.plan.mfu(); },
-                 derive_mfu,
+                 derive_machine_mfu,
                  {},
                  ""});
   out.push_back({"run.time",

@@ -99,8 +99,8 @@ void expect_same(const Explanation& e, double figure) {
   EXPECT_NEAR(worked_out(e), figure, 1e-9 * std::abs(figure) + 1e-12) << e.id << ": " << e.formula;
 }
 
-class OfForecast : public testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(Explain, OfForecast, testing::ValuesIn(cases()));
+class OfForecast : public ::testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Explain, OfForecast, ::testing::ValuesIn(cases()));
 
 TEST_P(OfForecast, EveryFormulaGivesTheFigureOfThePlan) {
   SCOPED_TRACE(GetParam().name);

@@ -33,6 +33,8 @@ class Derivation {
   Explanation& out_;
 };
 
+inline double real(std::int64_t value) { return static_cast<double>(value); }
+
 /// A change of the run, named as the user writes it. Those that cannot run are left out.
 enum class LeverKind : std::uint8_t {
   zero,

@@ -72,7 +72,7 @@ void derive_gradients(const Given& given, Derivation& out) {
       "rank that accumulates holds them whole (accounting B2)");
 }
 
-void derive_optimizer(const Given& given, Derivation& out) {
+void derive_optimizer_states(const Given& given, Derivation& out) {
   const Rank rank(given);
   const bool sharded = rank.layout().zero > 0;
   out.let("optimizer_bytes", rank.read("optimizer"), Unit::bytes_per_parameter, "fp32 master weights 4, two Adam moments 8");
@@ -296,7 +296,7 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
       line("gradients", "gradients", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2", &cost::StageMemory::gradients, derive_gradients,
            {zero, tensor, pipeline, devices}),
       line("optimizer", "fp32 master weights and Adam's moments", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2",
-           &cost::StageMemory::optimizer, derive_optimizer, {zero, tensor, pipeline, devices}),
+           &cost::StageMemory::optimizer, derive_optimizer_states, {zero, tensor, pipeline, devices}),
       line("activations", "activations kept for the backward pass", "Korthikanti et al. 2022 §4, eq. 2; accounting B3, B6",
            &cost::StageMemory::activations, derive_activations,
            {recompute, sequence_parallel, tensor, pipeline, schedule, micro_batch, sequence_length}),

@@ -10,8 +10,6 @@ namespace {
 
 using model::Role;
 
-double real(std::int64_t value) { return static_cast<double>(value); }
-
 /// Parameters by what they are, all added up from the one table.
 struct Shares {
   double layers = 0, ends = 0, lookups = 0, small = 0, unvisited = 0;

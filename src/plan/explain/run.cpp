@@ -11,8 +11,6 @@
 namespace longhaul::plan {
 namespace {
 
-double real(std::int64_t value) { return static_cast<double>(value); }
-
 void derive_ranks(const Given& given, Derivation& out) {
   const program::Layout& l = given.run().layout;
   out.let("dp", l.dp, Unit::number, "data-parallel ranks")
