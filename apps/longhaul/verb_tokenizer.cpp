@@ -27,7 +27,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::uint64_t kMaxInputBytes = std::uint64_t{2} << 30;  // of one file that is encoded as one document
 
 // A line on stderr about once a second, beginning two seconds after the start: short work stays silent.
-class Progress {
+class TimedProgress {
  public:
   template <typename Describe>
   void tell(Describe describe) {
@@ -73,7 +73,7 @@ int train(const TrainArguments& arguments) {
     text = document.text;
     return true;
   };
-  Progress progress;
+  TimedProgress progress;
   data::BpeTrainOptions options;
   options.vocab_size = arguments.vocab_size;
   options.pattern = data::pattern_from_name(arguments.pattern);
@@ -235,7 +235,7 @@ int encode(const EncodeArguments& arguments) {
     return 0;
   }
   data::Encoder encoder(tokenizer);
-  Progress progress;
+  TimedProgress progress;
   Json listed = Json::array();
   std::int64_t bytes = 0, tokens = 0;
   std::vector<std::int32_t> ids;

@@ -13,7 +13,7 @@
 namespace longhaul::plan {
 namespace {
 
-const cost::Calibration& shipped() {
+const cost::Calibration& shipped_calibration() {
   static const cost::Calibration calibration = cost::shipped_calibration();
   return calibration;
 }
@@ -29,7 +29,7 @@ Forecast forecast_on(const std::string& cluster, const std::string& layout, cons
   shape.framework = framework;
   JobFacts facts;
   facts.tokens = Tokens(1'000'000'000);
-  return forecast(cluster::find_cluster(cluster), shape, facts, shipped());
+  return forecast(cluster::find_cluster(cluster), shape, facts, shipped_calibration());
 }
 
 struct Slice {
@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, Traces,
 
 TEST_P(Traces, SlicesNestAndEndWithTheStep) {
   const Forecast plan = forecast_on("h100x32", GetParam().first, GetParam().second);
-  const nlohmann::json document = nlohmann::json::parse(trace(plan, shipped()).json);
+  const nlohmann::json document = nlohmann::json::parse(trace(plan, shipped_calibration()).json);
   const Tracks tracks = tracks_of(document);
   std::set<int> ranks;
   for (const auto& [track, slices] : tracks) {
@@ -93,7 +93,7 @@ TEST_P(Traces, SlicesNestAndEndWithTheStep) {
 
 TEST_P(Traces, TurnsAreTheSchedulesAndLayersFillThem) {
   const Forecast plan = forecast_on("h100x32", GetParam().first, GetParam().second);
-  const Trace drawn = trace(plan, shipped());
+  const Trace drawn = trace(plan, shipped_calibration());
   ASSERT_EQ(drawn.detailed, plan.shape.micro_batches());
   std::map<std::string, int> turns;
   double turn_time = 0, layers = 0, ends = 0;
@@ -118,7 +118,7 @@ TEST_P(Traces, TurnsAreTheSchedulesAndLayersFillThem) {
 TEST_P(Traces, MemoryCounterPeaksAtThePlan) {
   const Forecast plan = forecast_on("h100x32", GetParam().first, GetParam().second);
   std::map<int, double> peak;
-  const nlohmann::json document = nlohmann::json::parse(trace(plan, shipped()).json);
+  const nlohmann::json document = nlohmann::json::parse(trace(plan, shipped_calibration()).json);
   for (const nlohmann::json& event : document.at("traceEvents"))
     if (event.at("ph") == "C" && event.at("name") == "memory GiB")
       peak[event.at("pid")] = std::max(peak[event.at("pid")], event.at("args").at("value").get<double>());
@@ -127,7 +127,7 @@ TEST_P(Traces, MemoryCounterPeaksAtThePlan) {
 }
 
 TEST(Trace, IdsAreThoseOfTheProgram) {
-  const std::string json = trace(forecast_on("h100x32", "dp=2,tp=4,pp=4,sp=1,recompute=layer"), shipped()).json;
+  const std::string json = trace(forecast_on("h100x32", "dp=2,tp=4,pp=4,sp=1,recompute=layer"), shipped_calibration()).json;
   for (const char* id : {"mb3/s0/L2/attn.fwd", "mb3/s0/L2/qkv.fwd", "mb0/s3/head_loss.fwd", "mb3/s0/L2/layer.rec", "mb5/s1/L4/down.bwd",
                          "mb5/s1/L4/down.wgrad", "mb0/s0/L0/attn.reduce_scatter.fwd", "mb0/s0/embed.fwd", "s2/update"})
     EXPECT_NE(json.find(std::string("\"") + id + "\""), std::string::npos) << id;
@@ -136,7 +136,8 @@ TEST(Trace, IdsAreThoseOfTheProgram) {
 // Forward: gather, products, scatter; backward the other way round, and again a gather before and a scatter after.
 TEST(Trace, WorkStandsInTheOrderItIsDone) {
   std::vector<std::string> forward, backward;
-  for (const auto& [track, slices] : tracks_of(nlohmann::json::parse(trace(forecast_on("h100x32", "dp=2,tp=4,pp=4,sp=1"), shipped()).json)))
+  for (const auto& [track, slices] :
+       tracks_of(nlohmann::json::parse(trace(forecast_on("h100x32", "dp=2,tp=4,pp=4,sp=1"), shipped_calibration()).json)))
     for (const Slice& slice : slices) {
       const std::string prefix = "mb0/s0/L0/";
       if (!slice.name.starts_with(prefix)) continue;
@@ -150,7 +151,7 @@ TEST(Trace, WorkStandsInTheOrderItIsDone) {
 }
 
 TEST(Trace, LayersOfAMixtureDrawTheirOwnWork) {
-  const std::string json = trace(forecast_on("h100x32", "dp=16,tp=2,ep=8,sp=1", "megatron-lm", true), shipped()).json;
+  const std::string json = trace(forecast_on("h100x32", "dp=16,tp=2,ep=8,sp=1", "megatron-lm", true), shipped_calibration()).json;
   EXPECT_NE(json.find("mb0/s0/L1/up.fwd"), std::string::npos);
   EXPECT_NE(json.find("mb0/s0/L2/expert.up.fwd"), std::string::npos);
   EXPECT_EQ(json.find("mb0/s0/L1/expert.up.fwd"), std::string::npos);
@@ -159,12 +160,12 @@ TEST(Trace, LayersOfAMixtureDrawTheirOwnWork) {
 TEST(Trace, ALargeStepIsDrawnInPartAndAnEndlessOneRefused) {
   Forecast plan = forecast_on("h100x4", "pp=4");
   plan.shape.global_batch = 4096;
-  const Trace drawn = trace(plan, shipped());
+  const Trace drawn = trace(plan, shipped_calibration());
   EXPECT_LT(drawn.detailed, 4096);
   EXPECT_GE(drawn.detailed, 1);
   EXPECT_LT(drawn.json.size(), 32U << 20);
   plan.shape.global_batch = 1 << 20;
-  EXPECT_THROW((void)trace(plan, shipped()), UsageError);
+  EXPECT_THROW((void)trace(plan, shipped_calibration()), UsageError);
 }
 
 }  // namespace
