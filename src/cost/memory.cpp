@@ -11,11 +11,10 @@
 #include "cost/parameter_key.h"
 #include "cost/work.h"
 #include "program/schedule.h"
+#include "units/units.h"
 
 namespace longhaul::cost {
 namespace {
-
-constexpr double kGiB = 1073741824.0;
 
 /// The parameters of the form, each explained in examples/calibration.
 struct Terms {

@@ -4,11 +4,10 @@
 
 #include "cost/formulas.h"
 #include "cost/step.h"
+#include "units/units.h"
 
 namespace longhaul::cost {
 namespace {
-
-constexpr double kGiB = 1073741824.0;
 
 /// Rows of the Ultra-Scale Playbook's sweep: 1B and 8B models on H100, sequences of 4,096, 256 of them a step.
 RunShape nanotron(std::int64_t layers, std::int64_t width, std::int64_t ffn, int dp, int tp, int pp, int zero) {

@@ -10,13 +10,13 @@
 
 #include "files/read.h"
 #include "units/error.h"
+#include "units/units.h"
 
 namespace longhaul::evidence {
 namespace {
 
 using files::Csv;
 
-constexpr double kGiB = 1073741824.0;
 /// As in the option table: every product of two sizes stays inside 64 bits.
 constexpr std::int64_t kLargestSize = 1 << 26;
 constexpr int kMostRanks = 1 << 20;

@@ -14,6 +14,7 @@
 #include "cost/stages.h"
 #include "cost/work.h"
 #include "units/error.h"
+#include "units/units.h"
 
 namespace longhaul::plan {
 namespace {
@@ -24,7 +25,6 @@ using program::TurnKind;
 /// Slices of layers and work: with them a file is some 10 MB, which a viewer opens at once.
 constexpr std::size_t kMostDetails = 50'000;
 constexpr std::size_t kMostTurns = 1'000'000;
-constexpr double kGiB = 1073741824.0;
 /// Tracks of a rank: its work, then what is on its way to others.
 constexpr int kWork = 0, kMessages = 1;
 

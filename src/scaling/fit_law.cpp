@@ -13,6 +13,7 @@
 #include "scaling/loss_form.h"
 #include "units/error.h"
 #include "units/format.h"
+#include "units/statistics.h"
 
 namespace longhaul::scaling {
 namespace {
@@ -201,8 +202,8 @@ class Fit {
       sizes.push_back(std::abs(std::expm1(out_.residuals.back())));
       squares += out_.residuals.back() * out_.residuals.back(), around += (s.log_loss - mean) * (s.log_loss - mean);
     }
-    std::sort(sizes.begin(), sizes.end());
-    out_.median_error = sizes[sizes.size() / 2], out_.worst_error = sizes.back();
+    out_.worst_error = *std::max_element(sizes.begin(), sizes.end());
+    out_.median_error = upper_median(std::move(sizes));
     out_.r_squared = around > 0 ? 1 - squares / around : 0;
   }
 
