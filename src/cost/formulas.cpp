@@ -10,37 +10,10 @@ ShardedStates zero_states(double weights, double gradients, double optimizer, in
   return {stage >= 3 ? weights / n : weights, stage >= 2 ? gradients / n : gradients, stage >= 1 ? optimizer / n : optimizer};
 }
 
-double korthikanti_bytes(ActivationCase which, const LayerShape& shape, int t) {
-  const double sbh = shape.sequence * shape.micro_batch * shape.hidden, scores = 5 * shape.heads * shape.sequence / shape.hidden;
-  switch (which) {
-    case ActivationCase::no_parallelism:
-      return sbh * (34 + scores);
-    case ActivationCase::tensor:
-      return sbh * (10 + 24.0 / t + scores / t);
-    case ActivationCase::tensor_sequence:
-      return sbh / t * (34 + scores);
-    case ActivationCase::tensor_selective:
-      return sbh * (10 + 24.0 / t);
-    case ActivationCase::tensor_sequence_selective:
-      return 34 * sbh / t;
-    case ActivationCase::full:
-      return 2 * sbh;
-  }
-  return 0;
-}
-
-Checkpointed sqrt_checkpointing(int layers, double bytes_per_layer) {
-  const double root = std::sqrt(static_cast<double>(layers));
-  return {root, root * bytes_per_layer, layers / root * bytes_per_layer};
-}
-
-Bytes logits_bytes(std::int64_t tokens, std::int64_t vocab, int tp) { return Bytes(tokens * ((vocab + tp - 1) / tp) * 4); }
-
 int in_flight_1f1b(int stage, int stages, int micro_batches) { return std::min(micro_batches, stages - stage); }
 int in_flight_interleaved(int stage, int stages, int micro_batches, int chunks) {
   return std::min(micro_batches * chunks, 2 * (stages - stage - 1) + (chunks - 1) * stages + 1);
 }
-double interleaved_activation_factor(int stages, int chunks) { return 1 + (stages - 1.0) / (static_cast<double>(stages) * chunks); }
 
 double bubble_1f1b(int stages, int micro_batches) { return (stages - 1.0) / (micro_batches + stages - 1.0); }
 double bubble_interleaved(int stages, int micro_batches, int chunks) {
@@ -48,29 +21,7 @@ double bubble_interleaved(int stages, int micro_batches, int chunks) {
 }
 double bubble_zb_h1(int stages, int micro_batches) { return (stages - 1.0) / (3.0 * micro_batches + stages - 1.0); }
 
-namespace {
-double bytes_of(Bytes payload) { return static_cast<double>(payload.value); }
-}  // namespace
-
-Seconds all_reduce_simple(Bytes payload, int ranks, const Link& link) {
-  if (ranks < 2) return Seconds(0);
-  return Seconds(link.latency * std::log2(ranks) + bytes_of(payload) / link.bandwidth);
-}
 double ring_bytes(double payload, int ranks) { return (ranks - 1.0) / ranks * payload; }
-Seconds reduce_scatter_ring(Bytes payload, int ranks, const Link& link) {
-  return Seconds(ring_bytes(bytes_of(payload), ranks) / link.bandwidth + (ranks - 1.0) * link.latency);
-}
-Seconds all_gather_ring(Bytes payload, int ranks, const Link& link) { return reduce_scatter_ring(payload, ranks, link); }
-Seconds all_reduce_ring(Bytes payload, int ranks, const Link& link) {
-  return reduce_scatter_ring(payload, ranks, link) + all_gather_ring(payload, ranks, link);
-}
-Seconds all_reduce_tree(Bytes payload, int ranks, const Link& link) {
-  if (ranks < 2) return Seconds(0);
-  return Seconds(2 * bytes_of(payload) / link.bandwidth + 2 * std::ceil(std::log2(ranks)) * link.latency);
-}
-Seconds all_reduce_hierarchical(Bytes payload, int ranks_inside, int nodes, const Link& inside, const Link& across) {
-  return all_reduce_ring(payload, ranks_inside, inside) + all_reduce_ring(Bytes(payload.value / ranks_inside), nodes, across);
-}
 
 double expected_normal_maximum(int n) {
   // E max = ∫ (1 − Φⁿ(x)) dx over x > 0 minus ∫ Φⁿ(x) dx over x < 0; the trapezium rule is exact to its rounding for so smooth a function.
@@ -81,10 +32,6 @@ double expected_normal_maximum(int n) {
   return sum * kStep;
 }
 
-double run_mfu(Flops work, Seconds time, double devices, double peak_flops_per_second) {
-  return flops_rate(work, time) / (devices * peak_flops_per_second);
-}
-Seconds device_time(Flops work, double achieved_flops_per_second) { return Seconds(work.value / achieved_flops_per_second); }
 double dollars(Seconds device_time, double dollars_per_device_hour) { return device_time.value / 3600 * dollars_per_device_hour; }
 
 double kilowatt_hours(Seconds device_time, double watts_of_device) { return device_time.value / 3600 * watts_of_device / 1000; }

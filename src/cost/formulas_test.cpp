@@ -7,6 +7,8 @@
 #include <array>
 #include <cmath>
 
+#include "cost/test_formulas.h"
+
 namespace longhaul::cost {
 namespace {
 

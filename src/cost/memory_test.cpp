@@ -4,6 +4,7 @@
 
 #include "cost/formulas.h"
 #include "cost/step.h"
+#include "cost/test_formulas.h"
 #include "units/units.h"
 
 namespace longhaul::cost {

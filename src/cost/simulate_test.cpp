@@ -9,6 +9,7 @@
 
 #include "cost/formulas.h"
 #include "cost/pipeline.h"
+#include "cost/test_formulas.h"
 #include "program/build.h"
 
 namespace longhaul::cost {

@@ -5,6 +5,7 @@
 
 #include "cost/formulas.h"
 #include "cost/stages.h"
+#include "cost/test_formulas.h"
 
 namespace longhaul::cost {
 namespace {
