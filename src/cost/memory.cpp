@@ -151,15 +151,15 @@ class StageForm {
 /// The rule of the framework that a run breaks; empty when it breaks none.
 std::string broken_rule(const RunShape& run, const Calibration& calibration) {
   const ParameterKey key = parameter_key(run);
-  const auto holds = [&](const char* rule) { return calibration(fmt::format("fit.{}", rule), key) != 0; };
+  const auto obeys = [&](const char* rule) { return calibration(fmt::format("fit.{}", rule), key) != 0; };
   const program::Layout& layout = run.layout;
-  if (holds("needs_micro_batches") && run.micro_batches() < layout.pp - 1)
+  if (obeys("needs_micro_batches") && run.micro_batches() < layout.pp - 1)
     return fmt::format("{} needs at least pp − 1 = {} micro-batches a step, here are {}", run.framework, layout.pp - 1,
                        run.micro_batches());
   const std::vector<StageContent> stages = split_stages(run);
   for (std::size_t i = 0; i < stages.size(); ++i) {
-    if (holds("needs_blocks") && stages[i].empty()) return fmt::format("stage {} of {} holds nothing: pp is too large", i, stages.size());
-    if (holds("needs_ddp_parameters") && layout.zero == 0 && layout.dp > 1 && !stages[i].has_parameters())
+    if (obeys("needs_blocks") && stages[i].empty()) return fmt::format("stage {} of {} holds nothing: pp is too large", i, stages.size());
+    if (obeys("needs_ddp_parameters") && layout.zero == 0 && layout.dp > 1 && !stages[i].has_parameters())
       return fmt::format("stage {} of {} holds no parameters, which data parallelism without ZeRO refuses", i, stages.size());
   }
   return {};

@@ -71,13 +71,13 @@ class PipelineClock {
     switch (turn.kind) {
       case TurnKind::forward:
         ready = stage == 0 ? 0 : forward_(stage - 1, turn.micro_batch);
-        received = stage == 0 ? 0 : costs_[stage - 1].hold_forward;
+        received = stage == 0 ? 0 : costs_[stage - 1].blocking_forward;
         seconds = cost.forward;
         break;
       case TurnKind::backward:
       case TurnKind::input_gradient:
         ready = stage == last_ ? 0 : backward_(stage + 1, turn.micro_batch);
-        received = stage == last_ ? 0 : costs_[stage + 1].hold_backward;
+        received = stage == last_ ? 0 : costs_[stage + 1].blocking_backward;
         seconds = turn.kind == TurnKind::backward ? cost.backward() : cost.input_gradient;
         break;
       case TurnKind::weight_gradient:
@@ -89,17 +89,17 @@ class PipelineClock {
     time_.end[rank] = end;
     time_.busy[rank] += seconds;
     if (turn.kind == TurnKind::forward)
-      send(forward_(stage, turn.micro_batch), rank, cost.send_forward, stage < last_ ? cost.hold_forward : 0);
+      send(forward_(stage, turn.micro_batch), rank, cost.send_forward, stage < last_ ? cost.blocking_forward : 0);
     if (turn.kind == TurnKind::backward || turn.kind == TurnKind::input_gradient)
-      send(backward_(stage, turn.micro_batch), rank, cost.send_backward, stage > 0 ? cost.hold_backward : 0);
+      send(backward_(stage, turn.micro_batch), rank, cost.send_backward, stage > 0 ? cost.blocking_backward : 0);
     if (keep_turns_) kept_[rank].push_back({rank, turn, begin, end});
     ++next_[rank];
     return true;
   }
 
-  void send(double& arrival, int rank, double seconds, double hold) {
+  void send(double& arrival, int rank, double seconds, double blocking) {
     arrival = time_.end[rank] + seconds;
-    time_.end[rank] += hold;
+    time_.end[rank] += blocking;
   }
 
   const Schedule& schedule_;
@@ -169,7 +169,7 @@ int trailing_weight_gradients(const std::vector<Turn>& turns) {
 
 /// All that a micro-batch takes of a rank: its virtual stages together.
 struct RankWork {
-  double work = 0, weight_gradient = 0, holds = 0, last_hold = 0;
+  double work = 0, weight_gradient = 0, blocking = 0, last_blocking = 0;
 };
 RankWork work_of(std::span<const StageCost> costs, std::size_t rank, std::size_t ranks) {
   RankWork out;
@@ -177,9 +177,9 @@ RankWork work_of(std::span<const StageCost> costs, std::size_t rank, std::size_t
   for (std::size_t i = rank; i <= last; i += ranks) {
     out.work += costs[i].forward + costs[i].backward();
     out.weight_gradient += costs[i].weight_gradient;
-    if (i < last) out.holds += costs[i].hold_forward + costs[i + 1].hold_backward;
-    if (i > 0) out.holds += costs[i].hold_backward + costs[i - 1].hold_forward;
-    if (i > 0) out.last_hold = std::max(out.last_hold, costs[i].hold_backward);
+    if (i < last) out.blocking += costs[i].blocking_forward + costs[i + 1].blocking_backward;
+    if (i > 0) out.blocking += costs[i].blocking_backward + costs[i - 1].blocking_forward;
+    if (i > 0) out.last_blocking = std::max(out.last_blocking, costs[i].blocking_backward);
   }
   return out;
 }
@@ -229,15 +229,15 @@ PipelineTime bound_pipeline(program::ScheduleKind kind, int stages, int micro_ba
   double there = 0, back = 0;  // ways of a micro-batch to the rank and of its gradient back
   for (int rank = 0; rank < stages; ++rank) {
     const RankWork work = work_of(costs, static_cast<std::size_t>(rank), static_cast<std::size_t>(stages));
-    const double first_hold = rank > 0 ? costs[rank - 1].hold_forward : 0;  // part of the way there
-    const double turns = micro_batches * (work.work + work.holds) - first_hold;
+    const double first_blocking = rank > 0 ? costs[rank - 1].blocking_forward : 0;  // part of the way there
+    const double turns = micro_batches * (work.work + work.blocking) - first_blocking;
     const double unawaited = split ? trailing_weight_gradients(schedule.ranks[rank]) * work.weight_gradient : 0;
     out.busy.push_back(micro_batches * work.work);
-    out.total = std::max({out.total, there + turns, there + turns - unawaited - work.last_hold + back});
-    there += costs[rank].forward + costs[rank].send_forward + costs[rank].hold_forward;
+    out.total = std::max({out.total, there + turns, there + turns - unawaited - work.last_blocking + back});
+    there += costs[rank].forward + costs[rank].send_forward + costs[rank].blocking_forward;
     if (rank + 1 == stages) break;
     const StageCost& next = costs[rank + 1];
-    back += next.send_backward + next.hold_backward + (split ? costs[rank].input_gradient : costs[rank].backward());
+    back += next.send_backward + next.blocking_backward + (split ? costs[rank].input_gradient : costs[rank].backward());
   }
   return out;
 }

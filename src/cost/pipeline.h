@@ -19,7 +19,7 @@ struct StageCost {
   double send_forward = 0;   ///< from this virtual stage to the next, after the forward: latency + bytes ÷ bandwidth
   double send_backward = 0;  ///< to the one before
   /// Both ends of a message are taken for as long: the sender after its turn, while the message is on its way, the receiver before its own.
-  double hold_forward = 0, hold_backward = 0;
+  double blocking_forward = 0, blocking_backward = 0;
   double backward() const { return input_gradient + weight_gradient; }
 };
 

@@ -114,13 +114,13 @@ TEST(ScheduleRules, FaultsAreNamed) {
 
 // By hand: two stages, one micro-batch; the message takes 3 s, of which both ends are taken for 2.
 TEST(Play, AMessageTakesBothItsEnds) {
-  const std::vector<StageCost> costs{{.forward = 1, .input_gradient = 2, .send_forward = 1, .hold_forward = 2},
-                                     {.forward = 1, .input_gradient = 2, .send_backward = 1, .hold_backward = 2}};
+  const std::vector<StageCost> costs{{.forward = 1, .input_gradient = 2, .send_forward = 1, .blocking_forward = 2},
+                                     {.forward = 1, .input_gradient = 2, .send_backward = 1, .blocking_backward = 2}};
   // 1 forward, 1 + 2 message, 1 + 2 the last stage, 1 + 2 message, 2 backward.
   EXPECT_DOUBLE_EQ(play(make_schedule(ScheduleKind::one_f_one_b, 2, 1), costs).total, 12);
   // With many micro-batches a rank of the middle is taken by four messages of each.
   std::vector<StageCost> three{costs[0], costs[0], costs[1]};
-  three[1].send_backward = 1, three[1].hold_backward = 2;
+  three[1].send_backward = 1, three[1].blocking_backward = 2;
   const auto total = [&](int m) { return play(make_schedule(ScheduleKind::gpipe, 3, m), three).total; };
   EXPECT_DOUBLE_EQ(total(41) - total(40), 3 + 4 * 2);
 }
@@ -131,7 +131,7 @@ std::vector<StageCost> uneven_costs(int stages, unsigned seed) {
   const auto next = [&] { return static_cast<double>((seed = seed * 1664525U + 1013904223U) >> 8) / (1U << 24); };
   for (StageCost& cost : costs) {
     cost = {1 + 0.2 * next(), 1 + 0.2 * next(), 1 + 0.2 * next(), 0.1 * next(), 0.1 * next(), 0.05 * next(), 0.05 * next()};
-    if (seed % 3 == 0) cost.send_forward = cost.hold_forward = 0;
+    if (seed % 3 == 0) cost.send_forward = cost.blocking_forward = 0;
   }
   return costs;
 }

@@ -219,8 +219,8 @@ Prices::Message Prices::message(double bytes) const {
   if (split && !run_.layout.sequence_parallel) seconds += (bytes - sent) / (device_.link * p("tp_link_efficiency"));
   // What an exchange leaves runs beside the next turn.
   if (const double exchange = p("p2p_exchange"); exchange > 0) return {.exchange = exchange * seconds};
-  const double hold = p("p2p_hold");
-  return {.wire = (1 - hold) * seconds, .hold = hold * seconds};
+  const double blocking = p("p2p_hold");
+  return {.wire = (1 - blocking) * seconds, .blocking = blocking * seconds};
 }
 
 }  // namespace longhaul::cost

@@ -63,7 +63,7 @@ class Prices {
   /// A message to a neighbouring stage, in the ways that frameworks send them.
   struct Message {
     double wire = 0;      ///< seconds on its way while both ends work on
-    double hold = 0;      ///< seconds that it takes both its ends
+    double blocking = 0;  ///< seconds that it takes both its ends
     double exchange = 0;  ///< seconds that every turn of every stage waits, since sends and receives are paired (Megatron's
                           ///< send_forward_recv_backward, DeepSpeed's schedule in steps)
   };

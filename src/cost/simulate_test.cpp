@@ -86,8 +86,8 @@ class StageCosts {
   double seconds(const Operation& op) const {
     if (op.micro_batch < 0 || program::is_collective(op.kind)) return 0;
     const bool forward = op.pass == Pass::forward;
-    if (op.kind == OpKind::send) return forward ? costs_[op.stage].hold_forward : costs_[op.stage].hold_backward;
-    if (op.kind == OpKind::receive) return forward ? costs_[op.stage - 1].hold_forward : costs_[op.stage + 1].hold_backward;
+    if (op.kind == OpKind::send) return forward ? costs_[op.stage].blocking_forward : costs_[op.stage].blocking_backward;
+    if (op.kind == OpKind::receive) return forward ? costs_[op.stage - 1].blocking_forward : costs_[op.stage + 1].blocking_backward;
     const StageCost& cost = costs_[op.stage];
     const TurnKey turn = turn_of(op, split_);
     const auto of_turn = [&] {
@@ -148,7 +148,7 @@ TEST(Simulate, EqualsThePlayedSchedule) {
         const program::Schedule schedule = make_schedule(kind.kind, p, m, kind.chunks);
         std::vector<StageCost> costs = parts.costs;
         if (p == 1)  // what a rank hands to itself takes no time
-          for (StageCost& cost : costs) cost.send_forward = cost.send_backward = cost.hold_forward = cost.hold_backward = 0;
+          for (StageCost& cost : costs) cost.send_forward = cost.send_backward = cost.blocking_forward = cost.blocking_backward = 0;
         const StageCosts shared(ranks, costs, schedule.split_backward());
         const Simulation program = simulate(ranks, shared.functions());
         const PipelineTime time = play(schedule, costs, true);

@@ -140,22 +140,22 @@ model::ModelSpec mixture() {
   return spec;
 }
 
-struct Held {
+struct Split {
   const char* name;
   model::ModelSpec model;
   const char* layout;
-  friend void PrintTo(const Held& of, std::ostream* out) { *out << of.name; }
+  friend void PrintTo(const Split& of, std::ostream* out) { *out << of.name; }
 };
-class AsTheProgram : public ::testing::TestWithParam<Held> {};
+class AsTheProgram : public ::testing::TestWithParam<Split> {};
 INSTANTIATE_TEST_SUITE_P(StageParameters, AsTheProgram,
-                         ::testing::Values(Held{"dense", gpt(), "dp=2"}, Held{"tied ends apart", gpt(), "tp=8,pp=4,sp=1"},
-                                           Held{"tied, uneven stages", gpt(), "tp=2,pp=2,stages=5+3"},
-                                           Held{"grouped heads", grouped(), "dp=2,tp=2,pp=2"},
-                                           Held{"more ranks than key/value heads", grouped(), "tp=8,pp=4,sp=1"},
-                                           Held{"chunks", grouped(), "tp=4,pp=2,virtual=2"},
-                                           Held{"mixture, sliced", mixture(), "dp=2,tp=4"},
-                                           Held{"mixture, divided", mixture(), "dp=8,pp=2,ep=8"},
-                                           Held{"mixture, divided over tp", mixture(), "dp=2,tp=4,pp=4,sp=1,ep=4"}));
+                         ::testing::Values(Split{"dense", gpt(), "dp=2"}, Split{"tied ends apart", gpt(), "tp=8,pp=4,sp=1"},
+                                           Split{"tied, uneven stages", gpt(), "tp=2,pp=2,stages=5+3"},
+                                           Split{"grouped heads", grouped(), "dp=2,tp=2,pp=2"},
+                                           Split{"more ranks than key/value heads", grouped(), "tp=8,pp=4,sp=1"},
+                                           Split{"chunks", grouped(), "tp=4,pp=2,virtual=2"},
+                                           Split{"mixture, sliced", mixture(), "dp=2,tp=4"},
+                                           Split{"mixture, divided", mixture(), "dp=8,pp=2,ep=8"},
+                                           Split{"mixture, divided over tp", mixture(), "dp=2,tp=4,pp=4,sp=1,ep=4"}));
 
 TEST_P(AsTheProgram, EveryRankHolds) {
   RunShape run = shape("megatron-lm", GetParam().model, 1);

@@ -65,11 +65,11 @@ class Step {
     if (run_.layout.pp == 1) return cost;
     if (at + 1 < contents_.size()) {
       const Prices::Message next = message(at);
-      cost.send_forward = next.wire, cost.hold_forward = next.hold;
+      cost.send_forward = next.wire, cost.blocking_forward = next.blocking;
     }
     if (at > 0) {
       const Prices::Message previous = message(at - 1);
-      cost.send_backward = previous.wire, cost.hold_backward = previous.hold;
+      cost.send_backward = previous.wire, cost.blocking_backward = previous.blocking;
     }
     cost.forward += out_.exchange, cost.input_gradient += out_.exchange;
     return cost;
@@ -79,7 +79,7 @@ class Step {
     const bool logits = contents_[at].head && !contents_[at].loss;
     const double width = static_cast<double>(logits ? padded_vocab(run_) : run_.model.width);
     Prices::Message out = prices_.message(2 * tokens(run_) * width);
-    if (stall_.messages) out.hold += prices_.parameters()("p2p_stall");
+    if (stall_.messages) out.blocking += prices_.parameters()("p2p_stall");
     return out;
   }
 
@@ -89,15 +89,15 @@ class Step {
     const PipelineTime time = pipeline(layout.schedule, layout.pp, m, layout.chunks, out_.stages);
     const auto busiest = static_cast<int>(std::max_element(time.busy.begin(), time.busy.end()) - time.busy.begin());
     out_.busiest = busiest, out_.pipeline = time.total;
-    double layers = 0, ends = 0, sharding = 0, exchanged = 0, held = 0;
+    double layers = 0, ends = 0, sharding = 0, exchanged = 0, blocked = 0;
     for (std::size_t i = busiest; i < contents_.size(); i += layout.pp) {
       layers += contents_[i].layers;
       ends += contents_[i].embedding * out_.embedding.exposed_collectives + contents_[i].head * out_.head.exposed_collectives;
       sharding += contents_[i].head * out_.head.exposed_sharding;
       exchanged += 2 * out_.exchange;
-      held += out_.stages[i].hold_forward + out_.stages[i].hold_backward;
-      if (i > 0) held += out_.stages[i - 1].hold_forward;
-      if (i + 1 < contents_.size()) held += out_.stages[i + 1].hold_backward;
+      blocked += out_.stages[i].blocking_forward + out_.stages[i].blocking_backward;
+      if (i > 0) blocked += out_.stages[i - 1].blocking_forward;
+      if (i + 1 < contents_.size()) blocked += out_.stages[i + 1].blocking_backward;
     }
     const CollectiveSeconds exposed = m * layers * out_.layer.exposed_collectives;
     out_.tensor_parallel = exposed.tensor + m * ends;
@@ -105,7 +105,7 @@ class Step {
     out_.data_parallel = m * (layers * out_.layer.exposed_sharding + sharding);
     out_.compute = time.busy[busiest] - m * (exchanged + ends) - exposed.total() - out_.data_parallel;
     const double waiting = std::max(0.0, time.total - time.busy[busiest]);  // two sums of one stage's turns differ in their last bits
-    out_.messages = std::min(m * held, waiting);
+    out_.messages = std::min(m * blocked, waiting);
     out_.pipeline_transfers = m * exchanged + out_.messages;
     out_.bubble = waiting - out_.messages;
     slowest_ = time.busy[busiest] / m;

@@ -33,8 +33,8 @@ void require_multiple(std::int64_t sequence_length, std::int64_t unit, std::stri
                       below > 0 ? fmt::format("{} or {}", below, below + unit) : std::to_string(unit)));
 }
 
-void require(bool holds, std::string_view system, const std::string& sentence) {
-  if (!holds) throw UsageError(std::string(system) + ": " + sentence);
+void require(bool condition, std::string_view system, const std::string& sentence) {
+  if (!condition) throw UsageError(std::string(system) + ": " + sentence);
 }
 
 std::string headline(const EmitJob& job) {

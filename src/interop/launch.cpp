@@ -40,7 +40,7 @@ constexpr std::string_view kStandardLibrary =
     "unittest urllib uu uuid venv warnings wave weakref webbrowser winreg winsound wsgiref xdrlib xml xmlrpc zipapp "
     "zipfile zipimport zlib zoneinfo";
 
-bool holds(std::string_view list, std::string_view word) {
+bool contains(std::string_view list, std::string_view word) {
   for (std::size_t from = 0; from < list.size();) {
     const std::size_t end = std::min(list.find(' ', from), list.size());
     if (list.substr(from, end - from) == word) return true;
@@ -76,9 +76,10 @@ void check_python_module(std::string_view stem, const std::string& out) {
                           std::all_of(stem.begin(), stem.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
   if (!identifier) refuse("Python imports the file by its name, which takes letters, digits and _ alone");
   const std::string instead = fmt::format("; call it run_{}.py", stem);
-  if (holds(kKeywords, stem)) refuse(fmt::format("'{}' is a keyword of Python, which nothing can be imported by", stem) + instead);
-  if (holds(kPackages, stem)) refuse(fmt::format("on PYTHONPATH it would hide the package '{}' that torchtitan imports", stem) + instead);
-  if (holds(kStandardLibrary, stem))
+  if (contains(kKeywords, stem)) refuse(fmt::format("'{}' is a keyword of Python, which nothing can be imported by", stem) + instead);
+  if (contains(kPackages, stem))
+    refuse(fmt::format("on PYTHONPATH it would hide the package '{}' that torchtitan imports", stem) + instead);
+  if (contains(kStandardLibrary, stem))
     refuse(fmt::format("on PYTHONPATH it would hide the module '{}' of Python's standard library", stem) + instead);
 }
 

@@ -114,7 +114,7 @@ void Megatron::refuse() {
   using model::MlpKind;
   using model::NormKind;
   using model::PositionKind;
-  const auto has = [](bool holds, const std::string& sentence) { require(holds, kMegatron, sentence); };
+  const auto has = [](bool condition, const std::string& sentence) { require(condition, kMegatron, sentence); };
   has(spec_.position != PositionKind::alibi, "position = alibi: learned, rope and none are there");
   has(!spec_.parallel_residual, "parallel_residual = true: its layers run attention and MLP one after the other");
   has(!spec_.embedding_norm, "embedding_norm = true: no norm follows the embedding");

@@ -81,8 +81,8 @@ Emission Torchtitan::emit() {
 
 /// What torchtitan's llama3 module is; its other modules are other models.
 void Torchtitan::refuse() const {
-  const auto llama = [&](bool holds, const std::string& axis) {
-    require(holds, kTorchtitan,
+  const auto llama = [&](bool condition, const std::string& axis) {
+    require(condition, kTorchtitan,
             axis + ": its llama3 module has RMSNorm, RoPE, SwiGLU and grouped heads, without biases, qk_norm or experts");
   };
   llama(spec_.norm == model::NormKind::rms_norm && !spec_.norm_bias, fmt::format("norm = {}", model::name(spec_.norm)));
@@ -94,7 +94,7 @@ void Torchtitan::refuse() const {
   llama(spec_.experts.count == 0, fmt::format("experts = {}", spec_.experts.count));
   llama(!spec_.has_latent_attention(), "latent attention");
   llama(!spec_.parallel_residual && !spec_.embedding_norm, "parallel_residual or embedding_norm");
-  const auto has = [](bool holds, const std::string& sentence) { require(holds, kTorchtitan, sentence); };
+  const auto has = [](bool condition, const std::string& sentence) { require(condition, kTorchtitan, sentence); };
   has(spec_.q_width() == spec_.width,
       fmt::format("head_dim = {}: llama3's heads share the width {}, {} each", spec_.head_dim, spec_.width, spec_.width / spec_.heads));
   has(job_.shape.precision == cost::Precision::bf16, fmt::format("precision = {}: this verb writes bf16 for it; add a converter of "

@@ -8,7 +8,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "cost/held.h"
+#include "cost/in_flight.h"
 #include "cost/pipeline.h"
 #include "cost/prices.h"
 #include "cost/stages.h"
@@ -191,12 +191,12 @@ class Tracer {
     if (from >= 0 && from <= last) {
       const cost::StageCost& sender = step_.stages[static_cast<std::size_t>(from)];
       events_.slice(played.rank, kWork, "message", fmt::format("{}/recv.{}", id, pass),
-                    played.begin - (forward ? sender.hold_forward : sender.hold_backward), played.begin);
+                    played.begin - (forward ? sender.blocking_forward : sender.blocking_backward), played.begin);
     }
     if (to < 0 || to > last) return;
     const cost::StageCost& cost = step_.stages[static_cast<std::size_t>(stage)];
     events_.slice(played.rank, kWork, "message", fmt::format("{}/send.{}", id, pass), played.end,
-                  played.end + (forward ? cost.hold_forward : cost.hold_backward));
+                  played.end + (forward ? cost.blocking_forward : cost.blocking_backward));
     const double wire = forward ? cost.send_forward : cost.send_backward;
     if (wire > 0)
       events_.slice(played.rank, lane(played.rank, played.end, wire), "message", fmt::format("{}/send.{}", id, pass), played.end,
@@ -293,9 +293,9 @@ class Tracer {
   }
 
   void draw_counters(const cost::PipelineTime& time) {
-    for (const cost::Held& held : cost::held_over_step(schedule_, forecast_.memory, time)) {
-      events_.counter(held.rank, "micro-batches in flight", held.at, held.micro_batches);
-      events_.counter(held.rank, "memory GiB", held.at, held.total / kGiB);
+    for (const cost::InFlight& now : cost::in_flight_over_step(schedule_, forecast_.memory, time)) {
+      events_.counter(now.rank, "micro-batches in flight", now.at, now.micro_batches);
+      events_.counter(now.rank, "memory GiB", now.at, now.total / kGiB);
     }
   }
 

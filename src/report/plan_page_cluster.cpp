@@ -7,7 +7,7 @@
 
 #include "config/derive.h"
 #include "cost/formulas.h"
-#include "cost/held.h"
+#include "cost/in_flight.h"
 #include "cost/pipeline.h"
 #include "model/flops.h"
 #include "report/page.h"
@@ -151,10 +151,10 @@ class ClusterPage {
       if (part != &cost::StageMemory::activations && stage.*part > 0)
         plot.series.push_back({std::string(name), {0}, {stage.*part / kGiB}, false, colour_of_part(part)});
     plot.series.push_back({"activations", {0}, {0}, false, colour_of_part(&cost::StageMemory::activations)});
-    for (const cost::Held& held : cost::held_over_step(schedule_, forecast_.memory, played_)) {
-      if (held.rank != rank) continue;
-      for (Series& series : plot.series) series.x.push_back(held.at), series.y.push_back(series.y.front());
-      plot.series.back().y.back() = held.activations / kGiB;
+    for (const cost::InFlight& now : cost::in_flight_over_step(schedule_, forecast_.memory, played_)) {
+      if (now.rank != rank) continue;
+      for (Series& series : plot.series) series.x.push_back(now.at), series.y.push_back(series.y.front());
+      plot.series.back().y.back() = now.activations / kGiB;
     }
     std::string note = "Lines beside activations stand at their peak.";
     if (shortened()) note += " " + shortened_note();

@@ -153,21 +153,21 @@ TEST(FitLaw, SeedDecidesTheIntervalsAndNothingElseDoes) {
 
 /// Share of generated sets whose 80 % interval holds the planted alpha, beta and the planted optimum at 1e22 FLOPs.
 std::vector<double> coverage(std::size_t sets, std::size_t resamples) {
-  std::vector<double> held(3, 0);
+  std::vector<double> covered(3, 0);
   const double planted = surface_of(Form::chinchilla, kPlanted)->optimum(1e22).parameters;
   for (std::size_t s = 0; s < sets; ++s) {
     const std::vector<Point> points = generated(Form::chinchilla, kPlanted, 100, 0.01, 1000 + s);
     FitLawOptions options = quick(Form::chinchilla, resamples);
     options.starts = 4, options.seed = s;
     const FittedLaw fitted = fit_law(points, options);
-    held[0] += fitted.coefficients[3].interval.contains(kPlanted[3]);
-    held[1] += fitted.coefficients[4].interval.contains(kPlanted[4]);
+    covered[0] += fitted.coefficients[3].interval.contains(kPlanted[3]);
+    covered[1] += fitted.coefficients[4].interval.contains(kPlanted[4]);
     std::vector<double> optima;
     for (const auto& draw : fitted.draws) optima.push_back(surface_of(Form::chinchilla, draw)->optimum(1e22).parameters);
-    held[2] += middle_80(std::move(optima)).contains(planted);
+    covered[2] += middle_80(std::move(optima)).contains(planted);
   }
-  for (double& h : held) h /= static_cast<double>(sets);
-  return held;
+  for (double& h : covered) h /= static_cast<double>(sets);
+  return covered;
 }
 
 // 80 % of sets, within three standard deviations of that share among so many sets (0.4/√sets) and 3 points for the bootstrap's own bias.

@@ -147,17 +147,17 @@ void derive_gathered(const Given& given, Derivation& out) {
       .let("layers", rank.content().layers, Unit::number, "of this rank")
       .let("in_flight", rank.stage().in_flight, Unit::number, "micro-batches, in chunks, that it holds at once")
       .let("chunks", layout.chunks, Unit::number, "of a rank")
-      .define("held", "in_flight ÷ chunks", Unit::number, "micro-batches");
+      .define("live", "in_flight ÷ chunks", Unit::number, "micro-batches");
   if (given.plan.step.stalled)
     out.define("still", "0", Unit::number, "micro-batches whose gathered inputs are still allocated: none, the host waits");
   else if (layout.pp == 1 || run.devices <= run.devices_per_node)
-    out.define("still", "held", Unit::number, "micro-batches whose gathered inputs are still allocated");
+    out.define("still", "live", Unit::number, "micro-batches whose gathered inputs are still allocated");
   else
     out.let("launch_ratio", std::max(given.plan.step.layer.launch_ratio(), 1e-9), Unit::number, "a layer's device time ÷ its launches")
         .let("pace", rank.read("pace_ratio"), Unit::number, "ratio at which the host runs ahead half the time")
         .let("sharpness", rank.read("pace_sharpness"), Unit::number, "of that change")
         .define("ahead", "1 ÷ (1 + (pace ÷ launch_ratio)^sharpness)", Unit::share, "how far the host runs ahead")
-        .define("still", "ahead · held + (1 − ahead) · max(held − 2, 0)", Unit::number,
+        .define("still", "ahead · live + (1 − ahead) · max(live − 2, 0)", Unit::number,
                 "micro-batches whose gathered inputs are still allocated");
   out.is("tokens · width · (gathered_bytes · layers · still + exchange_bytes)");
 }

@@ -41,13 +41,13 @@ class Busiest {
     return seconds;
   }
   /// Seconds of a micro-batch in which messages take the rank, at whichever of their ends it is.
-  double held() const {
+  double blocked() const {
     const std::vector<cost::StageCost>& costs = step().stages;
     double seconds = 0;
     for (std::size_t i = step().busiest; i < costs.size(); i += layout().pp) {
-      seconds += costs[i].hold_forward + costs[i].hold_backward;
-      if (i > 0) seconds += costs[i - 1].hold_forward;
-      if (i + 1 < costs.size()) seconds += costs[i + 1].hold_backward;
+      seconds += costs[i].blocking_forward + costs[i].blocking_backward;
+      if (i > 0) seconds += costs[i - 1].blocking_forward;
+      if (i + 1 < costs.size()) seconds += costs[i + 1].blocking_backward;
     }
     return seconds;
   }
@@ -122,10 +122,10 @@ void derive_pipeline_transfers(const Given& given, Derivation& out) {
   out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a step")
       .let("chunks", rank.layout().chunks, Unit::number, "of a rank")
       .let("exchange", rank.step().exchange, Unit::seconds, "that a turn waits for its paired messages")
-      .let("held", rank.held(), Unit::seconds, "a micro-batch, in which messages take the rank at either end")
+      .let("blocked", rank.blocked(), Unit::seconds, "a micro-batch, in which messages take the rank at either end")
       .let("pipeline", rank.step().pipeline, Unit::seconds, "the schedule played on a clock")
       .let("turns", rank.turns(), Unit::seconds, "of one micro-batch, forward and backward")
-      .is("micro_batches · 2 · chunks · exchange + min(micro_batches · held, pipeline − micro_batches · turns)");
+      .is("micro_batches · 2 · chunks · exchange + min(micro_batches · blocked, pipeline − micro_batches · turns)");
 }
 
 void derive_bubble(const Given& given, Derivation& out) {

@@ -1,4 +1,4 @@
-// cost/held.h — what every pipeline rank holds while a step is played: micro-batches in flight, and memory with them.
+// cost/in_flight.h — micro-batches in flight on every pipeline rank while a step is played, and the memory they take.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 namespace longhaul::cost {
 
 /// A rank begins a forward turn or ends the turn that makes its weight gradients.
-struct Held {
+struct InFlight {
   int rank = 0;
   double at = 0;             ///< seconds from the first turn
   double micro_batches = 0;  ///< in flight from now on; a chunk of an interleaved schedule is its share of one
@@ -18,6 +18,6 @@ struct Held {
 };
 
 /// Changes in the order of each rank's turns. @param time with its turns kept
-std::vector<Held> held_over_step(const program::Schedule& schedule, const MemoryEstimate& memory, const PipelineTime& time);
+std::vector<InFlight> in_flight_over_step(const program::Schedule& schedule, const MemoryEstimate& memory, const PipelineTime& time);
 
 }  // namespace longhaul::cost

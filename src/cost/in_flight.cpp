@@ -1,11 +1,11 @@
-#include "cost/held.h"
+#include "cost/in_flight.h"
 
 namespace longhaul::cost {
 
-std::vector<Held> held_over_step(const program::Schedule& schedule, const MemoryEstimate& memory, const PipelineTime& time) {
+std::vector<InFlight> in_flight_over_step(const program::Schedule& schedule, const MemoryEstimate& memory, const PipelineTime& time) {
   using program::TurnKind;
   std::vector<int> chunks(static_cast<std::size_t>(schedule.stages), 0);
-  std::vector<Held> out;
+  std::vector<InFlight> out;
   const auto change = [&](int rank, double at, int by) {
     const StageMemory& stage = memory.stages[static_cast<std::size_t>(rank)];
     const int now = chunks[static_cast<std::size_t>(rank)] += by;
