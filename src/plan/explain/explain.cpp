@@ -145,7 +145,7 @@ Explanation explain(const Forecast& forecast, const cost::Calibration& calibrati
   const std::vector<ForecastLine> lines = forecast_lines(forecast);
   const ForecastLine* line = find(lines, id);
   if (!line) unknown(id, explainable(forecast));
-  const Given given{forecast, calibration};
+  const OnCluster given{forecast, calibration};
   Explanation out = explained(*line, given);
   if (out.value && with_levers) out.levers = pull(*line, given);
   return out;

@@ -143,7 +143,7 @@ std::string drawback(const Forecast& now, const Forecast& other) {
 
 }  // namespace
 
-std::vector<Lever> pull(const ForecastLine& line, const Given& given) {
+std::vector<Lever> pull(const ForecastLine& line, const OnCluster& given) {
   std::vector<Lever> out;
   const double now = *line.value(given);
   for (const LeverKind kind : line.levers)

@@ -14,7 +14,7 @@
 namespace longhaul::plan {
 
 /// A forecast and what it was made with.
-struct Given {
+struct OnCluster {
   const Forecast& plan;
   const cost::Calibration& calibration;
   const cost::RunShape& run() const { return plan.shape; }
@@ -66,7 +66,7 @@ struct Line {
   std::vector<LeverKind> levers{};
   std::string missing{};  ///< what to give where there is no value
 };
-using ForecastLine = Line<Given>;
+using ForecastLine = Line<OnCluster>;
 
 /// Figures that a model alone has: parameters, work by convention. The same for a cluster and for this machine.
 struct ModelFigures {
@@ -88,6 +88,6 @@ struct OnMachine {
 std::vector<Line<OnMachine>> account_lines(const Account& account);
 
 /// The figure of `line` after each change of its levers that can run.
-std::vector<Lever> pull(const ForecastLine& line, const Given& given);
+std::vector<Lever> pull(const ForecastLine& line, const OnCluster& given);
 
 }  // namespace longhaul::plan

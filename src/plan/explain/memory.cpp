@@ -13,9 +13,9 @@ using program::Recompute;
 /// The numbers that the memory model reads for the fullest rank.
 class Rank {
  public:
-  explicit Rank(const Given& given, int rank)
+  explicit Rank(const OnCluster& given, int rank)
       : given_(given), parameters_(given.run()), content_(cost::rank_content(given.run(), cost::split_stages(given.run()), rank)) {}
-  explicit Rank(const Given& given) : Rank(given, given.plan.memory.fullest) {}
+  explicit Rank(const OnCluster& given) : Rank(given, given.plan.memory.fullest) {}
 
   const cost::RunShape& run() const { return given_.run(); }
   const program::Layout& layout() const { return run().layout; }
@@ -26,7 +26,7 @@ class Rank {
   double read(const std::string& name) const { return given_.calibration("memory." + name, cost::parameter_key(run())); }
 
  private:
-  const Given& given_;
+  const OnCluster& given_;
   cost::StageParameters parameters_;
   cost::StageContent content_;
 };
@@ -55,13 +55,13 @@ void derive_states(const Rank& rank, Derivation& out, const std::string& per_par
   out.is(formula);
 }
 
-void derive_weights(const Given& given, Derivation& out) {
+void derive_weights(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   out.let("weight_bytes", rank.read("weights"), Unit::bytes_per_parameter, "weights that compute uses");
   derive_states(rank, out, "weight_bytes", 3);
 }
 
-void derive_gradients(const Given& given, Derivation& out) {
+void derive_gradients(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   const bool fp32 = rank.run().fp32_gradients;
   out.let("gradient_bytes", rank.read("gradients"), Unit::bytes_per_parameter, "gradients in 16 bits");
@@ -72,7 +72,7 @@ void derive_gradients(const Given& given, Derivation& out) {
       "rank that accumulates holds them whole (accounting B2)");
 }
 
-void derive_optimizer_states(const Given& given, Derivation& out) {
+void derive_optimizer_states(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   const bool sharded = rank.layout().zero > 0;
   out.let("optimizer_bytes", rank.read("optimizer"), Unit::bytes_per_parameter, "fp32 master weights 4, two Adam moments 8");
@@ -97,7 +97,7 @@ void define_layer(const Rank& rank, Derivation& out) {
               "one whole layer");
 }
 
-void derive_activations(const Given& given, Derivation& out) {
+void derive_activations(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   const program::Layout& layout = rank.layout();
   if (rank.content().layers == 0) {
@@ -132,7 +132,7 @@ void derive_activations(const Given& given, Derivation& out) {
       "(accounting B4)");
 }
 
-void derive_gathered(const Given& given, Derivation& out) {
+void derive_gathered(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   const program::Layout& layout = rank.layout();
   const cost::RunShape& run = rank.run();
@@ -162,7 +162,7 @@ void derive_gathered(const Given& given, Derivation& out) {
   out.is("tokens · width · (gathered_bytes · layers · still + exchange_bytes)");
 }
 
-void derive_logits(const Given& given, Derivation& out) {
+void derive_logits(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   if (!rank.content().head && !rank.content().loss) {
     out.is("0").note("the fullest rank has neither head nor loss; the last rank's logits are in memory.stages of --json");
@@ -176,7 +176,7 @@ void derive_logits(const Given& given, Derivation& out) {
       .note("the largest surprise of small models: the vocabulary does not shrink with them (accounting B5)");
 }
 
-void derive_workspace(const Given& given, Derivation& out) {
+void derive_workspace(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   std::string formula;
   if (rank.content().layers > 0) {
@@ -199,7 +199,7 @@ void derive_workspace(const Given& given, Derivation& out) {
   out.is(formula.empty() ? "0" : formula);
 }
 
-void derive_fragmentation(const Given& given, Derivation& out) {
+void derive_fragmentation(const OnCluster& given, Derivation& out) {
   const Rank rank(given);
   const cost::StageMemory& m = rank.stage();
   out.let("share", rank.read("fragmentation"), Unit::share, "that the allocator keeps beside its blocks (calibration)")
@@ -209,7 +209,7 @@ void derive_fragmentation(const Given& given, Derivation& out) {
       .is("share · (activations + gathered + logits)");
 }
 
-void derive_framework(const Given& given, Derivation& out) {
+void derive_framework(const OnCluster& given, Derivation& out) {
   out.let("gibibytes", Rank(given).read("framework"), Unit::number, "GiB of context, kernels, communication buffers (calibration)")
       .is("gibibytes · 2^30");
 }
@@ -221,7 +221,7 @@ void let_lines(const cost::StageMemory& m, Derivation& out) {
   for (const auto& [name, line] : cost::kMemoryParts) out.let(std::string(name), m.*line, Unit::bytes, fmt::format("memory.{}", name));
 }
 
-void derive_peak(const Given& given, Derivation& out) {
+void derive_peak(const OnCluster& given, Derivation& out) {
   let_lines(Rank(given).stage(), out);
   out.is(kSumOfLines)
       .note(
@@ -230,7 +230,7 @@ void derive_peak(const Given& given, Derivation& out) {
 }
 
 /// The verdict counts what must be there at once: nothing that the host runs ahead with, nothing that the allocator can give back.
-void derive_needed(const Given& given, Derivation& out) {
+void derive_needed(const OnCluster& given, Derivation& out) {
   const cost::MemoryEstimate memory = cost::estimate_memory(given.run(), given.calibration, cost::Pace{.launch_ratio = 0, .stalled = true});
   const cost::StageMemory* most = &memory.stages.front();
   for (const cost::StageMemory& stage : memory.stages)
@@ -241,7 +241,7 @@ void derive_needed(const Given& given, Derivation& out) {
                         given.plan.fit->reason));
 }
 
-void derive_available(const Given& given, Derivation& out) {
+void derive_available(const OnCluster& given, Derivation& out) {
   out.let("usable", given.calibration("fit.usable_share", cost::parameter_key(given.run())), Unit::share,
           "of a device, before it fails (calibration)")
       .let("device_memory", static_cast<double>(given.plan.cluster.accelerator.memory->value), Unit::bytes,
@@ -249,7 +249,7 @@ void derive_available(const Given& given, Derivation& out) {
       .is("usable · device_memory");
 }
 
-void derive_in_flight(const Given& given, Derivation& out) {
+void derive_in_flight(const OnCluster& given, Derivation& out) {
   const program::Layout& layout = given.run().layout;
   const int rank = given.plan.memory.fullest;
   out.let("rank", rank, Unit::number, "the fullest, counted from 0")
@@ -272,10 +272,10 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
   using enum LeverKind;
   const std::string stage = fmt::format("/memory/stages/{}", forecast.memory.fullest);
   const auto of_stage = [](double cost::StageMemory::*member) {
-    return [member](const Given& g) { return g.plan.memory.stages[static_cast<std::size_t>(g.plan.memory.fullest)].*member; };
+    return [member](const OnCluster& g) { return g.plan.memory.stages[static_cast<std::size_t>(g.plan.memory.fullest)].*member; };
   };
   const auto line = [&](const std::string& name, const std::string& title, const std::string& source, double cost::StageMemory::*member,
-                        void (*derive)(const Given&, Derivation&), std::vector<LeverKind> levers) {
+                        void (*derive)(const OnCluster&, Derivation&), std::vector<LeverKind> levers) {
     return ForecastLine{"memory." + name,
                         title + ", on a rank of the fullest stage",
                         Unit::bytes,
@@ -288,7 +288,7 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
   };
   const std::string no_memory = "the catalogue has no memory of this device";
   const auto fit = [](double cost::FitVerdict::*member) {
-    return [member](const Given& g) { return g.plan.fit ? std::optional(*g.plan.fit.*member) : std::nullopt; };
+    return [member](const OnCluster& g) { return g.plan.fit ? std::optional(*g.plan.fit.*member) : std::nullopt; };
   };
   return {
       line("weights", "weights", "Rajbhandari et al. 2020 §3.1, §5; accounting B1, B2", &cost::StageMemory::weights, derive_weights,
@@ -314,7 +314,9 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
        Unit::number,
        stage + "/in_flight",
        "Narayanan et al. 2021 §2.2; accounting B6",
-       [](const Given& g) { return static_cast<double>(g.plan.memory.stages[static_cast<std::size_t>(g.plan.memory.fullest)].in_flight); },
+       [](const OnCluster& g) {
+         return static_cast<double>(g.plan.memory.stages[static_cast<std::size_t>(g.plan.memory.fullest)].in_flight);
+       },
        derive_in_flight,
        {pipeline, schedule},
        ""},
@@ -323,7 +325,7 @@ std::vector<ForecastLine> memory_lines(const Forecast& forecast) {
        Unit::bytes,
        "/memory/peak_bytes_per_rank",
        "accounting B8",
-       [](const Given& g) { return g.plan.memory.peak(); },
+       [](const OnCluster& g) { return g.plan.memory.peak(); },
        derive_peak,
        {zero, recompute, tensor, pipeline, sequence_parallel, micro_batch, devices},
        ""},

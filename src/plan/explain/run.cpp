@@ -11,7 +11,7 @@
 namespace longhaul::plan {
 namespace {
 
-void derive_ranks(const Given& given, Derivation& out) {
+void derive_ranks(const OnCluster& given, Derivation& out) {
   const program::Layout& l = given.run().layout;
   out.let("dp", l.dp, Unit::number, "data-parallel ranks")
       .let("tp", l.tp, Unit::number, "tensor-parallel ranks")
@@ -21,7 +21,7 @@ void derive_ranks(const Given& given, Derivation& out) {
       .note("expert parallelism folds into dp·cp·tp: it does not multiply the ranks (accounting C1)");
 }
 
-void derive_tokens_per_step(const Given& given, Derivation& out) {
+void derive_tokens_per_step(const OnCluster& given, Derivation& out) {
   const cost::RunShape& run = given.run();
   out.let("micro_batch", real(run.micro_batch), Unit::number, "sequences")
       .let("sequence_length", real(run.sequence_length), Unit::tokens, "of a sequence")
@@ -31,7 +31,7 @@ void derive_tokens_per_step(const Given& given, Derivation& out) {
       .note("every position counts, masked or not; tp, pp and cp do not multiply it");
 }
 
-void derive_run_flops(const Given& given, Derivation& out) {
+void derive_run_flops(const OnCluster& given, Derivation& out) {
   out.let("flops_per_token", given.plan.flops_per_token.value, Unit::flops, "flops.per_token")
       .let("tokens", real(given.plan.facts.tokens.value), Unit::tokens, "of the run")
       .is("flops_per_token · tokens")
@@ -39,20 +39,20 @@ void derive_run_flops(const Given& given, Derivation& out) {
                         format(6 * real(given.plan.parameters.active.value) * real(given.plan.facts.tokens.value), Unit::flops)));
 }
 
-void derive_time(const Given& given, Derivation& out) {
+void derive_time(const OnCluster& given, Derivation& out) {
   out.let("tokens", real(given.plan.facts.tokens.value), Unit::tokens, "of the run")
       .let("tokens_per_s", given.plan.tokens_per_second(), Unit::tokens_per_second, "step.tokens_per_s")
       .is("tokens ÷ tokens_per_s")
       .note("without saves, validation and failures: goodput has their share");
 }
 
-void derive_device_hours(const Given& given, Derivation& out) {
+void derive_device_hours(const OnCluster& given, Derivation& out) {
   out.let("seconds", given.plan.run().value, Unit::seconds, "run.time")
       .let("devices", given.run().devices, Unit::number, "ranks")
       .is("seconds ÷ 3600 · devices");
 }
 
-void derive_money(const Given& given, Derivation& out) {
+void derive_money(const OnCluster& given, Derivation& out) {
   out.let("device_hours", given.plan.device_hours(), Unit::number, "run.device_hours")
       .let("price", *given.plan.facts.device_hours_price, Unit::dollars, "a device-hour (--price)")
       .is("device_hours · price");
@@ -63,7 +63,7 @@ void derive_money(const Given& given, Derivation& out) {
                     format(given.plan.goodput->useful, Unit::share)));
 }
 
-void derive_tokens_per_parameter(const Given& given, Derivation& out) {
+void derive_tokens_per_parameter(const OnCluster& given, Derivation& out) {
   const double tokens = real(given.plan.facts.tokens.value), work = 6 * real(given.plan.parameters.active.value) * tokens;
   out.let("tokens", tokens, Unit::tokens, "of the run")
       .let("parameters", real(given.plan.parameters.active.value), Unit::parameters, "parameters.active")
@@ -77,25 +77,25 @@ void derive_tokens_per_parameter(const Given& given, Derivation& out) {
           "times too few: never plan by it (accounting D6)");
 }
 
-void derive_epochs(const Given& given, Derivation& out) {
+void derive_epochs(const OnCluster& given, Derivation& out) {
   out.let("tokens", real(given.plan.facts.tokens.value), Unit::tokens, "of the run")
       .let("unique", real(given.plan.facts.unique_tokens->value), Unit::tokens, "of the data")
       .is("tokens ÷ unique")
       .note(fmt::format("up to {:.0f} a repeated token teaches nearly as much as a new one", cost::kManyEpochs));
 }
 
-void derive_checkpoint(const Given& given, Derivation& out) {
+void derive_checkpoint(const OnCluster& given, Derivation& out) {
   out.let("parameters", real(given.plan.parameters.total.value), Unit::parameters, "parameters.total")
       .is("(2 + 4 + 8) · parameters")
       .note("16-bit weights 2, fp32 master weights 4, two moments 8 bytes a parameter (BLOOM's format); gradients are not saved");
 }
 
-void let_failures(const Given& given, Derivation& out) {
+void let_failures(const OnCluster& given, Derivation& out) {
   out.let("save", given.plan.facts.save->value, Unit::seconds, "a checkpoint stops the run (--save-seconds)")
       .let("mtbf", given.plan.facts.mtbf->value, Unit::seconds, "mean time between failures of the whole job (--mtbf-hours)");
 }
 
-void derive_interval(const Given& given, Derivation& out) {
+void derive_interval(const OnCluster& given, Derivation& out) {
   let_failures(given, out);
   const Seconds save = *given.plan.facts.save, mtbf = *given.plan.facts.mtbf;
   if (save.value < 2 * mtbf.value)
@@ -106,13 +106,13 @@ void derive_interval(const Given& given, Derivation& out) {
                        format(cost::young_interval(save, mtbf).value, Unit::seconds)));
 }
 
-void derive_overhead(const Given& given, Derivation& out) {
+void derive_overhead(const OnCluster& given, Derivation& out) {
   out.let("save", given.plan.facts.save->value, Unit::seconds, "a checkpoint stops the run")
       .let("every", given.plan.save_every->value, Unit::seconds, "of steps between saves (checkpoint.interval)")
       .is("save ÷ (every + save)");
 }
 
-void derive_goodput(const Given& given, Derivation& out) {
+void derive_goodput(const OnCluster& given, Derivation& out) {
   let_failures(given, out);
   const cost::Goodput& g = *given.plan.goodput;
   out.let("restart", given.plan.facts.restart.value, Unit::seconds, "from a failure to the next step")
@@ -124,12 +124,12 @@ void derive_goodput(const Given& given, Derivation& out) {
                         format(g.lost, Unit::share), format(g.restarting, Unit::share)));
 }
 
-std::optional<DevicesNeeded> needed(const Given& given) {
+std::optional<DevicesNeeded> needed(const OnCluster& given) {
   const auto& memory = given.plan.cluster.accelerator.memory;
   return memory ? devices_needed(given.run(), given.calibration, real(memory->value)) : std::nullopt;
 }
 
-void derive_devices_needed(const Given& given, Derivation& out) {
+void derive_devices_needed(const OnCluster& given, Derivation& out) {
   const DevicesNeeded found = *needed(given);
   const double device = real(given.plan.cluster.accelerator.memory->value);
   out.let("found", found.devices, Unit::number, fmt::format("fewest devices on which a layout fits: {}", to_text(found.layout)))
@@ -159,7 +159,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::number,
        "/cluster/devices",
        "accounting C1",
-       [](const Given& g) { return static_cast<double>(g.run().layout.world()); },
+       [](const OnCluster& g) { return static_cast<double>(g.run().layout.world()); },
        derive_ranks,
        {},
        ""},
@@ -168,7 +168,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::tokens,
        "/step/tokens",
        "accounting A5, G",
-       [](const Given& g) { return real(g.run().tokens_per_step()); },
+       [](const OnCluster& g) { return real(g.run().tokens_per_step()); },
        derive_tokens_per_step,
        {global_batch, sequence_length},
        ""},
@@ -177,7 +177,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::flops,
        "",
        "accounting D1",
-       [](const Given& g) { return g.plan.flops_per_token.value * real(g.plan.facts.tokens.value); },
+       [](const OnCluster& g) { return g.plan.flops_per_token.value * real(g.plan.facts.tokens.value); },
        derive_run_flops,
        {tokens, sequence_length},
        ""},
@@ -186,7 +186,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::number,
        "",
        "Hoffmann et al. 2022; accounting D5–D7",
-       [](const Given& g) { return real(g.plan.facts.tokens.value) / real(g.plan.parameters.active.value); },
+       [](const OnCluster& g) { return real(g.plan.facts.tokens.value) / real(g.plan.parameters.active.value); },
        derive_tokens_per_parameter,
        {tokens},
        ""},
@@ -195,23 +195,23 @@ std::vector<ForecastLine> run_lines() {
        Unit::number,
        "/run/epochs",
        "Muennighoff et al. 2023; accounting E1",
-       [](const Given& g) {
+       [](const OnCluster& g) {
          const JobFacts& facts = g.plan.facts;
          return facts.unique_tokens ? std::optional(cost::epochs(facts.tokens, *facts.unique_tokens)) : std::nullopt;
        },
        derive_epochs,
        {tokens},
        "give --unique-tokens, or a run file with a prepared dataset"},
-      {"run.time", "time of the run", Unit::seconds, "/run/seconds", "accounting D8", [](const Given& g) { return g.plan.run().value; },
+      {"run.time", "time of the run", Unit::seconds, "/run/seconds", "accounting D8", [](const OnCluster& g) { return g.plan.run().value; },
        derive_time, speed, ""},
       {"run.device_hours", "device-hours of the run", Unit::number, "/run/device_hours", "accounting D8",
-       [](const Given& g) { return g.plan.device_hours(); }, derive_device_hours, speed, ""},
+       [](const OnCluster& g) { return g.plan.device_hours(); }, derive_device_hours, speed, ""},
       {"run.money",
        "what the device-hours cost",
        Unit::dollars,
        "/run/dollars",
        "accounting D8",
-       [](const Given& g) {
+       [](const OnCluster& g) {
          return g.plan.facts.device_hours_price
                     ? std::optional(cost::dollars(Seconds(g.plan.device_hours() * 3600), *g.plan.facts.device_hours_price))
                     : std::nullopt;
@@ -224,7 +224,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::bytes,
        "/checkpoint/bytes",
        "BigScience, tr11-176B (14 bytes a parameter)",
-       [](const Given& g) { return real(g.plan.checkpoint.value); },
+       [](const OnCluster& g) { return real(g.plan.checkpoint.value); },
        derive_checkpoint,
        {},
        ""},
@@ -233,7 +233,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::seconds,
        "/checkpoint/save_every_seconds",
        "Daly 2006 eq. 37; accounting F2",
-       [optional](const Given& g) { return optional(g.plan.save_every); },
+       [optional](const OnCluster& g) { return optional(g.plan.save_every); },
        derive_interval,
        {mtbf, save},
        failures},
@@ -242,7 +242,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::share,
        "",
        "accounting F1",
-       [](const Given& g) {
+       [](const OnCluster& g) {
          const cost::StepEstimate& step = g.plan.step;
          return g.plan.save_every ? std::optional(cost::checkpoint_overhead(Seconds(step.seconds), *g.plan.facts.save,
                                                                             g.plan.save_every->value / step.seconds))
@@ -256,7 +256,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::share,
        "/goodput/useful",
        "Daly 2006 eq. 20; accounting F3",
-       [](const Given& g) { return g.plan.goodput ? std::optional(g.plan.goodput->useful) : std::nullopt; },
+       [](const OnCluster& g) { return g.plan.goodput ? std::optional(g.plan.goodput->useful) : std::nullopt; },
        derive_goodput,
        {mtbf, save},
        failures},
@@ -265,7 +265,7 @@ std::vector<ForecastLine> run_lines() {
        Unit::number,
        "",
        "accounting D9: the memory model, layout by layout",
-       [](const Given& g) {
+       [](const OnCluster& g) {
          const auto found = needed(g);
          return found ? std::optional<double>(found->devices) : std::nullopt;
        },

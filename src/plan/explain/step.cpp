@@ -16,7 +16,7 @@ namespace {
 /// The pipeline rank whose parts the step's lines are.
 class Busiest {
  public:
-  explicit Busiest(const Given& given)
+  explicit Busiest(const OnCluster& given)
       : given_(given), prices_(given.run(), given.calibration), stages_(cost::split_stages(given.run())), parameters_(given.run()) {}
 
   const cost::StepEstimate& step() const { return given_.plan.step; }
@@ -53,7 +53,7 @@ class Busiest {
   }
 
  private:
-  const Given& given_;
+  const OnCluster& given_;
   cost::Prices prices_;
   std::vector<cost::StageContent> stages_;
   cost::StageParameters parameters_;
@@ -67,7 +67,7 @@ Derivation& let_content(const Busiest& rank, Derivation& out) {
       .let("has_head", content.head ? 1 : 0, Unit::number, "1 where that rank makes logits");
 }
 
-void derive_compute(const Given& given, Derivation& out) {
+void derive_compute(const OnCluster& given, Derivation& out) {
   const Busiest rank(given);
   const cost::LayerTime& layer = rank.step().layer;
   const cost::EndTime &embedding = rank.step().embedding, &head = rank.step().head;
@@ -89,7 +89,7 @@ void derive_compute(const Given& given, Derivation& out) {
           format(layer.launch, Unit::seconds)));
 }
 
-void derive_tensor_parallel(const Given& given, Derivation& out) {
+void derive_tensor_parallel(const OnCluster& given, Derivation& out) {
   const Busiest rank(given);
   let_content(rank, out)
       .let("layer", rank.step().layer.exposed_collectives.tensor, Unit::seconds, "collectives of a layer that nothing hides")
@@ -101,23 +101,23 @@ void derive_tensor_parallel(const Given& given, Derivation& out) {
 }
 
 /// Context and expert parallelism exchange in layers alone.
-void derive_in_layers(const Given& given, Derivation& out, double cost::CollectiveSeconds::*group, const char* what) {
+void derive_in_layers(const OnCluster& given, Derivation& out, double cost::CollectiveSeconds::*group, const char* what) {
   const Busiest rank(given);
   out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a data-parallel rank in a step")
       .let("layers", rank.content().layers, Unit::number, fmt::format("of pipeline rank {}, the busiest", rank.step().busiest))
       .let("layer", rank.step().layer.exposed_collectives.*group, Unit::seconds, what)
       .is("micro_batches · layers · layer");
 }
-void derive_context_parallel(const Given& given, Derivation& out) {
+void derive_context_parallel(const OnCluster& given, Derivation& out) {
   derive_in_layers(given, out, &cost::CollectiveSeconds::context, "keys and values of a layer around the ring, what no work hides");
   out.note("traffic.context_parallel has the bytes");
 }
-void derive_expert_parallel(const Given& given, Derivation& out) {
+void derive_expert_parallel(const OnCluster& given, Derivation& out) {
   derive_in_layers(given, out, &cost::CollectiveSeconds::expert, "dispatch and combine of the mean layer that nothing hides");
   out.note("traffic.expert_parallel has the bytes; no measured run tells how much of it hides: none is assumed to");
 }
 
-void derive_pipeline_transfers(const Given& given, Derivation& out) {
+void derive_pipeline_transfers(const OnCluster& given, Derivation& out) {
   const Busiest rank(given);
   out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a step")
       .let("chunks", rank.layout().chunks, Unit::number, "of a rank")
@@ -128,7 +128,7 @@ void derive_pipeline_transfers(const Given& given, Derivation& out) {
       .is("micro_batches · 2 · chunks · exchange + min(micro_batches · blocked, pipeline − micro_batches · turns)");
 }
 
-void derive_bubble(const Given& given, Derivation& out) {
+void derive_bubble(const OnCluster& given, Derivation& out) {
   const Busiest rank(given);
   out.let("micro_batches", rank.run().micro_batches(), Unit::number, "of a step")
       .let("pipeline", rank.step().pipeline, Unit::seconds,
@@ -199,7 +199,7 @@ std::string derive_exchange(const Busiest& rank, Derivation& out) {
   return " + exposed" + exchange.latency;
 }
 
-void derive_data_parallel(const Given& given, Derivation& out) {
+void derive_data_parallel(const OnCluster& given, Derivation& out) {
   const Busiest rank(given);
   let_content(rank, out)
       .let("layer_sharding", rank.step().layer.exposed_sharding, Unit::seconds, "gathers and scatters of a layer that nothing hides")
@@ -212,7 +212,7 @@ void derive_data_parallel(const Given& given, Derivation& out) {
     out.is(during + derive_exchange(rank, out));
 }
 
-void derive_optimizer(const Given& given, Derivation& out) {
+void derive_optimizer(const OnCluster& given, Derivation& out) {
   const Busiest rank(given);
   const bool sharded = rank.layout().zero > 0;
   const auto [dense, experts] = cost::data_groups(
@@ -229,7 +229,7 @@ void derive_optimizer(const Given& given, Derivation& out) {
       .is("(" + of_dense + " + expert_parameters · (optimizer_bytes ÷ expert_shards + whole_bytes)) ÷ bandwidth");
 }
 
-void derive_other(const Given& given, Derivation& out) {
+void derive_other(const OnCluster& given, Derivation& out) {
   const Busiest rank(given);
   out.let("straggling", rank.read("straggling"), Unit::share, "spread of the devices' speeds (calibration)")
       .let("slowest", rank.run().devices > 1 ? cost::expected_normal_maximum(rank.run().devices) : 0, Unit::number,
@@ -241,7 +241,7 @@ void derive_other(const Given& given, Derivation& out) {
       .is("straggling · slowest · pipeline + tied + loop");
 }
 
-void derive_step(const Given& given, Derivation& out) {
+void derive_step(const OnCluster& given, Derivation& out) {
   const cost::StepEstimate& s = given.plan.step;
   out.let("compute", s.compute, Unit::seconds, "step.compute")
       .let("tensor_parallel", s.tensor_parallel, Unit::seconds, "step.tensor_parallel")
@@ -265,7 +265,7 @@ double closed_form(const cost::RunShape& run) {
   return cost::bubble_1f1b(l.pp, m);
 }
 
-void derive_closed_form(const Given& given, Derivation& out) {
+void derive_closed_form(const OnCluster& given, Derivation& out) {
   const program::Layout& layout = given.run().layout;
   out.let("pp", layout.pp, Unit::number, "pipeline ranks").let("micro_batches", given.run().micro_batches(), Unit::number, "of a step");
   if (layout.schedule == program::ScheduleKind::interleaved)
@@ -279,13 +279,13 @@ void derive_closed_form(const Given& given, Derivation& out) {
                        format(s.pipeline, Unit::seconds)));
 }
 
-void derive_rate(const Given& given, Derivation& out) {
+void derive_rate(const OnCluster& given, Derivation& out) {
   out.let("tokens", static_cast<double>(given.run().tokens_per_step()), Unit::tokens, "tokens_per_step")
       .let("seconds", given.plan.step.seconds, Unit::seconds, "step.seconds")
       .is("tokens ÷ seconds");
 }
 
-void let_use(const Given& given, Derivation& out) {
+void let_use(const OnCluster& given, Derivation& out) {
   out.let("flops_per_token", given.plan.flops_per_token.value, Unit::flops, "flops.per_token")
       .let("tokens_per_s", given.plan.tokens_per_second(), Unit::tokens_per_second, "step.tokens_per_s")
       .let("devices", given.plan.cluster.devices, Unit::number, given.plan.cluster.id)
@@ -294,13 +294,13 @@ void let_use(const Given& given, Derivation& out) {
                        given.plan.cluster.accelerator.name));
 }
 
-void derive_mfu(const Given& given, Derivation& out) {
+void derive_mfu(const OnCluster& given, Derivation& out) {
   let_use(given, out);
   out.is("flops_per_token · tokens_per_s ÷ (devices · peak)")
       .note("of model FLOPs by the convention `standard`: say peak and convention with the figure");
 }
 
-void derive_hfu(const Given& given, Derivation& out) {
+void derive_hfu(const OnCluster& given, Derivation& out) {
   let_use(given, out);
   out.let("again", given.plan.recomputed_flops_per_token().value, Unit::flops,
           "a token's forward pass run again: of every layer with recompute=layer, its attention with recompute=selective")
@@ -312,13 +312,13 @@ void derive_hfu(const Given& given, Derivation& out) {
 std::vector<ForecastLine> step_lines() {
   using enum LeverKind;
   const auto line = [](const std::string& name, const std::string& title, const std::string& source, double cost::StepEstimate::*member,
-                       void (*derive)(const Given&, Derivation&), std::vector<LeverKind> levers) {
+                       void (*derive)(const OnCluster&, Derivation&), std::vector<LeverKind> levers) {
     return ForecastLine{"step." + name,
                         title,
                         Unit::seconds,
                         fmt::format("/step/split/{}_seconds", name),
                         source,
-                        [member](const Given& g) { return g.plan.step.*member; },
+                        [member](const OnCluster& g) { return g.plan.step.*member; },
                         derive,
                         std::move(levers),
                         ""};
@@ -343,26 +343,26 @@ std::vector<ForecastLine> step_lines() {
            derive_optimizer, {zero, tensor, pipeline, devices}),
       line("other", "stragglers, tied embeddings, the loop", "accounting C8", &cost::StepEstimate::other, derive_other, {devices}),
       {"step.seconds", "one optimizer step", Unit::seconds, "/step/seconds", "accounting F6: the parts add up",
-       [](const Given& g) { return g.plan.step.seconds; }, derive_step, all, ""},
+       [](const OnCluster& g) { return g.plan.step.seconds; }, derive_step, all, ""},
       {"step.tokens_per_s", "tokens a second of the whole job", Unit::tokens_per_second, "/step/tokens_per_s", "accounting G",
-       [](const Given& g) { return g.plan.tokens_per_second(); }, derive_rate, all, ""},
+       [](const OnCluster& g) { return g.plan.tokens_per_second(); }, derive_rate, all, ""},
       {"bubble.closed_form",
        "share of the pipeline that equal stages idle, by the closed form",
        Unit::share,
        "",
        "Narayanan et al. 2021 §2.2; Qi et al. 2023 §2.3; accounting C3",
-       [](const Given& g) { return closed_form(g.run()); },
+       [](const OnCluster& g) { return closed_form(g.run()); },
        derive_closed_form,
        {schedule, pipeline, micro_batch, global_batch},
        ""},
       {"mfu", "model FLOPs utilisation", Unit::share, "/step/mfu", "Chowdhery et al. 2022 (PaLM), appendix B; accounting D2",
-       [](const Given& g) { return g.plan.mfu(); }, derive_mfu, all, ""},
+       [](const OnCluster& g) { return g.plan.mfu(); }, derive_mfu, all, ""},
       {"hfu",
        "hardware FLOPs utilisation: recomputed work counts",
        Unit::share,
        "/step/hfu",
        "Korthikanti et al. 2022 §6; accounting D2",
-       [](const Given& g) { return g.plan.hfu(); },
+       [](const OnCluster& g) { return g.plan.hfu(); },
        derive_hfu,
        {recompute, tensor, pipeline, micro_batch},
        ""},

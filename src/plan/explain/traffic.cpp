@@ -41,7 +41,7 @@ int most_layers(const cost::RunShape& run) {
   return most;
 }
 
-void derive_tensor(const Given& given, Derivation& out) {
+void derive_tensor(const OnCluster& given, Derivation& out) {
   const cost::RunShape& run = given.run();
   const double of_layer = halves(cost::layer_work(run), cost::Group::tensor);
   cost::StageContent most;
@@ -64,7 +64,7 @@ void derive_tensor(const Given& given, Derivation& out) {
           "sequence parallelism cuts each all-reduce in its two halves: the bytes stay, but weight gradients gather their input once more");
 }
 
-void derive_context(const Given& given, Derivation& out) {
+void derive_context(const OnCluster& given, Derivation& out) {
   const cost::RunShape& run = given.run();
   const std::vector<cost::WorkItem> layer = cost::layer_work(run);
   out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
@@ -75,7 +75,7 @@ void derive_context(const Given& given, Derivation& out) {
       .is("micro_batches · layers · rounds · (cp − 1) ÷ cp · keys_values");
 }
 
-void derive_expert(const Given& given, Derivation& out) {
+void derive_expert(const OnCluster& given, Derivation& out) {
   const cost::RunShape& run = given.run();
   const std::vector<cost::WorkItem> layer = cost::layer_work(run, run.model.experts.count > 0);
   out.let("micro_batches", run.micro_batches(), Unit::number, "of a step")
@@ -87,7 +87,7 @@ void derive_expert(const Given& given, Derivation& out) {
       .is("micro_batches · layers · sparse · exchanges · (ep − 1) ÷ ep · sent");
 }
 
-void derive_pipeline(const Given& given, Derivation& out) {
+void derive_pipeline(const OnCluster& given, Derivation& out) {
   const cost::RunShape& run = given.run();
   const program::Layout& layout = run.layout;
   int neighbours = 0;
@@ -122,7 +122,7 @@ std::string let_group(const cost::RunShape& run, const cost::DataGroup& group, c
       "{0}parameters ÷ {0}shards");
 }
 
-void derive_data(const Given& given, Derivation& out) {
+void derive_data(const OnCluster& given, Derivation& out) {
   const cost::RunShape& run = given.run();
   const program::Layout& layout = run.layout;
   const std::vector<cost::HeldParameters> held = cost::held_by_ranks(run, cost::StageParameters(run), cost::split_stages(run));
@@ -148,13 +148,13 @@ void derive_data(const Given& given, Derivation& out) {
 std::vector<ForecastLine> traffic_lines() {
   using enum LeverKind;
   const auto line = [](const std::string& name, const std::string& title, const std::string& source, double cost::StepTraffic::*member,
-                       void (*derive)(const Given&, Derivation&), std::vector<LeverKind> levers) {
+                       void (*derive)(const OnCluster&, Derivation&), std::vector<LeverKind> levers) {
     return ForecastLine{"traffic." + name,
                         title + ", bytes that one rank sends in a step",
                         Unit::bytes,
                         "",
                         source,
-                        [member](const Given& g) { return step_traffic(g.run()).*member; },
+                        [member](const OnCluster& g) { return step_traffic(g.run()).*member; },
                         derive,
                         std::move(levers),
                         ""};
