@@ -60,7 +60,7 @@ std::string headline(const EmitJob& job);
 std::vector<std::string> never_expressed(const EmitJob& job);
 /// Refuses sequences that are no multiple of `unit`, with the nearest that are. `why` says what cuts them.
 void require_multiple(std::int64_t sequence_length, std::int64_t unit, std::string_view system, const std::string& why);
-/// Throws UsageError "system: sentence" unless it is met.
+/// Throws UsageError "system: sentence" unless `condition` is true.
 void require(bool condition, std::string_view system, const std::string& sentence);
 
 }  // namespace longhaul::interop

@@ -123,7 +123,7 @@ TEST_P(Traces, MemoryCounterPeaksAtThePlan) {
     if (event.at("ph") == "C" && event.at("name") == "memory GiB")
       peak[event.at("pid")] = std::max(peak[event.at("pid")], event.at("args").at("value").get<double>());
   for (int rank = 0; rank < plan.shape.layout.pp; ++rank)
-    EXPECT_NEAR(peak[rank] * 1073741824, plan.memory.stages[static_cast<std::size_t>(rank)].total(), 1e7) << rank;
+    EXPECT_NEAR(peak[rank] * kGiB, plan.memory.stages[static_cast<std::size_t>(rank)].total(), 1e7) << rank;
 }
 
 TEST(Trace, IdsAreThoseOfTheProgram) {
