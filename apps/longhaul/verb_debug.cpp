@@ -17,7 +17,8 @@
 #include "train/inference.h"
 #include "train/schedule.h"
 #include "train/state.h"
-#include "trained.h"
+#include "train/trained_model.h"
+#include "train/training.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -49,15 +50,10 @@ void write_batches(const std::filesystem::path& path, const data::Batch& all, co
                view("documents", ElementType::i32, shape, all.documents)});
 }
 
-data::LoaderOptions loader_options(const config::RunConfig& config) {
-  return {static_cast<std::uint64_t>(config.run.seed), config.batch.sequence_length, config.batch.global_batch,
-          config.data.isolate_documents, 0};
-}
-
 /// `sequences` from global sample `first` on, as training reads them. `documents` says who may see whom, so where documents are not
 /// isolated each sequence is one: the mask that another implementation builds from it is the one that was used.
 data::Batch batch_at(const config::RunConfig& config, const data::Dataset& dataset, std::int64_t first, std::int64_t sequences) {
-  data::Batch batch = data::make_batch(dataset.train(), loader_options(config), first, sequences);
+  data::Batch batch = data::make_batch(dataset.train(), train::loader_options(config), first, sequences);
   if (!config.data.isolate_documents) std::fill(batch.documents.begin(), batch.documents.end(), 0);
   return batch;
 }
@@ -76,14 +72,9 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
   const data::Dataset dataset = data::Dataset::open(config.data.directory);
   dataset.require_vocabulary(config.model.vocab);
   train::Engine engine(config);
-  train::TrainState state;
   engine.initialise();
-  if (!fresh && !checkpoint::list_commits(config.run.directory).empty()) {
-    const checkpoint::Loaded loaded = checkpoint::read_newest(config.run.directory, engine.registry());
-    require_same_model(config, dataset, loaded);
-    state = train::state_from_json(loaded.state);
-    engine.weights_changed();
-  }
+  train::TrainState state;
+  if (!fresh) state = train::load_trained_state(engine, dataset, complain).value_or(state);
   std::filesystem::create_directories(out);
   const data::Batch batch = batch_at(config, dataset, state.sample, config.batch.global_batch);
   write_batches(out / "batch.safetensors", batch, {batch.sequences, batch.sequence_length});

@@ -7,7 +7,7 @@
 #include "console.h"
 #include "run_arguments.h"
 #include "train/evaluate.h"
-#include "trained.h"
+#include "train/trained_model.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -29,7 +29,7 @@ int verb_eval(int argc, char** argv) {
   const data::Dataset dataset = data::Dataset::open(config.data.directory);
   dataset.require_vocabulary(config.model.vocab);
   train::Engine engine(config, train::Engine::Use::evaluation);
-  const checkpoint::Loaded loaded = load_trained(engine, dataset);
+  const checkpoint::Loaded loaded = train::load_trained(engine, dataset, complain);
   const train::Evaluation result = train::evaluate(engine, dataset.heldout(), max_tokens, [&](std::int64_t done, std::int64_t all) {
     console.live(fmt::format("evaluating: {} of {} sequences", done, all));
   });

@@ -12,7 +12,7 @@
 #include "files/disk.h"
 #include "model/hf_config.h"
 #include "run_arguments.h"
-#include "trained.h"
+#include "train/trained_model.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -79,7 +79,7 @@ int verb_export(int argc, char** argv) {
   if (fresh)
     engine.initialise();
   else
-    step = load_trained(engine, dataset).commit.step;
+    step = train::load_trained(engine, dataset, complain).commit.step;
   export_hf(engine, tokenizer, std::filesystem::absolute(out).lexically_normal());
   if (arguments.json)
     print_json(nlohmann::json{{"directory", out}, {"step", step}});

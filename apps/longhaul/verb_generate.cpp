@@ -10,7 +10,7 @@
 #include "data/tokenizer.h"
 #include "run_arguments.h"
 #include "train/inference.h"
-#include "trained.h"
+#include "train/trained_model.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -37,7 +37,7 @@ int verb_generate(int argc, char** argv) {
   const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
   dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());
   train::Engine engine(config, train::Engine::Use::evaluation);
-  const checkpoint::Loaded loaded = load_trained(engine, dataset);
+  const checkpoint::Loaded loaded = train::load_trained(engine, dataset, complain);
   make_console().say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));
 
   std::vector<std::int32_t> tokens = {tokenizer.endoftext()};

@@ -87,8 +87,8 @@ int verb_train(int argc, char** argv) {
   train::watch_stop_signals();
   train::Run run(resolved, make_console());
   const plan::Account account = account_of(resolved.config, profile_of_run(resolved.config, make_console().live));
-  files::write_file_atomically(files::Disk(), std::filesystem::path(run.directory()) / "plan.json", plan::to_json(account).dump(2) + "\n");
-  run.peak_flops = account.time->peak_flops;
+  files::write_file_atomically(files::Disk(), run.directory() / "plan.json", plan::to_json(account).dump(2) + "\n");
+  run.launch().peak_flops = account.time->peak_flops;
   const train::TrainSummary summary = train::train(run);
   if (arguments.json)
     print_json(to_json(summary));

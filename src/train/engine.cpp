@@ -40,9 +40,11 @@ program::Program evaluation_program(const config::RunConfig& config, const model
   return program::build_evaluation(config.model, table, options);
 }
 
-void refuse_untrainable(const config::RunConfig& config) {
+/// The configuration itself. @throws UsageError when its model can only be counted
+const config::RunConfig& checked(const config::RunConfig& config) {
   if (const std::optional<std::string> reason = model::trainable(config.model))
     throw UsageError(fmt::format("this model can be counted but not trained: {}", *reason));
+  return config;
 }
 
 }  // namespace
@@ -84,7 +86,7 @@ program::BuildOptions evaluation_options(const config::RunConfig& config, int th
 }
 
 Engine::Engine(const config::RunConfig& config, Use use)
-    : config_((refuse_untrainable(config), config)),
+    : config_(checked(config)),
       table_(config.model),
       operands_(program::operand_layout(table_, kernels::operand_type(order_of_run(config)))),
       pool_(thread_count(config)),

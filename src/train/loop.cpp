@@ -15,16 +15,16 @@ GradNorm clip(Executor& executor, double limit) {
   return {norm, limit > 0 && norm > limit ? limit / norm : 1.0};
 }
 
-UpdateScalars update_scalars(const Run& run, double clip_scale) {
-  const config::OptimizerTable& o = run.config().optimizer;
-  return {run.learning_rate(), o.beta1, o.beta2, o.epsilon, o.weight_decay, clip_scale, o.ema_beta, run.state.applied + 1};
+UpdateScalars update_scalars(const Training& training, double clip_scale) {
+  const config::OptimizerTable& o = training.config().optimizer;
+  return {training.learning_rate(), o.beta1, o.beta2, o.epsilon, o.weight_decay, clip_scale, o.ema_beta, training.state.applied + 1};
 }
 
-ledger::Result result_of(const Run& run, const data::Batch& batch, const LossSum& loss, const GradNorm& norm, double learning_rate,
+ledger::Result result_of(const TrainState& state, const data::Batch& batch, const LossSum& loss, const GradNorm& norm, double learning_rate,
                          const Verdict& verdict) {
   ledger::Result result;
-  result.step = run.state.step;
-  result.tokens = run.state.tokens;
+  result.step = state.step;
+  result.tokens = state.tokens;
   result.targets = batch.target_tokens;
   result.loss = loss.mean();
   result.grad_norm_before_clip = norm.before_clip;
@@ -32,7 +32,7 @@ ledger::Result result_of(const Run& run, const data::Batch& batch, const LossSum
   result.learning_rate = learning_rate;
   result.verdict = verdict.reason;
   result.alarms = verdict.alarms;
-  result.data = {{"sample", run.state.sample}};
+  result.data = {{"sample", state.sample}};
   return result;
 }
 
@@ -40,35 +40,36 @@ ledger::Result result_of(const Run& run, const data::Batch& batch, const LossSum
 
 TrainSummary train(Run& run) {
   const config::RunConfig& config = run.config();
-  run.clock = StepClock();  // what opening the run took is no step's time
+  Training& training = run.training();
+  StepClock& clock = run.launch().clock;
+  clock = StepClock();  // what opening the run took is no step's time
   StopReason reason = run.stop_reason();
   for (; reason == StopReason::none; reason = run.stop_reason()) {
-    StepClock& clock = run.clock;
-    Executor& executor = run.engine.step();
+    Executor& executor = training.engine.step();
 
-    const data::Batch batch = clock.time("data", [&] { return run.next_batch(); });
+    const data::Batch batch = clock.time("data", [&] { return training.next_batch(); });
     const LossSum loss = clock.time("program", [&] { return executor.gradients(batch); });
     clock.split_program(executor);
     const GradNorm norm = clock.time("clip", [&] { return clip(executor, config.optimizer.clip_norm); });
 
-    const UpdateScalars scalars = update_scalars(run, norm.scale);
-    const Observation seen{loss.mean(), norm.before_clip, scalars.learning_rate, run.scheduled_learning_rate()};
-    const Verdict verdict = judge(config.guards, run.state.guards, seen);
+    const UpdateScalars scalars = update_scalars(training, norm.scale);
+    const Observation seen{loss.mean(), norm.before_clip, scalars.learning_rate, training.scheduled_learning_rate()};
+    const Verdict verdict = judge(config.guards, training.state.guards, seen);
     if (verdict.apply) clock.time("optimizer", [&] { executor.update(scalars); });
-    remember(config.guards, run.state.guards, seen, verdict);
-    run.advance(batch, verdict.apply);
+    remember(config.guards, training.state.guards, seen, verdict);
+    training.advance(batch, verdict.apply);
 
-    ledger::Record record{result_of(run, batch, loss, norm, scalars.learning_rate, verdict), {}};
-    if (run.validation_due()) {
+    ledger::Record record{result_of(training.state, batch, loss, norm, scalars.learning_rate, verdict), {}};
+    if (training.validation_due()) {
       const Evaluation validation = clock.time("validate", [&] { return run.validate(config.validation.max_tokens); });
       record.result.validation_loss = validation.loss;
       record.result.bits_per_byte = validation.bits_per_byte;
     }
-    if (run.due(config.guards.state_hash_every)) record.result.state_hash = clock.time("hash", [&] { return run.state_hash(); });
+    if (training.due(config.guards.state_hash_every)) record.result.state_hash = clock.time("hash", [&] { return training.state_hash(); });
     record.timing = clock.finish(batch.token_count());
     run.record(record, verdict);
 
-    if (run.due(config.checkpoint.every)) clock.time("checkpoint", [&] { run.save(); });
+    if (run.save_due()) clock.time("checkpoint", [&] { run.save(); });
   }
   return run.finish(reason);
 }

@@ -10,7 +10,7 @@
 namespace longhaul::train {
 
 /// Trains until the step budget is spent, a guard stops the run or a signal asks for it.
-/// @param run  everything the step reads; its state and engine are all that changes, and all that a checkpoint holds
+/// @param run  everything the step reads; the state and engine of its training are all that changes, and all that a checkpoint holds
 /// @throws DataError, Error   nothing is half-written: the last commit stays the newest
 TrainSummary train(Run& run);
 

@@ -1,16 +1,14 @@
-#include "trained.h"
+#include "train/trained_model.h"
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <map>
 #include <sstream>
 
 #include "config/resolve.h"
 #include "units/error.h"
 
-namespace longhaul::app {
-
+namespace longhaul::train {
 namespace {
 
 /// Lines of a configuration's text that decide what the weights mean.
@@ -23,8 +21,7 @@ std::map<std::string, std::string> model_lines(const std::string& config_text) {
   return lines;
 }
 
-}  // namespace
-
+/// The rest of the data and the schedule may differ.
 void require_same_model(const config::RunConfig& config, const data::Dataset& dataset, const checkpoint::Loaded& loaded) {
   std::map<std::string, std::string> ours =
       model_lines(config::config_hash_text(config) + "data.tokenizer = " + dataset.manifest().tokenizer_fingerprint + "\n");
@@ -40,15 +37,24 @@ void require_same_model(const config::RunConfig& config, const data::Dataset& da
         fmt::format("{} was trained as another model than the run file describes:{}", loaded.commit.directory.string(), differences));
 }
 
-checkpoint::Loaded load_trained(train::Engine& engine, const data::Dataset& dataset) {
-  const config::RunConfig& config = engine.config();
-  const std::string_view group = config.optimizer.ema_beta > 0 ? checkpoint::kAverage : checkpoint::kWeights;
-  const std::vector<checkpoint::TensorEntry> registry = engine.registry_of(group, engine.weights());
-  checkpoint::Loaded loaded = checkpoint::read_newest(config.run.directory, registry);
-  require_same_model(config, dataset, loaded);
-  for (const std::string& message : loaded.messages) fmt::print(stderr, "{}\n", message);  // an older commit is never used silently
+checkpoint::Loaded load(Engine& engine, const data::Dataset& dataset, const std::vector<checkpoint::TensorEntry>& tensors, const Say& say) {
+  checkpoint::Loaded loaded = checkpoint::read_newest(engine.config().run.directory, tensors);
+  require_same_model(engine.config(), dataset, loaded);
+  for (const std::string& message : loaded.messages) say(message);
   engine.weights_changed();
   return loaded;
 }
 
-}  // namespace longhaul::app
+}  // namespace
+
+checkpoint::Loaded load_trained(Engine& engine, const data::Dataset& dataset, const Say& say) {
+  const std::string_view group = engine.config().optimizer.ema_beta > 0 ? checkpoint::kAverage : checkpoint::kWeights;
+  return load(engine, dataset, engine.registry_of(group, engine.weights()), say);
+}
+
+std::optional<TrainState> load_trained_state(Engine& engine, const data::Dataset& dataset, const Say& say) {
+  if (checkpoint::list_commits(engine.config().run.directory).empty()) return std::nullopt;
+  return state_from_json(load(engine, dataset, engine.registry(), say).state);
+}
+
+}  // namespace longhaul::train

@@ -1,0 +1,71 @@
+// train/run_directory.h — the directory of a run while one launch holds it: lock, checkpoints, ledger and the resolved run.toml.
+//
+// Opening takes the lock; only its holder writes. restore() loads the newest verified checkpoint of the same configuration and cuts the
+// ledger back to it, so that both tell of the same step. It knows no console: what a person should know is handed back as sentences.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/store.h"
+#include "config/resolve.h"
+#include "data/dataset.h"
+#include "files/run_lock.h"
+#include "ledger/ledger.h"
+#include "train/state.h"
+#include "train/summary.h"
+
+namespace longhaul::train {
+
+/// What a checkpoint must agree with: every option that reaches a bit, and the content of the data.
+checkpoint::RunIdentity identity_of(const config::RunConfig& config, const data::Dataset& dataset);
+
+/// What the newest checkpoint held besides the tensors.
+struct Restored {
+  TrainState state;
+  std::vector<std::string> messages;  ///< what was found damaged on the way to it
+};
+
+class RunDirectory {
+ public:
+  /// Creates the directory if needed and takes its lock. @throws UsageError naming the holder when another process has it
+  RunDirectory(const config::RunConfig& config, const checkpoint::RunIdentity& identity);
+
+  const std::filesystem::path& path() const { return lock_.run_directory(); }
+  /// 1 for the first launch of this run, then 2, …
+  std::int64_t launch() const { return lock_.launch(); }
+  const std::string& config_hash() const { return config_hash_; }
+  /// What opening removed that a killed save had left.
+  const std::vector<std::string>& messages() const { return store_.messages(); }
+
+  /// Fills the tensors from the newest checkpoint that verifies, and opens the ledger after its step. Nothing: the run was never saved.
+  /// @throws CheckpointError when it belongs to another configuration, or damaged ones are all there is
+  std::optional<Restored> restore(std::span<const checkpoint::TensorEntry> tensors);
+  /// Writes run.toml: every option with its value and where it came from.
+  void write_run_file(const config::ResolvedConfig& resolved) const;
+
+  /// After restore().
+  ledger::Ledger& ledger() { return *ledger_; }
+  /// Loss of the last record of metrics.jsonl; 0 without one.
+  double last_recorded_loss() const;
+  /// How an earlier launch finished with this state. @throws Error when the events cannot be read
+  std::optional<TrainSummary> earlier_finish(const std::string& state_hash) const;
+
+  /// Makes the ledger and the state durable. @throws Error; the newest checkpoint is then still the one before
+  checkpoint::Saved save(const TrainState& state, std::span<const checkpoint::TensorEntry> tensors);
+  /// The step of the newest checkpoint that this launch loaded or saved; −1 without one.
+  std::int64_t saved_step() const { return saved_step_; }
+
+ private:
+  files::RunLock lock_;
+  checkpoint::Store store_;
+  std::optional<ledger::Ledger> ledger_;
+  std::string config_hash_;
+  std::int64_t saved_step_ = -1;
+};
+
+}  // namespace longhaul::train

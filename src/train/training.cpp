@@ -1,0 +1,63 @@
+#include "train/training.h"
+
+#include <utility>
+
+#include "checkpoint/state_hash.h"
+#include "train/schedule.h"
+
+namespace longhaul::train {
+
+data::LoaderOptions loader_options(const config::RunConfig& config) {
+  return {static_cast<std::uint64_t>(config.run.seed), config.batch.sequence_length, config.batch.global_batch,
+          config.data.isolate_documents, 2};
+}
+
+Training::Training(const config::RunConfig& config, data::Dataset dataset) : engine(config), dataset_(std::move(dataset)) {}
+
+void Training::start() {
+  engine.initialise();
+  open_loader();
+}
+
+void Training::resume(const TrainState& saved) {
+  state = saved;
+  engine.weights_changed();
+  open_loader();
+}
+
+void Training::open_loader() {
+  const data::LoaderOptions options = loader_options(config());
+  loader_.emplace(dataset_.train(), options, data::LoaderCursor{state.sample});
+  if (config().run.overfit_one_batch) only_batch_ = data::make_batch(dataset_.train(), options, 0, config().batch.global_batch);
+  previous_tokens_ = state.tokens;
+}
+
+double Training::learning_rate() const { return train::learning_rate(schedule_of(config()), state.step); }
+double Training::scheduled_learning_rate() const { return train::learning_rate(schedule_of(config()), state.applied + state.skipped); }
+
+data::Batch Training::next_batch() { return only_batch_ ? *only_batch_ : loader_->next(); }
+
+void Training::advance(const data::Batch& batch, bool applied) {
+  previous_tokens_ = state.tokens;
+  state.step += 1;
+  state.tokens += batch.token_count();
+  if (!only_batch_) state.sample += batch.sequences;
+  (applied ? state.applied : state.skipped) += 1;
+}
+
+bool Training::due(const config::Cadence& cadence) const {
+  using Kind = config::Cadence::Kind;
+  if (cadence.kind == Kind::steps) return config::passes(cadence, state.step - 1, state.step);
+  return cadence.kind == Kind::tokens && config::passes(cadence, previous_tokens_, state.tokens);
+}
+
+Evaluation Training::validate(std::int64_t max_tokens, const EvaluationProgress& progress) {
+  if (validated_step_ == state.step && validation_.bits_per_byte) return validation_;  // all of it was read at this step already
+  validation_ = evaluate(engine, dataset_.heldout(), max_tokens, progress);
+  validated_step_ = state.step;
+  return validation_;
+}
+
+std::string Training::state_hash() const { return checkpoint::hash_state(engine.registry(), engine.context().pool.threads()).root.hex(); }
+
+}  // namespace longhaul::train
