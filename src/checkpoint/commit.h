@@ -14,7 +14,7 @@ struct RunIdentity {
   std::string order;        ///< summation order: "dp2", "amx", "fma"
 };
 
-/// A directory that was published; verified only by loading or verify().
+/// A directory that was published; verified only by loading.
 struct Commit {
   std::int64_t step = 0;
   std::int64_t generation = 0;

@@ -284,8 +284,6 @@ std::optional<Loaded> Store::load_newest(std::span<const TensorEntry> tensors) {
 
 std::vector<Commit> list_commits(const fs::path& run_directory) { return scan(run_directory / kCheckpointsName); }
 
-void verify(const Commit& commit) { verify_contents(commit, read_manifest(commit), false); }
-
 namespace {
 
 /// One pass over the commits; nothing if none was seen, or one vanished meanwhile: the run's writer may be replacing the old by the new.

@@ -88,14 +88,14 @@ class Store {
   /// Fills the registry from the newest commit that verifies; nothing if there is none and never was.
   /// @throws CheckpointError if a commit belongs to another configuration or model, or if damaged ones are all there is
   std::optional<Loaded> load_newest(std::span<const TensorEntry> tensors);
-  /// Fills the registry from this commit (a roll-back); no quarantine, no other tried. @throws CheckpointError
-  Loaded load(const Commit& commit, std::span<const TensorEntry> tensors);
-
-  std::vector<Commit> list() const;
   /// What opening cleaned up.
   const std::vector<std::string>& messages() const { return messages_; }
 
  private:
+  /// Newest first.
+  std::vector<Commit> list() const;
+  /// Fills the registry from this commit. @throws CheckpointError
+  Loaded load(const Commit& commit, std::span<const TensorEntry> tensors);
   Commit next_commit(std::int64_t step) const;
   bool already_committed(const Snapshot& snapshot, const std::string& state_hash, Saved& saved) const;
   void write_and_publish(const Snapshot& snapshot, const StateHash& hash, const std::filesystem::path& temporary, Saved& saved);
@@ -117,8 +117,6 @@ class Store {
 
 /// Published commits, newest first.
 std::vector<Commit> list_commits(const std::filesystem::path& run_directory);
-/// Checks every hash of one commit. @throws CheckpointError naming file, tensor and what is wrong
-void verify(const Commit& commit);
 /// Fills a registry (all groups, or only some, such as the weights) from the newest commit that verifies. identity: checked if given.
 /// @throws CheckpointError if there is none
 Loaded read_newest(const std::filesystem::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity = nullptr);

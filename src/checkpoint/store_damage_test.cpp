@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "checkpoint/commit_files.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/store.h"
 #include "checkpoint/testing.h"
@@ -32,9 +33,12 @@ class DamageTest : public ::testing::Test {
   }
   fs::path newest() const { return dir_.path() / "checkpoints" / "step-00000020.g0"; }
   fs::path older() const { return dir_.path() / "checkpoints" / "step-00000010.g0"; }
-  /// The complaint of verify(); empty if it finds nothing.
+  /// What verification says of the newest commit; empty if it finds nothing.
   std::string complaint() const {
-    return message_of<CheckpointError>([&] { verify({20, 0, newest()}); });
+    return message_of<CheckpointError>([&] {
+      const Commit commit{20, 0, newest()};
+      verify_contents(commit, read_manifest(commit), false);
+    });
   }
   /// Expects a restart to use step 10, with one message that holds `reason`, and the damaged commit in quarantine.
   void expect_fallback(const std::string& reason) {

@@ -27,7 +27,9 @@ std::map<std::string, Golden> golden_counts() {
   while (std::getline(file, line)) {
     std::stringstream fields(line);
     std::string model, total, active;
-    std::getline(fields, model, ','), std::getline(fields, total, ','), std::getline(fields, active, ',');
+    std::getline(fields, model, ',');
+    std::getline(fields, total, ',');
+    std::getline(fields, active, ',');
     counts[model] = {std::stoll(total), active.empty() ? 0 : std::stoll(active)};
   }
   return counts;

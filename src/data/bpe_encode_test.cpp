@@ -52,7 +52,10 @@ Ids merged_by_bytes(const BpeTables& tables, std::string_view piece) {
     std::size_t best = 0;
     for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
       const std::int32_t rank = tables.find(parts[i] + parts[i + 1]);
-      if (rank >= 0 && rank < best_rank) best_rank = rank, best = i;
+      if (rank >= 0 && rank < best_rank) {
+        best_rank = rank;
+        best = i;
+      }
     }
     if (best_rank == INT32_MAX) break;
     parts[best] += parts[best + 1];

@@ -5,7 +5,8 @@
 #include <map>
 #include <random>
 
-#include "data/pretokenizer.h"
+#include "data/bpe_tables.h"
+#include "data/test_pieces.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -78,15 +79,15 @@ TEST(BpeTrain, MergesEqualRecountingEverything) {
     document.erase(std::remove_if(document.begin(), document.end(), [](char c) { return c < 0; }), document.end());
   const Tokenizer tokenizer = trained(documents, 256 + 150 + 1);
   const std::vector<std::pair<int, int>> expected = merges_by_recounting(documents, 150);
-  ASSERT_EQ(tokenizer.merges().size(), expected.size());
+  ASSERT_EQ(tokenizer.tables().merges().size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_EQ(std::pair(tokenizer.merges()[i].left, tokenizer.merges()[i].right), expected[i]) << "merge " << i;
+    EXPECT_EQ(std::pair(tokenizer.tables().merges()[i].left, tokenizer.tables().merges()[i].right), expected[i]) << "merge " << i;
   }
 }
 
 TEST(BpeTrain, TiesGoToTheSmallestPair) {
   const Tokenizer tokenizer = trained({"zx", "ba", "az"}, 256 + 3 + 1);  // each pair once: (a,z), (b,a), (z,x)
-  const auto merges = tokenizer.merges();
+  const auto merges = tokenizer.tables().merges();
   ASSERT_EQ(merges.size(), 3u);
   EXPECT_EQ(tokenizer.token_bytes(merges[0].merged), "az");
   EXPECT_EQ(tokenizer.token_bytes(merges[1].merged), "ba");
@@ -96,7 +97,7 @@ TEST(BpeTrain, TiesGoToTheSmallestPair) {
 TEST(BpeTrain, IdsAreBytesThenMergesThenEndoftext) {
   const Tokenizer tokenizer = trained({"low lower lowest"}, 256 + 4 + 1);
   for (int byte = 0; byte < 256; ++byte) EXPECT_EQ(tokenizer.token_bytes(byte), std::string(1, static_cast<char>(byte)));
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(tokenizer.merges()[i].merged, 256 + static_cast<int>(i));
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(tokenizer.tables().merges()[i].merged, 256 + static_cast<int>(i));
   EXPECT_EQ(tokenizer.endoftext(), 260);
   EXPECT_EQ(tokenizer.vocab_size(), 261);
 }
@@ -118,7 +119,7 @@ TEST(BpeTrain, PiecesAreNeverMergedAcross) {
 
 TEST(BpeTrain, EndsEarlyWhenNoPairIsLeft) {
   const Tokenizer tokenizer = trained({"abab"}, 1000);
-  EXPECT_EQ(tokenizer.merges().size(), 2u);  // ab, abab
+  EXPECT_EQ(tokenizer.tables().merges().size(), 2u);  // ab, abab
   EXPECT_EQ(tokenizer.vocab_size(), 259);
 }
 

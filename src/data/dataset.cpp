@@ -25,11 +25,6 @@ TokenStream::TokenStream(std::vector<std::shared_ptr<const Shard>> shards) : sha
   first_document_.push_back(documents_);
 }
 
-TokenStream TokenStream::in_memory(const std::vector<std::int32_t>& tokens, const std::vector<std::int64_t>& document_starts,
-                                   std::int64_t vocab_size) {
-  return TokenStream({Shard::from_ids(tokens, document_starts, vocab_size)});
-}
-
 void TokenStream::read(std::int64_t first, std::span<std::int32_t> out) const {
   assert(first >= 0 && first + static_cast<std::int64_t>(out.size()) <= tokens_);
   auto shard = static_cast<std::size_t>(std::upper_bound(first_token_.begin(), first_token_.end(), first) - first_token_.begin() - 1);

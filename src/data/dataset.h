@@ -23,9 +23,6 @@ class TokenStream {
  public:
   /// Takes shards of one split in order. Views stay valid as long as the stream (or a copy of it) lives.
   explicit TokenStream(std::vector<std::shared_ptr<const Shard>> shards);
-  /// A stream held in memory, for tests and synthetic data: `document_starts` rises from 0.
-  static TokenStream in_memory(const std::vector<std::int32_t>& tokens, const std::vector<std::int64_t>& document_starts,
-                               std::int64_t vocab_size);
 
   std::int64_t tokens() const { return tokens_; }
   std::int64_t documents() const { return static_cast<std::int64_t>(documents_); }
@@ -68,8 +65,6 @@ class Dataset {
   const TokenStream& train() const { return train_; }
   const TokenStream& heldout() const { return heldout_; }
   std::filesystem::path tokenizer_path() const { return directory_ / manifest_.tokenizer_file; }
-  /// Text of the held-out documents, byte for byte, back to back: what the compressors are given.
-  std::filesystem::path heldout_text_path() const { return directory_ / "heldout.txt"; }
 
   /// The run's vocabulary must be the one the data was encoded with.
   /// @param vocab_size   rows of the run's embedding that tokens may use: at least the dataset's

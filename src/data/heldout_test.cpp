@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "data/test_directory.h"
+#include "data/test_stream.h"
 
 namespace longhaul::data {
 namespace {
@@ -19,7 +19,7 @@ TokenStream documents_of(const std::vector<std::int64_t>& lengths) {
     starts.push_back(static_cast<std::int64_t>(ids.size()));
     for (std::int64_t i = 0; i < length; ++i) ids.push_back(static_cast<std::int32_t>(ids.size()));
   }
-  return TokenStream::in_memory(ids, starts, static_cast<std::int64_t>(ids.size()));
+  return stream_of(ids, starts, static_cast<std::int64_t>(ids.size()));
 }
 
 /// How often each place of the stream is a counted target.

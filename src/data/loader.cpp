@@ -46,11 +46,7 @@ Batch make_batch(const TokenStream& stream, const LoaderOptions& options, std::i
 class Loader::Impl {
  public:
   Impl(const TokenStream& stream, const LoaderOptions& options, LoaderCursor cursor)
-      : stream_(stream),
-        options_(options),
-        samples_(data::samples_per_epoch(stream, options.sequence_length)),
-        consumed_(cursor.global_sample_index),
-        produced_(cursor.global_sample_index) {
+      : stream_(stream), options_(options), consumed_(cursor.global_sample_index), produced_(cursor.global_sample_index) {
     if (options_.prefetch > 0) thread_ = std::jthread([this](const std::stop_token& stop) { produce(stop); });
   }
 
@@ -59,8 +55,6 @@ class Loader::Impl {
     consumed_ += options_.global_batch;
     return batch;
   }
-  LoaderCursor cursor() const { return {consumed_}; }
-  std::int64_t samples() const { return samples_; }
 
  private:
   Batch take() {
@@ -93,7 +87,6 @@ class Loader::Impl {
 
   const TokenStream& stream_;
   const LoaderOptions options_;
-  const std::int64_t samples_;
   std::int64_t consumed_;  // by the caller's thread
   std::int64_t produced_;  // by the loader's thread
   std::mutex mutex_;
@@ -111,9 +104,6 @@ Loader::Loader(const TokenStream& stream, const LoaderOptions& options, LoaderCu
 }
 Loader::~Loader() = default;
 Batch Loader::next() { return impl_->next(); }
-LoaderCursor Loader::cursor() const { return impl_->cursor(); }
-std::int64_t Loader::samples_per_epoch() const { return impl_->samples(); }
-double Loader::epochs() const { return static_cast<double>(cursor().global_sample_index) / static_cast<double>(samples_per_epoch()); }
 
 Batch synthetic_batch(std::uint64_t seed, std::int64_t vocab_size, std::int64_t first, std::int64_t sequences,
                       std::int64_t sequence_length) {

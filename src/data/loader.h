@@ -44,11 +44,6 @@ class Loader {
 
   /// The next global batch; waits for the prefetch thread. An error on that thread is thrown here.
   Batch next();
-  /// The position after the last batch that next() returned: what a checkpoint stores.
-  LoaderCursor cursor() const;
-  std::int64_t samples_per_epoch() const;
-  /// Epochs consumed so far, e.g. 1.25.
-  double epochs() const;
 
  private:
   class Impl;

@@ -5,6 +5,8 @@
 #include <array>
 #include <vector>
 
+#include "data/test_stream.h"
+
 namespace longhaul::data {
 namespace {
 
@@ -14,7 +16,7 @@ using Mask = std::vector<std::uint8_t>;
 constexpr std::int32_t kEnd = 9;  // <|endoftext|>
 
 /// Three documents: [9 1 2 3] [9 4] [9 5 6 7 8].
-TokenStream three_documents() { return TokenStream::in_memory({9, 1, 2, 3, 9, 4, 9, 5, 6, 7, 8}, {0, 4, 6}, 10); }
+TokenStream three_documents() { return stream_of({9, 1, 2, 3, 9, 4, 9, 5, 6, 7, 8}, {0, 4, 6}, 10); }
 
 TEST(Packing, IsolatedDocumentsSeeAndPredictOnlyThemselves) {  // accounting A11
   Batch batch = Batch::zeros(1, 8);

@@ -2,7 +2,6 @@
 
 #include <string>
 
-#include "data/pretokenizer_scan.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -10,7 +9,9 @@ namespace {
 
 struct PatternEntry {
   Pattern pattern;
-  std::string_view name, regex, tiktoken;
+  std::string_view name;
+  std::string_view regex;     ///< as first published
+  std::string_view tiktoken;  ///< the possessive form of tiktoken 0.14 (openai_public.py), which the scanners reproduce
 };
 
 constexpr PatternEntry kPatterns[] = {
@@ -32,7 +33,6 @@ const PatternEntry& entry_of(Pattern pattern) {
 
 std::string_view pattern_name(Pattern pattern) { return entry_of(pattern).name; }
 std::string_view pattern_regex(Pattern pattern) { return entry_of(pattern).regex; }
-std::string_view pattern_regex_tiktoken(Pattern pattern) { return entry_of(pattern).tiktoken; }
 
 Pattern pattern_from_name(std::string_view name) {
   for (const PatternEntry& entry : kPatterns) {
@@ -46,13 +46,6 @@ std::optional<Pattern> pattern_from_regex(std::string_view regex) {
     if (entry.regex == regex || entry.tiktoken == regex) return entry.pattern;
   }
   return std::nullopt;
-}
-
-std::size_t piece_end(Pattern pattern, std::string_view text, std::size_t begin) {
-  const char* const p = text.data() + begin;
-  const char* const end = text.data() + text.size();
-  const char* const stop = pattern == Pattern::gpt2 ? scan::gpt2_piece(p, end) : scan::cl100k_piece(p, end);
-  return static_cast<std::size_t>(stop - text.data());
 }
 
 }  // namespace longhaul::data

@@ -25,16 +25,7 @@ Pattern pattern_from_name(std::string_view name);
 /// The expression as first published; what a tokenizer.json carries.
 std::string_view pattern_regex(Pattern pattern);
 
-/// The possessive form in tiktoken 0.14 (openai_public.py), which the scanners reproduce piece by piece.
-std::string_view pattern_regex_tiktoken(Pattern pattern);
-
 /// The pattern whose expression is `regex` in either form, if it is one of ours.
 std::optional<Pattern> pattern_from_regex(std::string_view regex);
-
-/// End of the piece that begins at `begin`.
-/// @param text    valid UTF-8, whole document: the end of the text matters to white space
-/// @param begin   offset of a piece's first byte, < text.size()
-/// @return        offset behind its last byte: begin < end <= text.size()
-std::size_t piece_end(Pattern pattern, std::string_view text, std::size_t begin);
 
 }  // namespace longhaul::data

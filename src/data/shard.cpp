@@ -160,36 +160,6 @@ std::shared_ptr<const Shard> Shard::map(const std::filesystem::path& file, Shard
   return shard;
 }
 
-std::shared_ptr<const Shard> Shard::from_bytes(std::vector<std::byte> bytes, const std::string& name, ShardCheck check) {
-  std::shared_ptr<Shard> shard(new Shard);
-  shard->owned_ = std::move(bytes);
-  shard->bytes_ = shard->owned_;
-  shard->view_ = parse_shard(shard->bytes_, name, check);
-  return shard;
-}
-
-std::shared_ptr<const Shard> Shard::from_ids(std::span<const std::int32_t> ids, std::span<const std::int64_t> document_starts,
-                                             std::int64_t vocab_size) {
-  std::shared_ptr<Shard> shard(new Shard);
-  ShardHeader& header = shard->view_.header;
-  header.token_bytes = 4;
-  header.vocab_size = static_cast<std::uint32_t>(vocab_size);
-  header.token_count = ids.size();
-  header.document_count = document_starts.size();
-  const auto append = [&](std::span<const std::byte> bytes) { shard->owned_.insert(shard->owned_.end(), bytes.begin(), bytes.end()); };
-  append(std::as_bytes(ids));
-  for (std::size_t d = 0; d < document_starts.size(); ++d) {
-    const auto end = d + 1 < document_starts.size() ? document_starts[d + 1] : static_cast<std::int64_t>(ids.size());
-    const DocumentEntry entry{static_cast<std::uint64_t>(document_starts[d]), static_cast<std::uint32_t>(end - document_starts[d] - 1), 0};
-    header.text_bytes += entry.text_bytes;
-    append(std::as_bytes(std::span(&entry, 1)));
-  }
-  shard->bytes_ = shard->owned_;
-  shard->view_.tokens = shard->owned_.data();
-  shard->view_.index = shard->owned_.data() + ids.size_bytes();
-  return shard;
-}
-
 ShardBuilder::ShardBuilder(std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint) {
   header_.token_bytes = vocab_size <= 65536 ? 2 : 4;
   header_.vocab_size = vocab_size;

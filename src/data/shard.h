@@ -58,14 +58,10 @@ struct ShardView {
 /// @throws DataError naming the file, the offset or field, and the fix
 ShardView parse_shard(std::span<const std::byte> bytes, const std::string& name, ShardCheck check);
 
-/// A shard that owns its memory: a read-only mapping of a file, or bytes.
+/// A shard's file, mapped into memory to be read.
 class Shard {
  public:
   static std::shared_ptr<const Shard> map(const std::filesystem::path& file, ShardCheck check);
-  static std::shared_ptr<const Shard> from_bytes(std::vector<std::byte> bytes, const std::string& name, ShardCheck check);
-  /// Ids in memory, each document counted as one byte of text a token after its first; for tests and generated data.
-  static std::shared_ptr<const Shard> from_ids(std::span<const std::int32_t> ids, std::span<const std::int64_t> document_starts,
-                                               std::int64_t vocab_size);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
   const ShardView& view() const { return view_; }
@@ -73,7 +69,6 @@ class Shard {
 
  private:
   Shard() = default;
-  std::vector<std::byte> owned_;
   std::optional<files::MappedFile> mapping_;
   std::span<const std::byte> bytes_;
   ShardView view_;

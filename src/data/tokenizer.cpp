@@ -61,11 +61,7 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
 }
 
 std::string_view Tokenizer::token_bytes(std::int32_t id) const { return tables_->token_bytes(id); }
-bool Tokenizer::is_special(std::int32_t id) const { return tables_->is_special(id); }
 std::int32_t Tokenizer::vocab_size() const { return tables_->vocab_size(); }
-Pattern Tokenizer::pattern() const { return tables_->pattern(); }
-std::span<const SpecialToken> Tokenizer::specials() const { return tables_->specials(); }
-std::span<const Merge> Tokenizer::merges() const { return tables_->merges(); }
 const std::string& Tokenizer::fingerprint() const { return tables_->fingerprint(); }
 
 std::int32_t Tokenizer::endoftext() const {

@@ -54,17 +54,11 @@ class Tokenizer {
   /// Bytes of one token (the text of a special one), empty for an unused id; 0 <= id < vocab_size().
   std::string_view token_bytes(std::int32_t id) const;
 
-  bool is_special(std::int32_t id) const;
-
   /// Largest id + 1: rows of an embedding that holds them all.
   std::int32_t vocab_size() const;
 
   /// Id of <|endoftext|> (or of <|end_of_text|>, </s>), which begins every document. @throws DataError if there is none
   std::int32_t endoftext() const;
-
-  Pattern pattern() const;
-  std::span<const SpecialToken> specials() const;
-  std::span<const Merge> merges() const;
 
   /// SHA-256 (hex) of pattern, tokens and special tokens: equal fingerprints give equal meaning to every id. The list of merges is
   /// left out on purpose: GPT-2 from vocab.bpe, from a rank file and from tokenizer.json is the same vocabulary.

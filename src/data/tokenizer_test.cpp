@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "data/bpe_tables.h"
 #include "data/bpe_train.h"
 #include "data/byte_level.h"
 #include "data/pretokenizer.h"
@@ -57,7 +58,7 @@ TEST(TokenizerJson, SavingAndLoadingKeepsIdsAndFingerprint) {
     saved.save(file);
     const Tokenizer loaded = Tokenizer::load(file);
     EXPECT_EQ(loaded.fingerprint(), saved.fingerprint());
-    EXPECT_EQ(loaded.pattern(), pattern);
+    EXPECT_EQ(loaded.tables().pattern(), pattern);
     EXPECT_EQ(loaded.endoftext(), saved.endoftext());
     EXPECT_EQ(loaded.encode_ordinary(kText), saved.encode_ordinary(kText));
     EXPECT_EQ(loaded.to_json(), saved.to_json());

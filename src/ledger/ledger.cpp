@@ -91,7 +91,7 @@ void Ledger::cut_metrics() {
                     "); the file belongs to another run or was changed. Move it away to go on without the earlier records");
   }
   if (!keep) {
-    // Lost with the machine, or moved away: the checkpoint knows the head, so the chain goes on; verify_chain shows the gap.
+    // Lost with the machine, or moved away: the checkpoint knows the head, so the chain goes on; the gap shows in it.
     event("records_missing", {{"found", file.lines.size()}, {"expected", cursor_.records}});
     keep = file.lines.size();
   }

@@ -53,9 +53,6 @@ class Ledger {
 
   /// After the last record appended.
   const Cursor& cursor() const { return cursor_; }
-  /// Lines that wait because writes failed, and the reason of the last failure.
-  std::size_t waiting() const { return metrics_.waiting.size() + events_.waiting.size(); }
-  const std::string& last_failure() const { return last_failure_; }
   /// Records that opening moved away.
   std::int64_t discarded() const { return discarded_; }
 
@@ -84,17 +81,9 @@ class Ledger {
 /// All records of a metrics or discarded file. A torn last line is left out; any other bad line is an error. A missing file has none.
 /// @throws DataError with the line
 std::vector<Record> read_metrics(const std::filesystem::path& path);
-/// The last whole record; nothing in an empty file. Reads no other line: damage further up is verify_chain()'s to find.
+/// The last whole record; nothing in an empty file. Reads no other line, so damage further up is not found.
 std::optional<Record> read_last_metric(const std::filesystem::path& path);
 /// All events, likewise.
 std::vector<nlohmann::json> read_events(const std::filesystem::path& path);
-
-struct ChainCheck {
-  std::int64_t records = 0;  ///< that verified
-  std::string head;          ///< hash of the last of them
-  std::string problem;       ///< empty, or a sentence that names the first bad record and its line
-};
-/// Recomputes the hash chain from the bytes on disk.
-ChainCheck verify_chain(const std::filesystem::path& path);
 
 }  // namespace longhaul::ledger

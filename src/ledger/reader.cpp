@@ -66,32 +66,4 @@ std::vector<nlohmann::json> read_events(const std::filesystem::path& path) {
   return events;
 }
 
-ChainCheck verify_chain(const std::filesystem::path& path) {
-  ChainCheck check;
-  check.head = kGenesis;
-  const FileLines file = read_lines(path);
-  for (std::size_t i = 0; i < file.lines.size(); ++i) {
-    try {
-      const nlohmann::json document = parse_line(path, i + 1, file.lines[i]);
-      const nlohmann::json& result = document.at("result");
-      const std::string which = place(path, i + 1) + ": the record of step " + result.at("step").dump();
-      if (result.at("prev") != check.head) {
-        check.problem = which + " does not follow the one before: a record was changed, removed or inserted here";
-      } else if (result.at("hash") != chain_hash(result, check.head)) {
-        check.problem = which + " does not have the hash it carries: it was changed";
-      }
-      if (!check.problem.empty()) return check;
-      check.head = result.at("hash").get<std::string>();
-      ++check.records;
-    } catch (const DataError& error) {
-      check.problem = error.what();
-      return check;
-    } catch (const nlohmann::json::exception& error) {
-      check.problem = place(path, i + 1) + ": is not a metrics record: " + error.what();
-      return check;
-    }
-  }
-  return check;
-}
-
 }  // namespace longhaul::ledger

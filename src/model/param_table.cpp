@@ -267,7 +267,6 @@ ParamTable::ParamTable(const ModelSpec& spec) {
   padded_ = (builder.end + kAlignment - 1) / kAlignment * kAlignment;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     if (tensors_[i].expert < 0) by_role_[{tensors_[i].role, tensors_[i].layer}] = i;
-    by_name_[tensors_[i].name] = i;
   }
 }
 
@@ -279,11 +278,6 @@ const ParamTensor* ParamTable::find(Role role, std::int64_t layer) const {
 const ParamTensor& ParamTable::at(Role role, std::int64_t layer) const {
   if (const ParamTensor* tensor = find(role, layer)) return *tensor;
   throw std::logic_error("this model has no " + std::string(model::name(role)) + " in layer " + std::to_string(layer));
-}
-
-const ParamTensor* ParamTable::find(std::string_view name) const {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : &tensors_[found->second];
 }
 
 }  // namespace longhaul::model

@@ -103,7 +103,6 @@ class ParamTable {
   const ParamTensor* find(Role role, std::int64_t layer = -1) const;
   /// Same; a missing tensor is a programming mistake (std::logic_error).
   const ParamTensor& at(Role role, std::int64_t layer = -1) const;
-  const ParamTensor* find(std::string_view name) const;
 
   /// Elements of all tensors.
   Params total() const { return Params(total_); }
@@ -113,7 +112,6 @@ class ParamTable {
  private:
   std::vector<ParamTensor> tensors_;
   std::map<std::pair<Role, std::int64_t>, std::size_t> by_role_;
-  std::map<std::string, std::size_t, std::less<>> by_name_;
   std::int64_t total_ = 0;
   std::int64_t padded_ = 0;
 };

@@ -37,8 +37,6 @@ std::string_view name(MlpKind kind) {
   return "";
 }
 
-std::string_view name(Family family) { return family == Family::gpt2 ? "gpt2" : "llama"; }
-
 double ModelSpec::qk_head_width() const {
   if (has_latent_attention()) return static_cast<double>(latent.qk_dim + latent.rope_dim);
   return static_cast<double>(q_width()) / static_cast<double>(heads);

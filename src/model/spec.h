@@ -104,7 +104,6 @@ std::optional<std::string> countable(const ModelSpec& spec);
 /// gpt2: LayerNorm with biases, learned positions, GELU, biases everywhere. llama: RMSNorm, RoPE, SwiGLU, grouped heads; optional bias on
 /// q, k, v (Qwen2) and optional qk_norm (Qwen3). Both tied or untied.
 enum class Family : std::uint8_t { gpt2, llama };
-std::string_view name(Family family);
 
 /// Why this spec cannot be trained, in a sentence that names the axis; nothing if it can.
 std::optional<std::string> trainable(const ModelSpec& spec);

@@ -165,7 +165,7 @@ BufferId Builder::embed() {
                               {Slot::x, x, Access::read},
                               {Slot::y, y, Access::write},
                               {Slot::statistics, flight_->embedding_statistics, Access::write}})
-      .second = true;
+      .norm = NormPlace::after_embedding;
   return y;
 }
 
@@ -174,7 +174,7 @@ void Builder::embed_gradient() {
   if (spec_.embedding_norm) {
     gather_weights(holdings_.embed_rest);
     const BufferId d_x = gradient_of("embed", ElementType::f32, shape_.s * shape_.width);
-    norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, true, true, holdings_.embed_rest);
+    norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, NormPlace::after_embedding, true, holdings_.embed_rest);
     d_y = d_x;
   }
   if (gathers_sequence()) {  // to the ranks that have the rows' tokens
@@ -236,7 +236,7 @@ void Builder::forward_turn() {
   flight.output = x;
   if (!last_stage()) return send(x, "input", at_.stage + 1);
   gather_weights(holdings_.final_norm);
-  flight.final_norm = norm(x, "final_norm", false, flight.final_statistics);
+  flight.final_norm = norm(x, "final_norm", NormPlace::after_layers, flight.final_statistics);
 }
 
 /// The whole backward pass, or, of a split one, the input gradients.
@@ -247,7 +247,7 @@ void Builder::backward_turn() {
     const BufferId d_y = head_and_loss();
     gather_weights(holdings_.final_norm);
     flight.d_residual = gradient_of("residual", ElementType::f32, shape_.s * shape_.width);
-    norm_gradient(d_y, flight.output, flight.final_statistics, flight.d_residual, false, true, holdings_.final_norm);
+    norm_gradient(d_y, flight.output, flight.final_statistics, flight.d_residual, NormPlace::after_layers, true, holdings_.final_norm);
     close(holdings_.final_norm);
   } else {
     flight.d_residual = receive("d_output", MemoryLine::activation_gradients, at_.stage + 1);

@@ -3,16 +3,16 @@
 
 namespace longhaul::program {
 
-BufferId Builder::norm(BufferId x, const std::string& name, bool second, BufferId& statistics) {
+BufferId Builder::norm(BufferId x, const std::string& name, NormPlace place, BufferId& statistics) {
   const BufferId y = activation(name + ".y", operand_, shape_.s * shape_.width);
   statistics = activation(name + ".statistics", ElementType::f32, 2 * shape_.s);
   emit(OpKind::norm_forward,
        {vector_weights(), {Slot::x, x, Access::read}, {Slot::y, y, Access::write}, {Slot::statistics, statistics, Access::write}})
-      .second = second;
+      .norm = place;
   return y;
 }
 
-void Builder::norm_gradient(BufferId d_y, BufferId x, BufferId statistics, BufferId d_residual, bool second, bool first_gradient,
+void Builder::norm_gradient(BufferId d_y, BufferId x, BufferId statistics, BufferId d_residual, NormPlace place, bool first_gradient,
                             int bucket) {
   const BufferUse gradients = accumulate(bucket);
   emit(OpKind::norm_backward, {vector_weights(),
@@ -21,7 +21,7 @@ void Builder::norm_gradient(BufferId d_y, BufferId x, BufferId statistics, Buffe
                                {Slot::statistics, statistics, Access::read},
                                {Slot::d_residual, d_residual, first_gradient ? Access::write : Access::update},
                                gradients})
-      .second = second;
+      .norm = place;
 }
 
 // ---- exchanges inside a layer ---------------------------------------------------------------------------------------------------
@@ -95,10 +95,10 @@ BufferId Builder::own_keys(BufferId partial, std::string_view what, std::int64_t
 LayerActivations Builder::layer_forward(BufferId input, bool stop_before_down) {
   LayerActivations a;
   a.input = input;
-  a.attn_norm = norm(input, "attn_norm", false, a.attn_norm_statistics);
+  a.attn_norm = norm(input, "attn_norm", NormPlace::before_attention, a.attn_norm_statistics);
   attention(a);
   a.mlp_input = spec_.parallel_residual ? input : a.middle;
-  a.mlp_norm = norm(a.mlp_input, "mlp_norm", true, a.mlp_norm_statistics);
+  a.mlp_norm = norm(a.mlp_input, "mlp_norm", NormPlace::before_mlp, a.mlp_norm_statistics);
   if (spec_.has_experts(at_.layer))
     mixture(a, stop_before_down);
   else
@@ -184,12 +184,14 @@ void Builder::layer_backward(const LayerActivations& a, BufferId d_residual) {
       spec_.has_experts(at_.layer)
           ? mixture_gradient(a, d_residual)
           : summed_rows(mlp_gradient(a, shape_.ffn, d_residual, gathered_gradient(d_residual, "d_output")), "mlp_norm", shape_.width);
-  const auto into_residual = [&] { norm_gradient(d_norm, a.mlp_input, a.mlp_norm_statistics, d_residual, true, false, layer_bucket()); };
+  const auto into_residual = [&] {
+    norm_gradient(d_norm, a.mlp_input, a.mlp_norm_statistics, d_residual, NormPlace::before_mlp, false, layer_bucket());
+  };
   // Where both halves read the layer's input, both need the gradient as it came.
   if (!spec_.parallel_residual) into_residual();
   const BufferId d_attn_norm = attention_gradient(a, d_residual);
   if (spec_.parallel_residual) into_residual();
-  norm_gradient(d_attn_norm, a.input, a.attn_norm_statistics, d_residual, false, false, layer_bucket());
+  norm_gradient(d_attn_norm, a.input, a.attn_norm_statistics, d_residual, NormPlace::before_attention, false, layer_bucket());
 }
 
 /// Both gradients of a linear layer in one operation, or, of a split backward, the input's now and the weight's when its turn comes.

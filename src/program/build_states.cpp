@@ -227,7 +227,9 @@ void Builder::gather_updated() {
     if (!shards_masters()) uses.push_back({Slot::weights, weights_, Access::update});
     if (shards_masters() && bucket.products > 0) uses.push_back({Slot::operand_weights, operand_weights_, Access::update});
     if (shards_masters() && bucket.vectors > 0) uses.push_back({Slot::vectors, vectors_, Access::update});
-    at_.stage = bucket.stage, at_.layer = bucket.layer, at_.part = bucket.part;
+    at_.stage = bucket.stage;
+    at_.layer = bucket.layer;
+    at_.part = bucket.part;
     collective(OpKind::all_gather, "weights", bucket.experts ? Group::expert_shard : Group::shard, bytes, std::move(uses));
   }
 }

@@ -150,8 +150,8 @@ class Builder {
   void gather_updated();
 
   // ---- layers (build_layer.cpp, build_mixture.cpp)
-  BufferId norm(BufferId x, const std::string& name, bool second, BufferId& statistics);
-  void norm_gradient(BufferId d_y, BufferId x, BufferId statistics, BufferId d_residual, bool second, bool first_gradient, int bucket);
+  BufferId norm(BufferId x, const std::string& name, NormPlace place, BufferId& statistics);
+  void norm_gradient(BufferId d_y, BufferId x, BufferId statistics, BufferId d_residual, NormPlace place, bool first_gradient, int bucket);
   LayerActivations layer_forward(BufferId input, bool stop_before_down);
   void attention(LayerActivations& a);
   void mlp(LayerActivations& a, BufferId x, std::int64_t ffn, BufferId residual, const std::string& name, bool stop_before_down);

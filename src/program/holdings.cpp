@@ -71,7 +71,10 @@ class Filler {
       if (rank_ == 0 && (spec_.position == model::PositionKind::learned || spec_.embedding_norm))
         out_.embed_rest = open("embed_rest", 0, -1);
       for (int stage = rank_; stage <= last; stage += layout_.pp) open_layers(stage);
-      if (holds(last)) out_.final_norm = open("final_norm", last, -1), out_.head = open("head", last, -1);
+      if (holds(last)) {
+        out_.final_norm = open("final_norm", last, -1);
+        out_.head = open("head", last, -1);
+      }
     }
     for (const ParamTensor& tensor : table.tensors()) add(tensor);
     if (spec_.tied_embeddings && out_.head >= 0) add_tied_head(table.at(Role::token_embedding));

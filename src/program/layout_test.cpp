@@ -9,7 +9,12 @@ namespace {
 
 model::ModelSpec llama_70b() {
   model::ModelSpec spec;
-  spec.layers = 80, spec.width = 8192, spec.heads = 64, spec.kv_heads = 8, spec.ffn_width = 28672, spec.vocab = 32000;
+  spec.layers = 80;
+  spec.width = 8192;
+  spec.heads = 64;
+  spec.kv_heads = 8;
+  spec.ffn_width = 28672;
+  spec.vocab = 32000;
   return model::with_usual_values(spec);
 }
 

@@ -22,24 +22,36 @@ ModelSpec tied_llama() {
 }
 ModelSpec qwen() {
   ModelSpec spec = tied_llama();
-  spec.name = "qwen", spec.head_dim = 16, spec.qk_norm = spec.qkv_bias = true, spec.tied_embeddings = false;
+  spec.name = "qwen";
+  spec.head_dim = 16;
+  spec.qk_norm = spec.qkv_bias = true;
+  spec.tied_embeddings = false;
   return spec;
 }
 ModelSpec gpt() {
   ModelSpec spec = tied_llama();
-  spec.name = "gpt", spec.norm = model::NormKind::layer_norm, spec.position = model::PositionKind::learned, spec.position_rows = 64;
-  spec.mlp = model::MlpKind::gelu, spec.kv_heads = spec.heads;
+  spec.name = "gpt";
+  spec.norm = model::NormKind::layer_norm;
+  spec.position = model::PositionKind::learned;
+  spec.position_rows = 64;
+  spec.mlp = model::MlpKind::gelu;
+  spec.kv_heads = spec.heads;
   spec.norm_bias = spec.qkv_bias = spec.output_bias = spec.mlp_bias = true;
   return spec;
 }
 ModelSpec bloom() {
   ModelSpec spec = gpt();
-  spec.name = "bloom", spec.embedding_norm = true, spec.position = model::PositionKind::alibi, spec.position_rows = 0;
+  spec.name = "bloom";
+  spec.embedding_norm = true;
+  spec.position = model::PositionKind::alibi;
+  spec.position_rows = 0;
   return spec;
 }
 ModelSpec neox() {
   ModelSpec spec = gpt();
-  spec.name = "neox", spec.parallel_residual = true, spec.tied_embeddings = false;
+  spec.name = "neox";
+  spec.parallel_residual = true;
+  spec.tied_embeddings = false;
   return spec;
 }
 ModelSpec mixture() {
@@ -50,7 +62,8 @@ ModelSpec mixture() {
 }
 ModelSpec deepseek() {
   ModelSpec spec = mixture();
-  spec.name = "deepseek", spec.kv_heads = spec.heads;
+  spec.name = "deepseek";
+  spec.kv_heads = spec.heads;
   spec.latent = {.q_rank = 32, .kv_rank = 16, .qk_dim = 8, .rope_dim = 8, .value_dim = 8};
   return spec;
 }
@@ -116,7 +129,8 @@ TEST(Layouts, EveryJobIsValid) {
          {Variant{ElementType::bf16, GradientScatter::once, 2}, Variant{ElementType::f32, GradientScatter::every_micro_batch, 1}}) {
       BuildOptions o = options(layout, 8, virtual_ranks);
       if (o.layout.cp > 1) o.batch.virtual_ranks = 1;
-      o.operand = operand, o.scatter = scatter;
+      o.operand = operand;
+      o.scatter = scatter;
       const std::vector<Program> ranks = job(spec, o);
       const std::vector<std::string> complaints = validate(std::span<const Program>(ranks));
       ASSERT_TRUE(complaints.empty()) << spec.name << ' ' << layout << ": " << complaints.front();
@@ -196,7 +210,9 @@ TEST(Holdings, AddUpToTheModel) {
 
 TEST(Holdings, OfARankAloneAreTheParamTable) {
   for (ModelSpec spec : {tied_llama(), qwen(), gpt(), bloom()}) {
-    spec.width = 72, spec.vocab = 101, spec.ffn_width = 130;  // gaps everywhere
+    spec.width = 72;  // gaps everywhere
+    spec.vocab = 101;
+    spec.ffn_width = 130;
     spec.head_dim = 9;
     const ParamTable table(spec);
     const Holdings all(spec, table, {}, 0);
@@ -210,7 +226,11 @@ TEST(Holdings, OfARankAloneAreTheParamTable) {
 // Accounting C2: a 4096 × 16384 matrix is 4096 × 4096 on four ranks.
 TEST(Layouts, TensorParallelShapes) {
   ModelSpec spec = tied_llama();
-  spec.width = 4096, spec.heads = spec.kv_heads = 32, spec.head_dim = 128, spec.ffn_width = 16384, spec.layers = 1;
+  spec.width = 4096;
+  spec.heads = spec.kv_heads = 32;
+  spec.head_dim = 128;
+  spec.ffn_width = 16384;
+  spec.layers = 1;
   const Program rank = build_step(spec, ParamTable(spec), options("tp=4"));
   const Operation& up = operation(rank, "mb0/s0/L0/mlp_up.fwd");
   EXPECT_EQ(up.flops.value, 2 * 2.0 * 32 * 4096 * 4096);  // gate and up on 32 tokens

@@ -37,6 +37,20 @@ std::string_view name(MemoryLine line) {
 
 namespace {
 
+std::string_view norm_name(NormPlace place) {
+  switch (place) {
+    case NormPlace::before_attention:
+      return "attn_norm";
+    case NormPlace::before_mlp:
+      return "mlp_norm";
+    case NormPlace::after_layers:
+      return "final_norm";
+    case NormPlace::after_embedding:
+      return "embed_norm";
+  }
+  return "";
+}
+
 std::string_view base_name(const Operation& op) {
   switch (op.kind) {
     case OpKind::embed_forward:
@@ -44,8 +58,7 @@ std::string_view base_name(const Operation& op) {
       return "embed";
     case OpKind::norm_forward:
     case OpKind::norm_backward:
-      if (op.layer < 0) return op.second ? "embed_norm" : "final_norm";
-      return op.second ? "mlp_norm" : "attn_norm";
+      return norm_name(op.norm);
     case OpKind::qkv_forward:
     case OpKind::qkv_backward:
       return "qkv";

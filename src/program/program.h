@@ -163,6 +163,14 @@ struct Transfer {
   Bytes bytes;
 };
 
+/// Which of the model's norms an operation computes.
+enum class NormPlace : std::uint8_t {
+  before_attention,
+  before_mlp,
+  after_layers,     ///< the final norm
+  after_embedding,  ///< BLOOM's
+};
+
 struct Operation {
   OpKind kind{};
   Phase phase{};
@@ -171,7 +179,7 @@ struct Operation {
   int stage = 0;  ///< virtual stage, in the order of the model; of operations of the whole step the first one of the rank
   int layer = -1;
   std::string_view part;  ///< of states outside the layers or beside them: the bucket ("embed", "head" …, program/holdings.h); a literal
-  bool second = false;    ///< of the layer's two norms, the one before the MLP; layer −1: the final norm
+  NormPlace norm{};       ///< of norms alone
   std::vector<BufferUse> uses;
   std::vector<int> depends_on;  ///< indices of earlier operations
   Flops flops{};                ///< multiply-adds of its matrix products, counted two each, masks ignored

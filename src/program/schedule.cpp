@@ -27,7 +27,8 @@ class Groups {
     if (++at_ < stages_) return turn;
     at_ = 0;
     if (++chunk_ < chunks_) return turn;
-    chunk_ = 0, first_ += stages_;
+    chunk_ = 0;
+    first_ += stages_;
     return turn;
   }
 
@@ -85,7 +86,10 @@ class Player {
     for (bool moved = true; moved;) {
       moved = false;
       for (int rank = 0; rank < schedule_.stages; ++rank)
-        while (next_[rank] < schedule_.ranks[rank].size() && take(schedule_.ranks[rank][next_[rank]], rank)) ++next_[rank], moved = true;
+        while (next_[rank] < schedule_.ranks[rank].size() && take(schedule_.ranks[rank][next_[rank]], rank)) {
+          ++next_[rank];
+          moved = true;
+        }
     }
     for (int rank = 0; rank < schedule_.stages; ++rank)
       if (next_[rank] < schedule_.ranks[rank].size())

@@ -79,7 +79,7 @@ void check_transfer(const Operation& op, Complaints& complaints) {
 void check_operations(const Program& program, Complaints& complaints) {
   std::vector<bool> written(program.buffers.size());
   for (std::size_t i = 0; i < program.buffers.size(); ++i) written[i] = program.buffers[i].persistent;
-  std::map<std::tuple<OpKind, Pass, int, int, bool>, int> last_micro_batch;
+  std::map<std::tuple<OpKind, Pass, int, int, NormPlace>, int> last_micro_batch;
   for (std::size_t i = 0; i < program.operations.size(); ++i) {
     const Operation& op = program.operations[i];
     for (int dependency : op.depends_on)
@@ -94,7 +94,7 @@ void check_operations(const Program& program, Complaints& complaints) {
     for (const BufferUse& use : op.uses) written[use.buffer] = written[use.buffer] || use.access != Access::read;
     check_transfer(op, complaints);
     if (!continues_chain(op)) continue;
-    auto [entry, fresh] = last_micro_batch.try_emplace({op.kind, op.pass, op.stage, op.layer, op.second}, op.micro_batch);
+    auto [entry, fresh] = last_micro_batch.try_emplace({op.kind, op.pass, op.stage, op.layer, op.norm}, op.micro_batch);
     if (!fresh && op.micro_batch <= entry->second)
       complaints.push_back(fmt::format("{} comes after micro-batch {}: weight gradients must rise", id(op), entry->second));
     entry->second = op.micro_batch;
@@ -114,7 +114,10 @@ class Job {
     for (bool moved = true; moved;) {
       moved = false;
       for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
-        while (!ended(rank) && take(rank)) ++next_[rank], moved = true;
+        while (!ended(rank) && take(rank)) {
+          ++next_[rank];
+          moved = true;
+        }
       for (const auto& [group, members] : members_) moved = meet(group, members) || moved;
     }
     for (std::size_t rank = 0; rank < ranks_.size(); ++rank)

@@ -17,47 +17,47 @@ using Handler = void (*)(Executor&, const program::Operation&);
 Handler handler_of(OpKind kind) {
   switch (kind) {
     case OpKind::embed_forward:
-      return Handlers::embed_forward;
+      return OperationHandlers::embed_forward;
     case OpKind::norm_forward:
-      return Handlers::norm_forward;
+      return OperationHandlers::norm_forward;
     case OpKind::qkv_forward:
-      return Handlers::qkv_forward;
+      return OperationHandlers::qkv_forward;
     case OpKind::attention_forward:
-      return Handlers::attention_forward;
+      return OperationHandlers::attention_forward;
     case OpKind::attention_out_forward:
-      return Handlers::attention_out_forward;
+      return OperationHandlers::attention_out_forward;
     case OpKind::mlp_up_forward:
-      return Handlers::mlp_up_forward;
+      return OperationHandlers::mlp_up_forward;
     case OpKind::mlp_down_forward:
-      return Handlers::mlp_down_forward;
+      return OperationHandlers::mlp_down_forward;
     case OpKind::head_loss:
-      return Handlers::head_loss;
+      return OperationHandlers::head_loss;
     case OpKind::head_loss_evaluate:
-      return Handlers::head_loss_evaluate;
+      return OperationHandlers::head_loss_evaluate;
     case OpKind::norm_backward:
-      return Handlers::norm_backward;
+      return OperationHandlers::norm_backward;
     case OpKind::mlp_down_backward:
-      return Handlers::mlp_down_backward;
+      return OperationHandlers::mlp_down_backward;
     case OpKind::mlp_up_backward:
-      return Handlers::mlp_up_backward;
+      return OperationHandlers::mlp_up_backward;
     case OpKind::attention_out_backward:
-      return Handlers::attention_out_backward;
+      return OperationHandlers::attention_out_backward;
     case OpKind::attention_backward:
-      return Handlers::attention_backward;
+      return OperationHandlers::attention_backward;
     case OpKind::qkv_backward:
-      return Handlers::qkv_backward;
+      return OperationHandlers::qkv_backward;
     case OpKind::embed_backward:
-      return Handlers::embed_backward;
+      return OperationHandlers::embed_backward;
     case OpKind::leaf_begin:
-      return Handlers::leaf_begin;
+      return OperationHandlers::leaf_begin;
     case OpKind::leaf_combine:
-      return Handlers::leaf_combine;
+      return OperationHandlers::leaf_combine;
     case OpKind::tied_combine:
-      return Handlers::tied_combine;
+      return OperationHandlers::tied_combine;
     case OpKind::gradient_norm:
-      return Handlers::gradient_norm;
+      return OperationHandlers::gradient_norm;
     case OpKind::update:
-      return Handlers::update;
+      return OperationHandlers::update;
     case OpKind::latent_forward:
     case OpKind::latent_backward:
     case OpKind::router_forward:
@@ -81,14 +81,15 @@ Handler handler_of(OpKind kind) {
   return nullptr;
 }
 
-}  // namespace
-
+/// The tree over leaves (numerics contract): splits at the largest power of two below n, left part first.
 double tree_sum(const double* values, std::size_t count) {
   if (count == 0) return 0;
   if (count == 1) return values[0];
   const std::size_t left = std::bit_floor(count - 1);  // largest power of two below count
   return tree_sum(values, left) + tree_sum(values + left, count - left);
 }
+
+}  // namespace
 
 std::map<std::string, double> seconds_by_name(const Executor& executor) {
   std::map<std::string, double> seconds;

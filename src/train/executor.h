@@ -71,7 +71,7 @@ class Executor {
   const program::Program& program() const { return program_; }
 
  private:
-  friend struct Handlers;
+  friend struct OperationHandlers;
   friend class Frame;
   void run(program::Phase phase);
   void bind(const data::Batch& batch);
@@ -82,11 +82,6 @@ class Executor {
     return reinterpret_cast<T*>(address(op.at(slot)));
   }
   std::byte* address(program::BufferId buffer) const;
-  /// Null where the operation does not use the slot.
-  template <typename T>
-  T* maybe(const program::Operation& op, program::Slot slot) {
-    return op.has(slot) ? get<T>(op, slot) : nullptr;
-  }
 
   const program::Program& program_;
   const program::BatchPlan plan_;
@@ -106,8 +101,5 @@ std::map<std::string, double> seconds_by_name(const Executor& executor);
 
 /// Writes the operand copies of `weights` (all tensors that GEMMs read). Nothing to do when operands are f32.
 void refresh_operands(const Machine& machine, const float* weights, kernels::bf16* operand_weights);
-
-/// The tree over leaves (numerics contract): splits at the largest power of two below n, left part first.
-double tree_sum(const double* values, std::size_t count);
 
 }  // namespace longhaul::train

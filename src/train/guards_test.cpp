@@ -26,7 +26,8 @@ config::GuardsTable limits() {  // accounting F5, and F4's fixture for the spike
 
 TEST(Guards, TheMeanIsOverItsOwnWindow) {
   config::GuardsTable table = limits();
-  table.spike_window = 200, table.spike_threshold = 0;
+  table.spike_window = 200;
+  table.spike_threshold = 0;
   GuardState state;
   for (int step = 0; step < 200; ++step) {
     const double loss = step < 100 ? 50.0 : 1.0;

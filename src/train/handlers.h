@@ -10,7 +10,7 @@
 
 namespace longhaul::train {
 
-struct Handlers {
+struct OperationHandlers {
   using Op = program::Operation;
   using Slot = program::Slot;
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "checkpoint/safetensors.h"
 #include "checkpoint/state_hash.h"
@@ -140,7 +141,7 @@ Outcome two_steps(const config::Overrides& sets) {
   for (std::int64_t step = 0; step < 2; ++step) {
     data::Batch batch = data::synthetic_batch(3, config.model.vocab, step * 8, 8, config.batch.sequence_length);
     for (std::size_t i = 0; i < batch.loss_mask.size(); ++i)  // uneven masks and documents
-      if (i % 7 == 3 || (i < 40 && i % 2)) batch.target_tokens -= batch.loss_mask[i], batch.loss_mask[i] = 0;
+      if (i % 7 == 3 || (i < 40 && i % 2)) batch.target_tokens -= std::exchange(batch.loss_mask[i], std::uint8_t{0});
     for (std::size_t i = 0; i < batch.documents.size(); ++i) batch.documents[i] = static_cast<std::int32_t>(i % 24 / 9);
     fill_document_starts(batch);
     outcome.loss = engine.step().gradients(batch).mean();

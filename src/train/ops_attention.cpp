@@ -33,7 +33,7 @@ kernels::AttentionShape attention_shape(const Frame& f) {
 
 }  // namespace
 
-void Handlers::qkv_forward(Executor& executor, const Op& op) {
+void OperationHandlers::qkv_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const kernels::HeadShape shape = head_shape(f);
   f.linear(f.raw(Slot::x), qkv_weight_role(f), f.spec().width, shape.row(), f.f32(Slot::qkv), shape.row());
@@ -41,7 +41,7 @@ void Handlers::qkv_forward(Executor& executor, const Op& op) {
                          f.raw(Slot::q), f.raw(Slot::k), f.raw(Slot::v), f.f32_or_null(Slot::head_statistics));
 }
 
-void Handlers::qkv_backward(Executor& executor, const Op& op) {
+void OperationHandlers::qkv_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const kernels::HeadShape shape = head_shape(f);
   const Role weight = qkv_weight_role(f), bias = qkv_bias_role(f);
@@ -55,14 +55,14 @@ void Handlers::qkv_backward(Executor& executor, const Op& op) {
   f.linear_input_gradient(operand, shape.row(), weight, f.spec().width, shape.row(), f.f32(Slot::d_x), false);
 }
 
-void Handlers::attention_forward(Executor& executor, const Op& op) {
+void OperationHandlers::attention_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   kernels::attention_forward(f.context(), attention_shape(f), f.raw(Slot::q), f.raw(Slot::k), f.raw(Slot::v),
                              f.batch().document_start.data() + f.first_token(), f.raw(Slot::y), f.f32(Slot::row_max), f.f32(Slot::row_sum),
                              f.raw(Slot::workspace));
 }
 
-void Handlers::attention_backward(Executor& executor, const Op& op) {
+void OperationHandlers::attention_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   kernels::attention_backward(f.context(), attention_shape(f), f.raw(Slot::q), f.raw(Slot::k), f.raw(Slot::v), f.raw(Slot::x),
                               f.f32(Slot::d_y), f.f32(Slot::row_max), f.f32(Slot::row_sum),
@@ -70,7 +70,7 @@ void Handlers::attention_backward(Executor& executor, const Op& op) {
                               f.raw(Slot::workspace));
 }
 
-void Handlers::attention_out_forward(Executor& executor, const Op& op) {
+void OperationHandlers::attention_out_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const std::int64_t in = f.spec().q_width(), width = f.spec().width;
   f.linear(f.raw(Slot::x), Role::output_weight, in, width, f.f32(Slot::y), width);
@@ -78,7 +78,7 @@ void Handlers::attention_out_forward(Executor& executor, const Op& op) {
                              width);
 }
 
-void Handlers::attention_out_backward(Executor& executor, const Op& op) {
+void OperationHandlers::attention_out_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const std::int64_t in = f.spec().q_width(), width = f.spec().width;
   const float* d_y = f.f32(Slot::d_y);

@@ -14,8 +14,17 @@ struct NormRoles {
 };
 
 NormRoles norm_roles(const program::Operation& op) {
-  if (op.layer < 0) return {Role::final_norm_weight, Role::final_norm_bias};
-  return op.second ? NormRoles{Role::mlp_norm_weight, Role::mlp_norm_bias} : NormRoles{Role::attn_norm_weight, Role::attn_norm_bias};
+  switch (op.norm) {
+    case program::NormPlace::before_attention:
+      return {Role::attn_norm_weight, Role::attn_norm_bias};
+    case program::NormPlace::before_mlp:
+      return {Role::mlp_norm_weight, Role::mlp_norm_bias};
+    case program::NormPlace::after_layers:
+      return {Role::final_norm_weight, Role::final_norm_bias};
+    case program::NormPlace::after_embedding:
+      return {Role::embedding_norm_weight, Role::embedding_norm_bias};
+  }
+  return {};
 }
 
 kernels::NormShape norm_shape(const Frame& f) {
@@ -37,27 +46,27 @@ kernels::MatrixView head_matrix(const Frame& f) {
 
 }  // namespace
 
-void Handlers::embed_forward(Executor& executor, const Op& op) {
+void OperationHandlers::embed_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   kernels::embed_forward(f.context(), f.batch().tokens.data() + f.first_token(), f.batch().positions.data() + f.first_token(),
                          f.weight(Role::token_embedding), f.weight(Role::position_embedding), f.f32(Slot::y), f.tokens(), f.spec().width);
 }
 
-void Handlers::embed_backward(Executor& executor, const Op& op) {
+void OperationHandlers::embed_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   kernels::embed_backward(f.context(), f.batch().tokens.data() + f.first_token(), f.batch().positions.data() + f.first_token(),
                           f.f32(Slot::d_y), f.gradient(Role::token_embedding), f.gradient(Role::position_embedding), f.tokens(),
                           f.spec().width);
 }
 
-void Handlers::norm_forward(Executor& executor, const Op& op) {
+void OperationHandlers::norm_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const NormRoles roles = norm_roles(op);
   kernels::norm_forward(f.context(), norm_shape(f), f.f32(Slot::x), f.weight(roles.weight), f.weight(roles.bias), f.raw(Slot::y),
                         f.f32(Slot::statistics));
 }
 
-void Handlers::norm_backward(Executor& executor, const Op& op) {
+void OperationHandlers::norm_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const NormRoles roles = norm_roles(op);
   const bool first_gradient = op.layer < 0;  // nothing has flowed into the residual stream's gradient before the final norm's
@@ -66,7 +75,7 @@ void Handlers::norm_backward(Executor& executor, const Op& op) {
                          f.gradient(roles.bias));
 }
 
-void Handlers::head_loss(Executor& executor, const Op& op) {
+void OperationHandlers::head_loss(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   float* d_head = f.f32(Slot::gradients) + program::head_gradient_offset(f.machine().table);
   const double scale = executor.targets_ > 0 ? 1.0 / static_cast<double>(executor.targets_) : 0.0;
@@ -76,7 +85,7 @@ void Handlers::head_loss(Executor& executor, const Op& op) {
   executor.add_losses(op, f.f32(Slot::token_loss));
 }
 
-void Handlers::head_loss_evaluate(Executor& executor, const Op& op) {
+void OperationHandlers::head_loss_evaluate(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   kernels::loss_forward(f.context(), loss_shape(f), f.raw(Slot::x), head_matrix(f), f.batch().targets.data() + f.first_token(),
                         f.batch().loss_mask.data() + f.first_token(), f.f32(Slot::token_loss), f.raw(Slot::workspace));

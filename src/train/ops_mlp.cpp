@@ -6,7 +6,7 @@ namespace longhaul::train {
 
 using model::Role;
 
-void Handlers::mlp_up_forward(Executor& executor, const Op& op) {
+void OperationHandlers::mlp_up_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const std::int64_t width = f.spec().width, ffn = f.spec().ffn_width;
   f.linear(f.raw(Slot::x), Role::up_weight, width, ffn, f.f32(Slot::up), ffn);
@@ -18,7 +18,7 @@ void Handlers::mlp_up_forward(Executor& executor, const Op& op) {
   kernels::swiglu_forward(f.context(), f.f32(Slot::gate), f.f32(Slot::up), f.raw(Slot::y), f.tokens() * ffn);
 }
 
-void Handlers::mlp_up_backward(Executor& executor, const Op& op) {
+void OperationHandlers::mlp_up_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const std::int64_t width = f.spec().width, ffn = f.spec().ffn_width, count = f.tokens() * ffn;
   if (!model::gated(f.spec().mlp)) {
@@ -39,7 +39,7 @@ void Handlers::mlp_up_backward(Executor& executor, const Op& op) {
   f.linear_input_gradient(up_operand, ffn, Role::up_weight, width, ffn, f.f32(Slot::d_x), true);
 }
 
-void Handlers::mlp_down_forward(Executor& executor, const Op& op) {
+void OperationHandlers::mlp_down_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const std::int64_t width = f.spec().width;
   f.linear(f.raw(Slot::x), Role::down_weight, f.spec().ffn_width, width, f.f32(Slot::y), width);
@@ -47,7 +47,7 @@ void Handlers::mlp_down_forward(Executor& executor, const Op& op) {
                              width);
 }
 
-void Handlers::mlp_down_backward(Executor& executor, const Op& op) {
+void OperationHandlers::mlp_down_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const std::int64_t width = f.spec().width, ffn = f.spec().ffn_width;
   const float* d_y = f.f32(Slot::d_y);

@@ -28,17 +28,17 @@ kernels::AdamWScalars rounded(const UpdateScalars& s, bool decays) {
 
 }  // namespace
 
-void Handlers::leaf_begin(Executor& executor, const Op& op) {
+void OperationHandlers::leaf_begin(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   kernels::zero(f.context(), f.f32(Slot::gradients), program::gradient_elements(f.machine().table));
 }
 
-void Handlers::leaf_combine(Executor& executor, const Op& op) {
+void OperationHandlers::leaf_combine(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   kernels::add_into(f.context(), f.f32(Slot::gradients), f.f32(Slot::other_gradients), program::gradient_elements(f.machine().table));
 }
 
-void Handlers::tied_combine(Executor& executor, const Op& op) {
+void OperationHandlers::tied_combine(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const model::ParamTable& table = f.machine().table;
   const model::ParamTensor& embedding = table.at(model::Role::token_embedding);
@@ -46,7 +46,7 @@ void Handlers::tied_combine(Executor& executor, const Op& op) {
   kernels::add_into(f.context(), gradients + embedding.offset, gradients + program::head_gradient_offset(table), embedding.count);
 }
 
-void Handlers::gradient_norm(Executor& executor, const Op& op) {
+void OperationHandlers::gradient_norm(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   double sum = 0;
   for (const model::ParamTensor& tensor : f.machine().table.tensors())
@@ -54,7 +54,7 @@ void Handlers::gradient_norm(Executor& executor, const Op& op) {
   executor.norm_ = std::sqrt(sum);
 }
 
-void Handlers::update(Executor& executor, const Op& op) {
+void OperationHandlers::update(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const UpdateScalars& s = executor.scalars_;
   const std::vector<model::ParamTensor>& tensors = f.machine().table.tensors();

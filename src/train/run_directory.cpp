@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "files/disk.h"
+#include "files/hash.h"
 #include "train/engine.h"
 
 namespace longhaul::train {

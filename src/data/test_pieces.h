@@ -1,0 +1,22 @@
+// data/test_pieces.h — the pieces that the scanners cut, one at a time, for tests.
+#pragma once
+
+#include <string_view>
+
+#include "data/pretokenizer.h"
+#include "data/pretokenizer_scan.h"
+
+namespace longhaul::data {
+
+/// End of the piece that begins at `begin`.
+/// @param text    valid UTF-8, whole document: the end of the text matters to white space
+/// @param begin   offset of a piece's first byte, < text.size()
+/// @return        offset behind its last byte: begin < end <= text.size()
+inline std::size_t piece_end(Pattern pattern, std::string_view text, std::size_t begin) {
+  const char* const p = text.data() + begin;
+  const char* const end = text.data() + text.size();
+  const char* const stop = pattern == Pattern::gpt2 ? scan::gpt2_piece(p, end) : scan::cl100k_piece(p, end);
+  return static_cast<std::size_t>(stop - text.data());
+}
+
+}  // namespace longhaul::data

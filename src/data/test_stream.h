@@ -1,0 +1,33 @@
+// data/test_stream.h — token streams of a test's own ids, through a shard file as training reads them.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/shard.h"
+#include "data/test_directory.h"
+
+namespace longhaul::data {
+
+/// A stream of these ids (below vocab_size), with documents that begin at `document_starts`, rising from 0. Each document counts one byte
+/// of text a token after its first.
+inline TokenStream stream_of(const std::vector<std::int32_t>& ids, const std::vector<std::int64_t>& document_starts,
+                             std::int64_t vocab_size) {
+  ShardBuilder builder(static_cast<std::uint32_t>(vocab_size), 0, "test");
+  for (std::size_t d = 0; d < document_starts.size(); ++d) {
+    const std::int64_t end = d + 1 < document_starts.size() ? document_starts[d + 1] : std::ssize(ids);
+    const std::vector<std::int32_t> rest(ids.begin() + document_starts[d] + 1, ids.begin() + end);
+    builder.add(rest, static_cast<std::uint32_t>(rest.size()), 0);
+  }
+  ShardHeader header;
+  std::vector<std::byte> bytes = builder.finish(header);
+  for (const std::int64_t start : document_starts)  // the builder begins each document with <|endoftext|>, a test as it likes
+    std::memcpy(bytes.data() + ShardHeader::kBytes + start * header.token_bytes, &ids[static_cast<std::size_t>(start)], header.token_bytes);
+  const TestDirectory directory;
+  const std::string contents(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return TokenStream({Shard::map(directory.write("shard.tokens", contents), ShardCheck::structure)});  // a mapping outlives its file's name
+}
+
+}  // namespace longhaul::data
