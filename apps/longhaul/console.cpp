@@ -3,11 +3,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+#include "units/format.h"
 
 namespace longhaul::app {
 namespace {
@@ -15,6 +22,106 @@ namespace {
 template <typename Json>
 void print_document(const Json& document, int indent) {
   std::cout << document.dump(indent, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
+/// The live line of a terminal.
+class LiveLine {
+ public:
+  LiveLine() = default;
+  ~LiveLine() { clear(); }
+  LiveLine(const LiveLine&) = delete;
+  LiveLine& operator=(const LiveLine&) = delete;
+
+  void say(const std::string& line) {
+    clear();
+    complain(line);
+  }
+  void live(const std::string& line) {
+    std::fputs((kClear + line).c_str(), stderr);
+    std::fflush(stderr);
+    shown_ = true;
+  }
+  void begin(const std::string& line) { live(line); }
+
+ private:
+  void clear() {
+    if (!std::exchange(shown_, false)) return;
+    std::fputs(kClear.c_str(), stderr);
+    std::fflush(stderr);
+  }
+  const std::string kClear = "\r\x1b[K";
+  bool shown_ = false;
+};
+
+/// The live line of a log. A thread of its own prints it, so that work that reports nothing while it lasts is told of too.
+class LogLine {
+ public:
+  LogLine() = default;
+  ~LogLine() {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_one();
+    if (printer_.joinable()) printer_.join();
+  }
+  LogLine(const LogLine&) = delete;
+  LogLine& operator=(const LogLine&) = delete;
+
+  void say(const std::string& line) {
+    const std::lock_guard lock(mutex_);
+    complain(line);
+    line_.clear();  // the work is done, or its next live line comes
+  }
+  void live(const std::string& line) {
+    const std::lock_guard lock(mutex_);
+    line_ = line;
+    if (!printer_.joinable()) start();
+  }
+  void begin(const std::string& line) {
+    {
+      const std::lock_guard lock(mutex_);
+      line_ = line;
+      start();
+    }
+    changed_.notify_one();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void start() {
+    begun_ = Clock::now();
+    after_ = kFirst;
+    if (!printer_.joinable()) printer_ = std::thread([this] { print(); });
+  }
+  void print() {
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+      const Clock::time_point due = begun_ + after_;
+      if (Clock::now() < due) {
+        changed_.wait_until(lock, due);
+        continue;
+      }
+      if (!line_.empty()) complain(fmt::format("{} ({})", line_, format(Seconds(std::chrono::duration<double>(after_).count()))));
+      after_ *= 2;
+    }
+  }
+
+  static constexpr std::chrono::seconds kFirst{2};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string line_;
+  Clock::time_point begun_;
+  Clock::duration after_{kFirst};
+  bool ended_ = false;
+  std::thread printer_;
+};
+
+template <typename Line>
+train::Console console_of(const std::shared_ptr<Line>& line) {
+  return {[line](const std::string& text) { line->say(text); }, [line](const std::string& text) { line->live(text); },
+          [line](const std::string& text) { line->begin(text); }};
 }
 
 }  // namespace
@@ -27,20 +134,7 @@ void complain(const std::string& line) {
 
 train::Console make_console() {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write that fails, not the end of a run
-  const bool terminal = isatty(STDERR_FILENO) != 0;
-  const auto live = std::make_shared<bool>(false);  // a live line is on the screen
-  train::Console console;
-  console.say = [live](const std::string& line) {
-    complain((*live ? "\r\x1b[K" : "") + line);
-    *live = false;
-  };
-  console.live = [live, terminal](const std::string& line) {
-    if (!terminal) return;
-    std::fputs(("\r\x1b[K" + line).c_str(), stderr);
-    std::fflush(stderr);
-    *live = true;
-  };
-  return console;
+  return isatty(STDERR_FILENO) != 0 ? console_of(std::make_shared<LiveLine>()) : console_of(std::make_shared<LogLine>());
 }
 
 void print_json(const nlohmann::json& document, int indent) { print_document(document, indent); }

@@ -1,7 +1,8 @@
 // apps/longhaul/console.h — lines for a person, on stderr: lines that stay, and one live line that the next replaces; documents for a
 // program, on stdout.
 //
-// On a terminal the live line is redrawn in place; elsewhere (a log file, CI) it is left out, so that logs hold no control characters.
+// On a terminal the live line is redrawn in place. Elsewhere (a log file, CI) it is a plain line, without control characters, and printed
+// only where the work it tells of takes long: 2, 4, 8 … seconds after that began, whether or not another one has come meanwhile.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -7,7 +7,9 @@
 #include "console.h"
 #include "files/disk.h"
 #include "ledger/record.h"
-#include "machine.h"
+#include "machine/measure.h"
+#include "machine/process.h"
+#include "train/engine.h"
 #include "units/format.h"
 #include "verbs.h"
 
@@ -41,16 +43,30 @@ std::vector<int> thread_counts(int most) {
 
 cluster::Profile calibrate(const std::vector<kernels::Order>& orders, kernels::Family family, int most_threads,
                            const train::Console& console) {
-  cluster::Profile profile{processor_name(), ledger::utc_now(), {}, {}};
-  const std::vector<cluster::KernelCall> calls = calibration_calls();
+  cluster::Profile profile{machine::processor_name(), ledger::utc_now(), {}, {}};
+  const std::vector<cluster::KernelCall> calls = machine::calibration_calls();
   for (kernels::Order order : orders)
     for (int threads : thread_counts(most_threads)) {
       const std::string what = fmt::format("{} {} {} threads: ", kernels::name(order), kernels::name(family), threads);
+      console.begin(what + "matmul peak");
       profile.compute.push_back(
-          measure_compute(order, family, threads, calls, [&](const std::string& line) { console.live(what + line); }));
+          machine::measure_compute({order, family, threads}, calls, {[&](const std::string& line) { console.live(what + line); }}));
     }
-  for (int threads : thread_counts(most_threads)) profile.memory.push_back(measure_memory(threads));
+  for (int threads : thread_counts(most_threads)) profile.memory.push_back(machine::measure_memory(threads));
   return profile;
+}
+
+/// Each combination's rates, with the memory's on as many threads, into the user's cache, in place of what was there.
+bool keep(const cluster::Profile& profile, const std::vector<kernels::Order>& orders, kernels::Family family) {
+  const machine::ProfileCache cache;
+  bool kept = true;
+  for (kernels::Order order : orders)
+    for (const cluster::MemoryRates& memory : profile.memory) {
+      const cluster::ComputeRates* rates =
+          profile.find(std::string(kernels::name(order)), std::string(kernels::name(family)), memory.threads);
+      kept = cache.keep({order, family, memory.threads}, {profile.processor, profile.measured, {*rates}, {memory}}) && kept;
+    }
+  return kept;
 }
 
 /// FLOP/s of the largest measured product of a kernel.
@@ -71,11 +87,12 @@ int verb_calibrate(int argc, char** argv) {
       "longhaul calibrate",
       "Measures this machine: register-only matmul peak and the seconds of every kernel at shapes from small to large, by summation order\n"
       "and threads; memory bandwidth. Kernels only, never a training step. About 10 s for each order and number of threads.\n"
+      "The profile goes to the user's cache, from where `plan` and `train` take it.\n"
       "Example: longhaul calibrate --out machine.toml && longhaul plan examples/demo.toml --profile machine.toml");
   std::string out, order = "both", family = "auto";
   int threads = 0;
   bool json = false;
-  line.option("--out", out, "write the profile here (TOML)");
+  line.option("--out", out, "write the profile here (TOML) instead of into the user's cache");
   line.option("--threads", threads, "largest thread count (default: all usable processors)").positive();
   line.option("--order", order, "summation order: dp2 (bf16 runs), fma (fp32 runs), both (default)").one_of({"dp2", "fma", "both"});
   line.option("--family", family, "instruction set: auto (default: the fastest here), avx2, avx512, avx512_bf16");
@@ -89,9 +106,14 @@ int verb_calibrate(int argc, char** argv) {
   chosen.run.family = family;
   chosen.run.threads = threads;
   const train::Console console = make_console();
-  const cluster::Profile profile = calibrate(orders, train::family_of_run(chosen), train::thread_count(chosen), console);
+  const kernels::Family instructions = train::family_of_run(chosen);
+  const cluster::Profile profile = calibrate(orders, instructions, train::thread_count(chosen), console);
   console.say(profile.processor);
-  if (!out.empty()) files::write_named_file(out, cluster::to_toml(profile));
+  if (!out.empty())
+    files::write_named_file(out, cluster::to_toml(profile));
+  else if (!keep(profile, orders, instructions))
+    console.say(
+        "the profile was not kept: there is no cache folder that can be written ($XDG_CACHE_HOME, ~/.cache); --out FILE writes one");
   if (json) return print_json(to_json(profile)), 0;
   using cluster::Kernel;
   fmt::print("largest shapes measured:\n{:<5} {:<12} {:>7}  {:>16} {:>16} {:>16} {:>16}\n", "order", "family", "threads", "register peak",

@@ -26,9 +26,11 @@ int verb_eval(int argc, char** argv) {
 
   const config::RunConfig config = arguments.resolve().config;
   const train::Console console = make_console();
+  console.begin("verifying the data");
   const data::Dataset dataset = data::Dataset::open(config.data.directory);
   dataset.require_vocabulary(config.model.vocab);
   train::Engine engine(config, train::Engine::Use::evaluation);
+  console.begin("loading the newest checkpoint");
   const checkpoint::Loaded loaded = train::load_trained(engine, dataset, complain);
   const train::Evaluation result = train::evaluate(engine, dataset.heldout(), max_tokens, [&](std::int64_t done, std::int64_t all) {
     console.live(fmt::format("evaluating: {} of {} sequences", done, all));

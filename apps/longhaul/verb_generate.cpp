@@ -33,12 +33,14 @@ int verb_generate(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const config::RunConfig config = arguments.resolve().config;
+  const train::Console console = make_console();
+  console.begin("loading the newest checkpoint");
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
   const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
   dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());
   train::Engine engine(config, train::Engine::Use::evaluation);
   const checkpoint::Loaded loaded = train::load_trained(engine, dataset, complain);
-  make_console().say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));
+  console.say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));
 
   std::vector<std::int32_t> tokens = {tokenizer.endoftext()};
   const std::vector<std::int32_t> encoded = tokenizer.encode_ordinary(prompt);

@@ -9,13 +9,14 @@
 #include "console.h"
 #include "data/manifest.h"
 #include "files/disk.h"
-#include "machine.h"
+#include "machine/measure.h"
 #include "plan/explain/explain.h"
 #include "plan/forecast.h"
 #include "plan/search.h"
 #include "plan/trace.h"
 #include "report/plan_page.h"
 #include "run_arguments.h"
+#include "run_plan.h"
 #include "scaling/law_file.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -90,6 +91,19 @@ struct Question {
   bool run_file = false, json = false;
 };
 
+/// Where the rates of this machine come from.
+struct RatesArguments {
+  std::string profile;
+  bool measure = false;
+
+  void add_to(CommandLine& line) {
+    const Option file = line.option("--profile", profile,
+                                    "rates of the machine, as `longhaul calibrate --out` wrote them (default: those in the user's cache; "
+                                    "what is not there is measured, about 3 s)");
+    line.flag("--measure", measure, "measures the kernels anew, whatever the cache holds").excludes(file);
+  }
+};
+
 void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
   const config::RunConfig config = arguments.resolve(run, {cluster.devices}).config;
@@ -113,7 +127,24 @@ void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, co
     print_explanation(forecast, asked.explain, asked.json, [&](const std::string& id) { return plan::explain(forecast, calibration, id); });
 }
 
-void plan_on_this_machine(const config::RunConfig& config, const std::string& profile, const Question& asked) {
+/// The rates of this machine's plan: from the profile that is named, else from the user's cache, what it lacks measured now.
+cluster::Profile rates_for(const config::RunConfig& config, const program::Program& step, const RatesArguments& arguments) {
+  if (!arguments.profile.empty()) return cluster::read_profile(arguments.profile);
+  const machine::ProfileCache cache;
+  const machine::Combination what = combination_of(config);
+  const std::vector<cluster::KernelCall> calls = calls_of(config, step);
+  const train::Console console = make_console();
+  if (!arguments.measure)
+    if (std::optional<cluster::Profile> kept = machine::kept_profile(cache, what, calls)) {
+      console.say(fmt::format("rates measured {} ago; --measure measures them anew", format(machine::age(*kept))));
+      return *std::move(kept);
+    }
+  console.begin("measuring kernels");
+  return machine::measured_profile(cache, what, calls, arguments.measure ? machine::Measure::anew : machine::Measure::what_is_missing,
+                                   {console.live});
+}
+
+void plan_on_this_machine(const config::RunConfig& config, const RatesArguments& rates_from, const Question& asked) {
   warn_of_threads(config);
   const std::optional<std::string> only_countable = model::trainable(config.model);
   if (only_countable) fmt::print(stderr, "parameters and work only: {}\n", *only_countable);
@@ -127,13 +158,12 @@ void plan_on_this_machine(const config::RunConfig& config, const std::string& pr
   if (only_countable) {
     account = plan::count(config);
   } else {
-    const cluster::Profile rates = profile.empty() ? measure(config, make_console().live) : cluster::read_profile(profile);
-    account = account_of(config, rates);
-    if (!asked.html.empty()) {
-      const program::Program step = step_of_run(config);
+    const program::Program step = step_of_run(config);
+    const cluster::Profile rates = rates_for(config, step, rates_from);
+    account = account_of(config, step, arena_of_run(config, step), rates);
+    if (!asked.html.empty())
       write_page(asked.html,
                  report::plan_page({account, config, step, plan::operation_times(config, step, rates_of_run(rates, config)), page_law()}));
-    }
   }
   if (asked.explain.empty())
     print(
@@ -155,10 +185,10 @@ int verb_plan(int argc, char** argv) {
                    "         longhaul plan --model llama-3-8b --cluster h100x64 --explain memory.optimizer");
   RunArguments arguments;
   arguments.add_to(line);
-  std::string profile;
+  RatesArguments rates;
   Question asked;
   PlanArguments on_cluster;
-  line.option("--profile", profile, "rates of the machine, as `longhaul calibrate --out` wrote them (default: measured now, about 1 s)");
+  rates.add_to(line);
   line.option("--explain", asked.explain,
               "one line of the plan instead: its formula, its numbers, its source, what would change it; `list` names all")
       .not_empty();
@@ -172,7 +202,7 @@ int verb_plan(int argc, char** argv) {
 
   asked.json = arguments.json, asked.run_file = !arguments.run_file.empty();
   if (on_cluster.cluster.empty())
-    plan_on_this_machine(arguments.resolve().config, profile, asked);
+    plan_on_this_machine(arguments.resolve().config, rates, asked);
   else
     plan_on_cluster(arguments, on_cluster, asked);
   return 0;

@@ -1,14 +1,15 @@
 // longhaul train: trains a run, or resumes it from its newest verified checkpoint.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
 #include "console.h"
-#include "files/disk.h"
-#include "machine.h"
+#include "machine/measure.h"
 #include "run_arguments.h"
+#include "run_plan.h"
 #include "train/loop.h"
 #include "train/stop.h"
 #include "units/format.h"
@@ -60,6 +61,51 @@ config::ResolvedConfig resolve_run(RunArguments& arguments) {
   return arguments.sets.size() == before ? resolved : arguments.resolve();
 }
 
+/// How a launch ended, and what the plan of its run still lacks.
+struct Trained {
+  train::TrainSummary summary;
+  std::int64_t launch = 0;
+  double seconds = 0;  ///< of its steps
+  bool measured = false;
+};
+
+/// Trains with the plan that the kept profile gives, or with one that has no time: nothing is measured here.
+Trained train_run(const config::ResolvedConfig& resolved, const train::Console& console) {
+  const config::RunConfig& config = resolved.config;
+  train::Run run(resolved, console);
+  const program::Program& step = run.training().engine.step().program();
+  const machine::Combination what = combination_of(config);
+  std::optional<cluster::Profile> profile = machine::ProfileCache().read(what);
+  if (profile) run.launch().peak_flops = rates_of_run(*profile, config).peak_flops;  // also where it lacks kernels of this model
+  if (profile && !machine::knows(*profile, what, calls_of(config, step))) profile.reset();
+  run.launch().plan =
+      keep_plan(run.directory(), run.launch_number(), account_of(config, step, run.training().engine.arena().size(), profile));
+  const auto begin = std::chrono::steady_clock::now();
+  const train::TrainSummary summary = train::train(run);
+  return {summary, run.launch_number(), std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
+          profile.has_value()};
+}
+
+/// The plan of a run that was trained without a profile: its kernels measured in at most 1 % of the time that training took. Nothing where
+/// that is too little, or a signal asks to stop.
+void measure_afterwards(const config::RunConfig& config, const Trained& trained, const train::Console& console) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto enough = [&] {
+    return train::stop_signal() != 0 ||
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() > trained.seconds / 100;
+  };
+  const machine::ProfileCache cache;
+  const machine::Combination what = combination_of(config);
+  const program::Program step = step_of_run(config);
+  const std::vector<cluster::KernelCall> calls = calls_of(config, step);
+  if (machine::missing_time(cache, what, calls).value > trained.seconds / 100) return;
+  console.begin("measuring kernels for the plan");
+  const cluster::Profile profile = machine::measured_profile(cache, what, calls, machine::Measure::what_is_missing, {console.live, enough});
+  if (!machine::knows(profile, what, calls)) return;
+  const std::string name = keep_plan(config.run.directory, trained.launch, account_of(config, step, arena_of_run(config, step), profile));
+  console.say(fmt::format("kernels measured: {} has the plan's time", name));
+}
+
 int exit_code(train::StopReason reason) {
   switch (reason) {
     case train::StopReason::signal:
@@ -85,16 +131,15 @@ int verb_train(int argc, char** argv) {
   const config::ResolvedConfig resolved = resolve_run(arguments);
   warn_of_threads(resolved.config);
   train::watch_stop_signals();
-  train::Run run(resolved, make_console());
-  const plan::Account account = account_of(resolved.config, profile_of_run(resolved.config, make_console().live));
-  files::write_file_atomically(files::Disk(), run.directory() / "plan.json", plan::to_json(account).dump(2) + "\n");
-  run.launch().peak_flops = account.time->peak_flops;
-  const train::TrainSummary summary = train::train(run);
+  const train::Console console = make_console();
+  const Trained trained = train_run(resolved, console);
   if (arguments.json)
-    print_json(to_json(summary));
+    print_json(to_json(trained.summary));
   else
-    fmt::print("{}", to_text(summary, resolved.config.run.steps));
-  return exit_code(summary.stop);
+    fmt::print("{}", to_text(trained.summary, resolved.config.run.steps));
+  if (!trained.measured && trained.summary.stop == train::StopReason::finished && everything_printed())
+    measure_afterwards(resolved.config, trained, console);
+  return exit_code(trained.summary.stop);
 }
 
 }  // namespace longhaul::app

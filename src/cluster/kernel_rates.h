@@ -1,6 +1,6 @@
 // cluster/kernel_rates.h — how long a kernel takes on a machine: measured points by shape, and what lies between them.
 //
-// A call is a kernel and the shape it is called with: the unit in which machines are measured (apps/longhaul/measure_kernels.h) and
+// A call is a kernel and the shape it is called with: the unit in which machines are measured (machine/measure_kernels.h) and
 // programs are priced (cost/kernel_calls.h). A measured shape takes the time measured. Between and beyond the points each kernel has a
 // trend, its time as a sum of terms that name what it does: for a product of M×K and K×N
 //

@@ -96,6 +96,7 @@ TokenStream open_split(const fs::path& directory, const Manifest& manifest, cons
     if (digest != record.sha256)
       throw DataError(fmt::format("{}: SHA-256 {} but dataset.json promises {}; prepare the dataset again or restore the file from a copy",
                                   file.string(), digest, record.sha256));
+    shards.back()->release_pages();  // verified: a run reads a few sequences at a time
   }
   return TokenStream(std::move(shards));
 }

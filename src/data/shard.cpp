@@ -1,6 +1,7 @@
 #include "data/shard.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #include <array>
@@ -158,6 +159,10 @@ std::shared_ptr<const Shard> Shard::map(const std::filesystem::path& file, Shard
   shard->bytes_ = shard->mapping_->bytes();
   shard->view_ = parse_shard(shard->bytes_, file.string(), check);
   return shard;
+}
+
+void Shard::release_pages() const {
+  if (mapping_ && !bytes_.empty()) ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
 ShardBuilder::ShardBuilder(std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint) {

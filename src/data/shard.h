@@ -66,6 +66,8 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
   const ShardView& view() const { return view_; }
   std::span<const std::byte> bytes() const { return bytes_; }
+  /// Pages of a mapping that were read are no longer resident; they are read again, mostly from the page cache, when they are used.
+  void release_pages() const;
 
  private:
   Shard() = default;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
@@ -65,6 +67,28 @@ TEST(Shard, EveryTruncationAndExtensionIsFoundWithoutReadingTheContents) {
   Bytes longer = good;
   longer.push_back(std::byte{0});
   EXPECT_THROW(parse_shard(longer, "long", ShardCheck::structure), DataError);
+}
+
+/// Resident pages of mapped files, in KiB (proc(5)).
+long resident_file_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssFile:")) return std::stol(line.substr(8));
+  return -1;
+}
+
+TEST(Shard, ReleasedPagesAreNotResidentAndReadAgain) {
+  ShardBuilder builder(100, 99, "fingerprint");
+  builder.add(Ids(std::size_t{4} << 20, 7), 11, 0);  // 8 MiB
+  ShardHeader header;
+  const Bytes bytes = builder.finish(header);
+  const TestDirectory directory;
+  const auto path = directory.write("large", std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  const auto shard = Shard::map(path, ShardCheck::contents);
+  const long verified = resident_file_kib();
+  shard->release_pages();
+  EXPECT_LT(resident_file_kib(), verified - 7 * 1024);
+  EXPECT_EQ(shard->view().token(std::int64_t{4} << 20), 7);
 }
 
 TEST(Shard, MessagesNameFileOffsetAndFix) {

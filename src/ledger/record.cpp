@@ -69,7 +69,7 @@ Timing timing_from_json(const json& document) {
     return seconds;
   });
   take(document, "tokens_per_second", timing.tokens_per_second);
-  take(document, "mfu", timing.mfu);
+  take_optional(document, "mfu", timing.mfu);
   take(document, "memory_bytes", timing.memory_bytes);
   take(document, "memory_peak_bytes", timing.memory_peak_bytes);
   return timing;
@@ -97,14 +97,15 @@ json to_json(const Result& result) {
 }
 
 json to_json(const Timing& timing) {
-  return {{"time", timing.time},
-          {"launch", timing.launch},
-          {"step_seconds", timing.step_seconds},
-          {"phase_seconds", timing.phase_seconds},
-          {"tokens_per_second", timing.tokens_per_second},
-          {"mfu", timing.mfu},
-          {"memory_bytes", timing.memory_bytes},
-          {"memory_peak_bytes", timing.memory_peak_bytes}};
+  json document = {{"time", timing.time},
+                   {"launch", timing.launch},
+                   {"step_seconds", timing.step_seconds},
+                   {"phase_seconds", timing.phase_seconds},
+                   {"tokens_per_second", timing.tokens_per_second},
+                   {"memory_bytes", timing.memory_bytes},
+                   {"memory_peak_bytes", timing.memory_peak_bytes}};
+  if (timing.mfu) document["mfu"] = *timing.mfu;
+  return document;
 }
 
 Record record_from_json(const json& document) {

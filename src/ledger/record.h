@@ -42,7 +42,7 @@ struct Timing {
   double step_seconds = 0;
   std::map<std::string, double> phase_seconds;  ///< adds up to step_seconds within 1 % (accounting F6)
   double tokens_per_second = 0;
-  double mfu = 0;                       ///< 0…1 (accounting D2)
+  std::optional<double> mfu;            ///< 0…1 (accounting D2); absent where the machine's peak is not known
   std::uint64_t memory_bytes = 0;       ///< resident set
   std::uint64_t memory_peak_bytes = 0;  ///< its high-water mark
 };

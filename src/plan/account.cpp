@@ -117,11 +117,16 @@ Account count(const config::RunConfig& config) {
   return account;
 }
 
-Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside,
-                     const cluster::ComputeRates& compute, const std::string& rates_source) {
+Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside) {
   Account account = count(config);
   account.memory = {arena, step.live_peak, program::id(step.operations[static_cast<std::size_t>(step.peak_operation)]),
                     step.live_by_line(step.peak_operation), outside};
+  return account;
+}
+
+Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside,
+                     const cluster::ComputeRates& compute, const std::string& rates_source) {
+  Account account = make_account(config, step, arena, outside);
   account.time = time_of(config, step, compute);
   account.time->rates = rates_source;
   return account;
@@ -158,6 +163,8 @@ nlohmann::json to_json(const Account& a) {
     for (const auto& [name, seconds] : a.time->by_operation) out["step"]["operation_seconds"][name] = seconds.value;
     for (const auto& [name, seconds] : a.time->by_phase) out["step"]["phase_seconds"][name] = seconds.value;
     out["run"] = {{"seconds", a.run().value}};
+  } else if (a.memory) {
+    out["rates"] = "unmeasured";
   }
   return out;
 }

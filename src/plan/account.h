@@ -54,7 +54,7 @@ struct Account {
   std::vector<std::pair<std::string, Flops>> conventions;
   Tokens tokens_per_step, tokens;
   std::int64_t steps = 0;
-  /// Absent for architectures that can be counted but not run.
+  /// Absent for architectures that can be counted but not run; time also where the kernels were not measured.
   std::optional<MemoryAccount> memory;
   std::optional<TimeAccount> time;
   /// Of all steps, without validation and saves.
@@ -66,8 +66,11 @@ struct Account {
 /// Parameters and work alone.
 Account count(const config::RunConfig& config);
 
+/// Parameters, work and memory of a machine whose kernels were not measured: it has no time.
 /// @param step     the optimizer step's program
 /// @param arena    bytes allocated: the step's arena or the evaluation's, whichever is larger
+Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside);
+/// The same with its time.
 Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside,
                      const cluster::ComputeRates& compute, const std::string& rates_source);
 

@@ -7,8 +7,9 @@
 namespace longhaul::train {
 
 struct Console {
-  std::function<void(const std::string&)> say;   ///< a line that stays
-  std::function<void(const std::string&)> live;  ///< the progress line, replaced by the next
+  std::function<void(const std::string&)> say;    ///< a line that stays
+  std::function<void(const std::string&)> live;   ///< the progress line, replaced by the next
+  std::function<void(const std::string&)> begin;  ///< likewise, and other work begins with it that may take seconds
 };
 
 }  // namespace longhaul::train

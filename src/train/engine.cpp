@@ -1,7 +1,6 @@
 #include "train/engine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 
@@ -49,13 +48,8 @@ const config::RunConfig& checked(const config::RunConfig& config) {
 
 }  // namespace
 
-int usable_processors() {
-  cpu_set_t usable;
-  return sched_getaffinity(0, sizeof usable, &usable) == 0 ? std::max(1, CPU_COUNT(&usable)) : 1;
-}
-
 int thread_count(const config::RunConfig& config) {
-  return config.run.threads > 0 ? static_cast<int>(config.run.threads) : usable_processors();
+  return config.run.threads > 0 ? static_cast<int>(config.run.threads) : machine::usable_processors();
 }
 
 kernels::Family family_of_run(const config::RunConfig& config) {
@@ -92,10 +86,10 @@ Engine::Engine(const config::RunConfig& config, Use use)
       pool_(thread_count(config)),
       context_{pool_, family_of_run(config), order_of_run(config)},
       evaluation_program_(evaluation_program(config, table_, pool_.threads(), use)),
-      resident_before_arena_(resident_anonymous()),
       machine_{config_.model, table_, operands_, context_} {
   if (use == Use::training) step_program_ = program::build_step(config_.model, table_, step_options(config_, pool_.threads()));
-  arena_ = std::make_unique<Arena>(std::max(step_program_.arena, evaluation_program_.arena));
+  resident_before_arena_ = machine::resident();
+  arena_ = std::make_unique<machine::Arena>(std::max(step_program_.arena, evaluation_program_.arena));
   machine_.arena = arena_.get();
   if (config_.model.position == model::PositionKind::rope) {
     const auto entries = static_cast<std::size_t>(config_.batch.sequence_length * config_.model.head_dim / 2);

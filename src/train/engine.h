@@ -13,14 +13,14 @@
 #include "config/run_config.h"
 #include "kernels/context.h"
 #include "kernels/product/gemm.h"
+#include "machine/arena.h"
+#include "machine/process.h"
 #include "model/param_table.h"
 #include "program/build.h"
 #include "train/executor.h"
 
 namespace longhaul::train {
 
-/// Processors that this process may use (affinity, cpusets).
-int usable_processors();
 /// run.threads, or one a usable processor when it is 0.
 int thread_count(const config::RunConfig& config);
 /// run.family, or the fastest this processor has. @throws UsageError when the processor lacks the one asked for
@@ -45,8 +45,9 @@ class Engine {
   const config::RunConfig& config() const { return config_; }
   const model::ParamTable& table() const { return table_; }
   const kernels::Context& context() const { return context_; }
-  const Arena& arena() const { return *arena_; }
-  Bytes resident_before_arena() const { return resident_before_arena_; }
+  const machine::Arena& arena() const { return *arena_; }
+  /// What the process held just before the arena was allocated.
+  const machine::Resident& resident_before_arena() const { return resident_before_arena_; }
 
   const Machine& machine() const { return machine_; }
   /// The head as GEMMs read it: [vocab, width], its own tensor or the token embedding.
@@ -91,8 +92,8 @@ class Engine {
   kernels::ThreadPool pool_;
   kernels::Context context_;
   program::Program step_program_, evaluation_program_;
-  Bytes resident_before_arena_;
-  std::unique_ptr<Arena> arena_;
+  machine::Resident resident_before_arena_;
+  std::unique_ptr<machine::Arena> arena_;
   std::vector<float> cosine_, sine_;
   Machine machine_;
   std::unique_ptr<Executor> step_, evaluation_;

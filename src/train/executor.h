@@ -12,10 +12,10 @@
 #include "data/loader.h"
 #include "kernels/context.h"
 #include "kernels/product/gemm.h"
+#include "machine/arena.h"
 #include "model/param_table.h"
 #include "program/build.h"
 #include "program/program.h"
-#include "train/arena.h"
 
 namespace longhaul::train {
 
@@ -40,7 +40,7 @@ struct Machine {
   const model::ParamTable& table;
   const program::OperandLayout& operands;
   const kernels::Context& context;
-  Arena* arena = nullptr;
+  machine::Arena* arena = nullptr;
   const float* cosine = nullptr;  ///< rotation tables, [positions, head_dim/2]
   const float* sine = nullptr;
   /// Weights that lookups, norms and biases read: the master weights, or the average while it is evaluated.

@@ -29,10 +29,10 @@ Launch::Launch(const config::RunConfig& config, Console console, std::int64_t fi
 double Launch::seconds_since_save() const { return seconds_since(last_save_); }
 
 void Launch::complete(ledger::Timing& timing) const {
-  timing.memory_bytes = static_cast<std::uint64_t>(resident_anonymous().value);
-  timing.memory_peak_bytes = static_cast<std::uint64_t>(resident_peak().value);
+  timing.memory_bytes = static_cast<std::uint64_t>(machine::resident().anonymous.value);
+  timing.memory_peak_bytes = static_cast<std::uint64_t>(machine::resident_peak().value);
   const Flops per_token = model::flops_per_token(config_.model, config_.batch.sequence_length);
-  if (peak_flops > 0) timing.mfu = model::mfu(per_token, timing.tokens_per_second, peak_flops);
+  if (peak_flops) timing.mfu = model::mfu(per_token, timing.tokens_per_second, *peak_flops);
 }
 
 void Launch::show(const ledger::Record& record, bool due) {
@@ -58,7 +58,7 @@ std::string Launch::progress_line(const ledger::Record& record) const {
   std::string line = fmt::format("step {:>{}}/{}  loss {:.4f}  lr {:.2e}  |g| {:.3f}  {:.0f} tok/s", result.step,
                                  fmt::formatted_size("{}", config_.run.steps), config_.run.steps, result.loss, result.learning_rate,
                                  result.grad_norm_before_clip, record.timing.tokens_per_second);
-  if (peak_flops > 0) line += fmt::format("  MFU {:.1f} %", 100 * record.timing.mfu);
+  if (record.timing.mfu) line += fmt::format("  MFU {:.1f} %", 100 * *record.timing.mfu);
   line += fmt::format("  ETA {}", format(Seconds(left)));
   if (result.validation_loss) line += fmt::format("  held-out {:.4f} nats/token", *result.validation_loss);
   if (result.bits_per_byte) line += fmt::format(" {:.4f} bits/byte", *result.bits_per_byte);
@@ -68,7 +68,7 @@ std::string Launch::progress_line(const ledger::Record& record) const {
 std::vector<std::pair<std::string, nlohmann::json>> Launch::measure(std::int64_t step, Engine& engine) {
   const std::int64_t step_of_launch = step - first_step_ + 1;
   if (step_of_launch < 3 || step_of_launch > 10) return {};
-  memory_growth_ = std::max(memory_growth_, resident_anonymous() - engine.resident_before_arena());
+  memory_growth_ = std::max(memory_growth_, machine::resident().anonymous - engine.resident_before_arena().anonymous);
   for (const auto& [name, seconds] : seconds_by_name(engine.step())) operation_seconds_[name].push_back(seconds);
   if (step_of_launch < 10) return {};
   const nlohmann::json memory = {{"step", step},

@@ -23,10 +23,12 @@ class Launch {
   Launch(const config::RunConfig& config, Console console, std::int64_t first_step);
 
   StepClock clock;
-  double peak_flops = 0;  ///< measured matmul peak of this launch's order, family and threads; 0: not measured
+  std::optional<double> peak_flops;  ///< matmul peak of this launch's order, family and threads, where it was measured
+  std::string plan;                  ///< the file in the run's directory that holds this launch's plan; empty: none
 
   void say(const std::string& line) const { console_.say(line); }
   void live(const std::string& line) const { console_.live(line); }
+  void begin(const std::string& line) const { console_.begin(line); }
 
   /// Adds to a step's timing what this process holds in memory, and MFU where the peak is known.
   void complete(ledger::Timing& timing) const;

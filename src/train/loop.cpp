@@ -44,6 +44,7 @@ TrainSummary train(Run& run) {
   StepClock& clock = run.launch().clock;
   clock = StepClock();  // what opening the run took is no step's time
   StopReason reason = run.stop_reason();
+  if (reason == StopReason::none) run.record_start();
   for (; reason == StopReason::none; reason = run.stop_reason()) {
     Executor& executor = training.engine.step();
 

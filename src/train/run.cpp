@@ -11,7 +11,8 @@
 namespace longhaul::train {
 namespace {
 
-data::Dataset open_data(const config::RunConfig& config) {
+data::Dataset open_data(const config::RunConfig& config, const Console& console) {
+  console.begin("verifying the data");
   data::Dataset dataset = data::Dataset::open(config.data.directory);
   dataset.require_vocabulary(config.model.vocab);
   return dataset;
@@ -22,17 +23,19 @@ data::Dataset open_data(const config::RunConfig& config) {
 Run::Run(const config::ResolvedConfig& resolved, Console console) {
   const config::RunConfig& config = resolved.config;
   // A wrong dataset or model is refused before memory is taken, and both before the run's directory is touched.
-  data::Dataset dataset = open_data(config);
+  data::Dataset dataset = open_data(config, console);
   training_ = std::make_unique<Training>(config, std::move(dataset));
   directory_ = std::make_unique<RunDirectory>(config, identity_of(config, training_->dataset()));
   for (const std::string& message : directory_->messages()) console.say(message);
 
+  console.begin("loading the newest checkpoint");
   const std::optional<Restored> restored = directory_->restore(training_->engine.registry());
   if (restored) {
     resumed_from_step_ = restored->state.step;
     last_loss_ = directory_->last_recorded_loss();
     training_->resume(restored->state);
   } else {
+    console.begin("drawing the initial weights");
     training_->start();
   }
   launch_ = std::make_unique<Launch>(config, std::move(console), training_->state.step + 1);
@@ -59,6 +62,15 @@ void Run::record_launch(const std::vector<std::string>& damaged) {
   if (ledger.discarded() > 0)
     launch_->say(fmt::format("{} records after step {} moved to ledger/discarded-{}.jsonl", ledger.discarded(), training_->state.step,
                              directory_->launch()));
+}
+
+void Run::record_start() {
+  const std::int64_t step = training_->state.step + 1;
+  directory_->ledger().event("start", {{"step", step},
+                                       {"seconds", machine::process_age().value},
+                                       {"resident_before_arena_bytes", training_->engine.resident_before_arena().all.value},
+                                       {"plan", launch_->plan}});
+  launch_->begin(fmt::format("step {} of {}", step, config().run.steps));
 }
 
 StopReason Run::stop_reason() const {

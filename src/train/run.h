@@ -31,6 +31,11 @@ class Run {
   const std::filesystem::path& directory() const { return directory_->path(); }
   Training& training() { return *training_; }
   Launch& launch() { return *launch_; }
+  /// Number of this launch in the run's directory, from 1.
+  std::int64_t launch_number() const { return directory_->launch(); }
+
+  /// Records how long it took until the first step of this launch begins, which is now.
+  void record_start();
 
   /// Why the loop should end before the next step.
   StopReason stop_reason() const;

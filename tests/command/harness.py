@@ -25,6 +25,8 @@ LONGHAUL = os.environ.get("LONGHAUL", str(pathlib.Path(__file__).resolve().paren
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="longhaul-test-"))
 if not os.environ.get("LONGHAUL_KEEP"):
     atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
+# What the program keeps of the machine is neither the user's nor another test's.
+os.environ["XDG_CACHE_HOME"] = str(SCRATCH / "cache")
 
 DONE, FAILED, USAGE, DAMAGED, STOPPED, PREEMPTED = 0, 1, 2, 3, 4, 75
 

@@ -57,6 +57,7 @@ class Json(unittest.TestCase):
 
     def test_report_sets_plan_beside_measurement(self):
         run_file = harness.write_run("report", run={"steps": 12}, validation={"max_tokens": 0})
+        expect(self, DONE, "plan", run_file)  # measures the kernels
         expect(self, DONE, "train", run_file)
         document = json_of(self, "report", run_file)
         page = pathlib.Path(document["report"]).read_text()

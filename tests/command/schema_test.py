@@ -138,8 +138,12 @@ class Shown(unittest.TestCase):
         self.note(self.see("plan", run_file, "--profile", profile), "plan-machine.json")
         self.see("plan", run_file, "--profile", profile, "--explain", "memory.peak")
         self.see("bench", "step", run_file, "--steps", "2")
+        unmeasured = harness.write_run("unmeasured", run={"steps": 1, "threads": 1, "family": "avx2"})
+        self.see("train", unmeasured)
+        self.see("plan", run_file)  # measures the kernels
         self.see("train", run_file)
-        self.note(json.loads((run_file.parent / "run/plan.json").read_text()), "plan-machine.json")
+        for trained in (unmeasured, run_file):
+            self.note(json.loads((trained.parent / "run/plan.json").read_text()), "plan-machine.json")
         for verb in ("eval", "generate", "report", "config"):
             self.see(verb, run_file)
         for flag in ("--options", "--models"):

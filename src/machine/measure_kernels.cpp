@@ -1,4 +1,4 @@
-#include "measure_kernels.h"
+#include "machine/measure_kernels.h"
 
 #include <fmt/format.h>
 
@@ -13,10 +13,11 @@
 #include "kernels/product/gemm.h"
 #include "kernels/product/peak.h"
 #include "kernels/rows/rows.h"
-#include "quiet_clock.h"
-#include "train/arena.h"
+#include "machine/arena.h"
+#include "machine/quiet_clock.h"
+#include "units/statistics.h"
 
-namespace longhaul::app {
+namespace longhaul::machine {
 namespace {
 
 using cluster::Kernel;
@@ -50,24 +51,26 @@ class Ring {
   /// Half-words that are bf16 numbers of size 2⁻⁷ … 1 with random sign and fraction, alone or in pairs (then fp32); or zeros.
   void fill(std::byte* memory, std::size_t bytes) {
     if (!random_) return static_cast<void>(std::memset(memory, 0, bytes));
-    for (std::size_t i = 0; i < bytes; i += 2) {
-      state_ = state_ * 6364136223846793005U + 1442695040888963407U;  // Knuth, MMIX
-      const auto word = static_cast<std::uint16_t>(0x3c00U + (state_ >> 48 & 0x837fU));
-      std::memcpy(memory + i, &word, sizeof word);
+    for (std::size_t i = 0; i < bytes; i += 8) {                                 // pieces are multiples of 64
+      state_ ^= state_ << 13U, state_ ^= state_ >> 7U, state_ ^= state_ << 17U;  // Marsaglia, Xorshift RNGs (2003)
+      const std::uint64_t words = (state_ & 0x837f'837f'837f'837fU) | 0x3c00'3c00'3c00'3c00U;
+      std::memcpy(memory + i, &words, sizeof words);
     }
   }
   const std::size_t kSize = 3 * kernels::bandwidth_array_bytes() / 2;  // of two rings: three arrays, twice the last-level cache
   const bool random_;
   std::uint64_t state_ = 1;
-  train::Arena arena_;
+  Arena arena_;
   std::size_t begin_ = 0, at_ = 0, filled_ = 0;
 };
 
 class Bench {
  public:
-  explicit Bench(const kernels::Context& context) : context_(context), type_(kernels::operand_type(context.order)) {}
-  /// Of one run.
-  double seconds(const KernelCall& call);
+  explicit Bench(const kernels::Context& context)
+      : context_(context), type_(kernels::operand_type(context.order)), clock_(context.pool.threads()) {}
+  /// Of so many runs, one after the other.
+  double seconds(const KernelCall& call, std::int64_t runs);
+  const QuietClock& clock() const { return clock_; }
 
  private:
   // A repetition's operands: rows that are read (of operand type, or fp32), and results.
@@ -99,6 +102,7 @@ class Bench {
 
   const kernels::Context& context_;
   const ElementType type_;
+  QuietClock clock_;
   Ring read_{true}, written_{false};
   std::vector<std::int32_t> zeros_, tokens_;
   std::vector<std::uint8_t> mask_;
@@ -227,25 +231,30 @@ void Bench::run(const KernelCall& call) {
   }
 }
 
-double Bench::seconds(const KernelCall& call) {
-  read_.begin_repetition();
-  written_.begin_repetition();
-  const QuietClock clock(context_.pool.threads());
-  run(call);
-  return clock.seconds();
+double Bench::seconds(const KernelCall& call, std::int64_t runs) {
+  clock_.start();
+  for (std::int64_t i = 0; i < runs; ++i) {
+    read_.begin_repetition();
+    written_.begin_repetition();
+    run(call);
+  }
+  return clock_.seconds();
 }
 
 /// What a call took, over the rounds.
 struct Samples {
   KernelCall call;
-  std::vector<double> times{};
-  double total = 0;  ///< seconds spent on it
+  std::int64_t runs = 1;        ///< of one timing: as many as make the clock's readings small
+  std::vector<double> times{};  ///< of one run, the mean of each timing
+  double total = 0;             ///< seconds spent on it
 
-  void add(Bench& bench) { total += times.emplace_back(bench.seconds(call)); }
-  double median() {
-    const auto middle = times.begin() + (std::ssize(times) - 1) / 2;
-    std::nth_element(times.begin(), middle, times.end());
-    return *middle;
+  void warm_up(Bench& bench) {
+    while (!bench.clock().enough_for(bench.seconds(call, runs))) runs *= 2;
+  }
+  void add(Bench& bench) {
+    const double seconds = bench.seconds(call, runs);
+    total += seconds;
+    times.push_back(seconds / static_cast<double>(runs));
   }
 };
 
@@ -256,22 +265,29 @@ KernelCall measurable(const KernelCall& call) {
   return cluster::at_most(call, product ? 3e9 : call.kernel == Kernel::loss ? 1e10 : 2e7);
 }
 
-cluster::KernelRates measure_kernels(const kernels::Context& context, const std::vector<KernelCall>& calls, const Progress& progress) {
+cluster::KernelRates measure_kernels(const kernels::Context& context, const std::vector<KernelCall>& calls, const Watch& watch) {
   Bench bench(context);
   std::vector<Samples> all;
   for (const KernelCall& call : std::set<KernelCall>(calls.begin(), calls.end())) all.push_back({call});
   for (int round = 0; round < kRounds; ++round)
     for (Samples& samples : all) {
-      progress(fmt::format("measuring kernels, round {} of {}: {}", round + 1, kRounds, cluster::info(samples.call.kernel).name));
-      if (round == 0) bench.seconds(samples.call);  // warms up
+      if (watch.enough && watch.enough()) break;
+      watch.progress(fmt::format("measuring kernels, round {} of {}: {}", round + 1, kRounds, cluster::info(samples.call.kernel).name));
+      if (round == 0) samples.warm_up(bench);
       if (samples.total > kLongest) continue;
       const double until = samples.total + kShare;
       do samples.add(bench);
       while (samples.total < until);
     }
   cluster::KernelRates rates;
-  for (Samples& samples : all) rates.add({samples.call, Seconds(samples.median())});
+  for (const Samples& samples : all)
+    if (!samples.times.empty()) rates.add({samples.call, Seconds(median(samples.times))});
   return rates;
+}
+
+Seconds measuring_time(std::size_t calls) {
+  // Of a call, a warm-up and kRounds shares, each longer by up to one timing: seen, 0.05 s on average. The memory: 0.5 s.
+  return Seconds(0.5 + 0.06 * static_cast<double>(calls));
 }
 
 std::vector<KernelCall> calibration_calls() {
@@ -303,4 +319,4 @@ std::vector<KernelCall> calibration_calls() {
   return calls;
 }
 
-}  // namespace longhaul::app
+}  // namespace longhaul::machine

@@ -1,16 +1,14 @@
-#include "train/arena.h"
+#include "machine/arena.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <string>
 
 #include "units/error.h"
 
-namespace longhaul::train {
+namespace longhaul::machine {
 
 Arena::Arena(Bytes size) : size_(size) {
   void* memory =
@@ -27,18 +25,4 @@ Arena::Arena(Bytes size) : size_(size) {
 
 Arena::~Arena() { munmap(data_, static_cast<std::size_t>(size_.value)); }
 
-namespace {
-
-Bytes status_field(const std::string& field) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(field)) return Bytes(std::stoll(line.substr(field.size())) * 1024);  // the kernel prints KiB
-  return Bytes(0);
-}
-
-}  // namespace
-
-Bytes resident_anonymous() { return status_field("RssAnon:"); }
-Bytes resident_peak() { return status_field("VmHWM:"); }
-
-}  // namespace longhaul::train
+}  // namespace longhaul::machine

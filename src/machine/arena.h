@@ -1,14 +1,15 @@
-// train/arena.h — the one allocation of a rank: every buffer of its programs lies in it, at the offset the plan gave.
+// machine/arena.h — the one allocation of a rank: every buffer of its programs lies in it, at the offset the plan gave.
 //
 // Anonymous memory, zeroed by the system and not touched before use, so that resident memory grows only as buffers are really used
-// (accounting G compares that growth with the plan). The high-water mark is the end of the furthest buffer an executor has used.
+// (accounting G compares that growth with the plan); in huge pages where the system has them. The high-water mark is the end of the
+// furthest buffer an executor has used.
 #pragma once
 
 #include <cstddef>
 
 #include "units/units.h"
 
-namespace longhaul::train {
+namespace longhaul::machine {
 
 class Arena {
  public:
@@ -29,9 +30,4 @@ class Arena {
   Bytes high_water_;
 };
 
-/// Resident anonymous memory of this process (RssAnon of /proc/self/status).
-Bytes resident_anonymous();
-/// Highest resident set of this process so far, files it maps included (VmHWM).
-Bytes resident_peak();
-
-}  // namespace longhaul::train
+}  // namespace longhaul::machine
