@@ -51,6 +51,7 @@ KernelRates read_kernels(const toml::table& row, const std::filesystem::path& pa
   return rates;
 }
 
+/// Numbers are written so that they read back to the same bits: a plan from a kept profile is the one that was made when it was measured.
 std::string kernels_toml(const KernelRates& rates) {
   std::string out = "[compute.seconds]\n";
   for (int i = 0; i < kKernels; ++i) {
@@ -60,7 +61,7 @@ std::string kernels_toml(const KernelRates& rates) {
       if (point.call.kernel != kernel.kernel) continue;
       points += "  [";
       for (std::size_t axis = 0; axis < kernel.axes.size(); ++axis) points += fmt::format("{}, ", point.call.shape[axis]);
-      points += fmt::format("{:.4e}],\n", point.time.value);
+      points += fmt::format("{}],\n", point.time.value);
     }
     if (!points.empty()) out += fmt::format("{} = [  # {}, seconds\n{}]\n", kernel.name, fmt::join(kernel.axes, ", "), points);
   }
@@ -105,11 +106,11 @@ std::string to_toml(const Profile& profile) {
   std::string out = "# What this machine was measured to do (longhaul calibrate): FLOP/s, bytes/s, seconds of kernels by shape.\n";
   out += fmt::format("version = {}\nprocessor = \"{}\"\nmeasured = \"{}\"\n", kVersion, profile.processor, profile.measured);
   for (const ComputeRates& r : profile.compute)
-    out += fmt::format("\n[[compute]]\norder = \"{}\"\nfamily = \"{}\"\nthreads = {}\npeak_flops = {:.4e}\n", r.order, r.family, r.threads,
+    out += fmt::format("\n[[compute]]\norder = \"{}\"\nfamily = \"{}\"\nthreads = {}\npeak_flops = {}\n", r.order, r.family, r.threads,
                        r.peak_flops) +
            kernels_toml(r.kernels);
   for (const MemoryRates& r : profile.memory)
-    out += fmt::format("\n[[memory]]\nthreads = {}\ntriad_bytes = {:.4e}\n", r.threads, r.triad_bytes);
+    out += fmt::format("\n[[memory]]\nthreads = {}\ntriad_bytes = {}\n", r.threads, r.triad_bytes);
   return out;
 }
 
