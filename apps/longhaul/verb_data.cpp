@@ -121,13 +121,14 @@ int prepare(int argc, char** argv) {
                    "A source is a .txt file (one document), a .jsonl file (a document a line) or a directory of them.");
   std::vector<std::string> sources;
   data::PrepareOptions options;
-  std::string invalid_utf8 = "error";
+  std::string invalid_utf8 = "error", pattern;
   bool json = false;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   line.option("--source", sources, "NAME=PATH; repeat for several sources").required();
   line.option("--out", options.directory, "directory to make; an equal, intact one is reused").required();
   line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
-  line.option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
+  const Option tokenizer = line.option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
+  line.option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own").not_empty().needs(tokenizer);
   line.option("--heldout-fraction,--heldout", options.heldout_fraction, "share of documents held out, 0 … 1").show_default();
   line.option("--salt", options.salt, "of the split's hash: another salt holds out other documents").show_default();
   line.option("--text-field", options.ingest.text_field, "field of a .jsonl line that holds the text").show_default();
@@ -138,6 +139,7 @@ int prepare(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   options.sources = parse_sources(sources);
+  if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
   options.ingest.invalid_utf8 = invalid_utf8 == "replace" ? data::InvalidUtf8::replace : data::InvalidUtf8::error;
   const train::Console console = make_console();
   ProgressLine progress(console);
@@ -173,7 +175,7 @@ int inspect(int argc, char** argv) {
   std::string directory;
   std::int64_t documents = 3;
   bool json = false;
-  line.option("directory", directory, "a dataset made by longhaul data prepare").required();
+  line.option("directory", directory, "a dataset made by `longhaul data prepare`").required();
   line.option("--documents", documents, "documents of each split to show").non_negative().show_default();
   line.flag("--json", json, "print one JSON document");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;

@@ -42,7 +42,7 @@ void warn_of_few(const cost::Calibration& start, const std::vector<evidence::Mea
   if (usable >= free && usable >= evidence::kFewestRows) return;
   console.say(
       fmt::format("warning: {} usable rows for {} parameters: what no row moves stays at its prior, and kinds of fewer than {} runs get no "
-                  "interval; for three to ten runs of your own use plan --from-runs",
+                  "interval; for three to ten runs of your own use `longhaul plan --from-runs`",
                   usable, free, evidence::kFewestRows));
 }
 

@@ -162,7 +162,7 @@ void run(const ScaleArguments& a) {
 int verb_scale(int argc, char** argv) {
   CommandLine line(
       "longhaul scale",
-      "What model, on how many tokens, a budget is best spent on: by each published scaling law and one's own (longhaul fit), with\n"
+      "What model, on how many tokens, a budget is best spent on: by each published scaling law and one's own (`longhaul fit`), with\n"
       "uncertainty; on a cluster by the modelled time of shapes. FLOPs are 6·N·D. Seconds; on a cluster up to a minute.\n"
       "Example: longhaul scale --flops 1e21\n"
       "         longhaul scale --flops 1e23 --served-tokens 2T --out-model my.toml\n"

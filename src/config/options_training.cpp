@@ -5,7 +5,7 @@ namespace longhaul::config {
 
 std::span<const Option> training_options() {
   static constexpr Option kRows[] = {
-      {"data", "directory", Kind::path, "", "data", "", "", kNone, kNone, kNoBits, "A prepared dataset (longhaul data prepare).",
+      {"data", "directory", Kind::path, "", "data", "", "", kNone, kNone, kNoBits, "A prepared dataset (`longhaul data prepare`).",
        [](RunConfig& c) { return Field(&c.data.directory); }},
       {"data", "isolate_documents", Kind::boolean, "", "true", "", "", kNone, kNone, kReachesBits,
        "No attention and no target across the boundary of two documents; positions restart.",

@@ -15,7 +15,7 @@ using Json = nlohmann::json;                 // read
 using OrderedJson = nlohmann::ordered_json;  // written
 
 constexpr const char* kFormat = "longhaul-dataset";
-constexpr const char* kFix = "prepare the dataset again (longhaul data prepare)";
+constexpr const char* kFix = "prepare the dataset again (`longhaul data prepare`)";
 
 /// @throws DataError instead of the general Error: the file is damaged
 template <class Read>
@@ -222,7 +222,7 @@ Manifest Manifest::from_json(const std::string& text, const std::string& file_na
 Manifest Manifest::read(const std::filesystem::path& dataset_directory) {
   const std::filesystem::path file = dataset_directory / "dataset.json";
   if (!std::filesystem::exists(file))
-    throw DataError(fmt::format("{}: no prepared dataset there (dataset.json is missing); make one with longhaul data prepare --out {}",
+    throw DataError(fmt::format("{}: no prepared dataset there (dataset.json is missing); make one with `longhaul data prepare --out {}`",
                                 dataset_directory.string(), dataset_directory.string()));
   return from_json(damaged_if_unreadable([&] { return files::read_file(file); }), file.string());
 }

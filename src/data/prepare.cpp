@@ -273,7 +273,7 @@ PrepareResult prepare_dataset(const PrepareOptions& options, const std::function
   std::int64_t total = 0;
   for (const InputFile& file : files) total += file.bytes;
   std::optional<Tokenizer> tokenizer;
-  if (!options.tokenizer_file.empty()) tokenizer = Tokenizer::load(options.tokenizer_file);
+  if (!options.tokenizer_file.empty()) tokenizer = Tokenizer::load(options.tokenizer_file, options.pattern);
   const std::string vocabulary = tokenizer_recipe(options, tokenizer);
   if (auto finished = find_finished(options, vocabulary, files, progress)) return {std::move(*finished), true};
 

@@ -14,6 +14,7 @@
 
 #include "data/ingest.h"
 #include "data/manifest.h"
+#include "data/tokenizer.h"
 
 namespace longhaul::data {
 
@@ -22,6 +23,7 @@ struct PrepareOptions {
   std::filesystem::path directory;       ///< to be made
   std::int64_t vocab_size = 0;           ///< of the BPE to train; exclusive with tokenizer_file
   std::filesystem::path tokenizer_file;  ///< tokenizer.json or a tiktoken rank file to load instead
+  std::optional<Pattern> pattern;        ///< of a rank file that is not one of OpenAI's
   double heldout_fraction = 0.05;
   std::string salt = "longhaul";
   IngestOptions ingest;

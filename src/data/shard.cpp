@@ -37,7 +37,7 @@ std::uint64_t hash_of_header(const RawHeader& raw) { return XXH3_64bits(&raw, of
 
 std::uint64_t padded_token_bytes(const ShardHeader& header) { return (header.token_count * header.token_bytes + 7) / 8 * 8; }
 
-constexpr const char* kRestore = "prepare the dataset again (longhaul data prepare) or restore the file from a copy";
+constexpr const char* kRestore = "prepare the dataset again (`longhaul data prepare`) or restore the file from a copy";
 
 [[noreturn]] void damaged(const std::string& name, const std::string& what) {
   throw DataError(fmt::format("{}: {}; {}", name, what, kRestore));
