@@ -53,6 +53,7 @@ void fit_runs(const FitArguments& arguments, const files::Csv& csv, const std::s
   const cost::Calibration start =
       evidence::at_priors(arguments.calibration.empty() ? cost::shipped_calibration() : cost::read_calibration(arguments.calibration));
   const std::vector<evidence::MeasuredRun> rows = evidence::read_runs(csv);
+  for (const std::string& sentence : evidence::unreadable_rows(rows)) console.say("warning: " + sentence);
   evidence::FitOptions options;
   options.progress = [&](const std::string& said) { console.say(said); };
   cost::Calibration fitted = evidence::fit(start, rows, options);

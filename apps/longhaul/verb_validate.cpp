@@ -41,7 +41,10 @@ std::function<bool(const evidence::MeasuredRun&)> condition(const std::string& t
   if (!at_least) return [=, &csv](const evidence::MeasuredRun& run) { return csv.text(run.row, column) == value; };
   const auto least = parse_count(value);
   if (!least) throw UsageError(fmt::format("--leave-out {}: {} is not a number", text, value));
-  return [=, &csv](const evidence::MeasuredRun& run) { return csv.number(run.row, column).value_or(0) >= static_cast<double>(*least); };
+  return [=, &csv](const evidence::MeasuredRun& run) {
+    if (!run.unreadable.empty()) return false;  // it can be the cell that is compared
+    return csv.number(run.row, column).value_or(0) >= static_cast<double>(*least);
+  };
 }
 
 /// All conditions at once: "family=sc21" and "family=korthikanti" leave both out, "family=playbook" with "num_gpus>=128" their meeting.
@@ -76,7 +79,7 @@ int verb_validate(int argc, char** argv) {
                    "         longhaul validate runs.csv --leave-out family=playbook --leave-out 'num_gpus>=128'\n"
                    "         longhaul validate runs.csv --calibration my-calibration.toml --rows --json > score.json");
   std::filesystem::path runs_file, calibration_path;
-  bool json = false, rows = false;
+  bool json = false, rows = false, strict = false;
   line.option("RUNS.csv", runs_file, "measured runs, one a row").required();
   line.option("--calibration", calibration_path, "parameters, a file or a folder of them (default: examples/calibration)");
   std::vector<std::string> left_out;
@@ -85,13 +88,15 @@ int verb_validate(int argc, char** argv) {
       .between(2, 100);
   line.option("--leave-out", left_out, "COLUMN=VALUE or COLUMN>=NUMBER: refit without these rows and score them alone; may be repeated")
       .one_value_each_time();
+  line.flag("--strict", strict, "a row that cannot be read is an error; without, it is skipped and named");
   line.flag("--rows", rows, "each row too, in the JSON");
   line.flag("--json", json, "one JSON document on stdout");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   if (folds > 0 && !left_out.empty()) throw UsageError("give --folds or --leave-out, not both: each says which rows a fit must not see");
   const cost::Calibration calibration = calibration_path.empty() ? cost::shipped_calibration() : cost::read_calibration(calibration_path);
-  const evidence::RunsTable table = evidence::read_runs(runs_file);
+  const evidence::RunsTable table = evidence::read_runs(runs_file, strict ? evidence::Unreadable::refuse : evidence::Unreadable::skip);
+  for (const std::string& sentence : evidence::unreadable_rows(table.rows)) fmt::print(stderr, "warning: {}\n", sentence);
   for (const std::string& sentence : evidence::repeated_ids(table.rows)) fmt::print(stderr, "warning: {}\n", sentence);
   std::vector<evidence::ScoredRun> scored;
   if (folds > 0 || !left_out.empty()) {
@@ -102,8 +107,9 @@ int verb_validate(int argc, char** argv) {
     for (const evidence::MeasuredRun& run : table.rows) scored.push_back(predict(run));
   }
   const std::vector<evidence::FamilyScore> families = evidence::score(scored);
-  if (!json) return fmt::print("{}", evidence::to_text(families, evidence::score_rows(scored, false))), 0;
+  if (!json) return fmt::print("{}{}", evidence::to_text(families, evidence::score_rows(scored, false)), evidence::skipped_text(scored)), 0;
   nlohmann::json out = evidence::to_json(families, evidence::score_rows(scored, false));
+  out["skipped"] = evidence::skipped_json(scored);
   if (rows)
     for (const evidence::ScoredRun& run : scored) out["rows"].push_back(row_json(run));
   print_json(out);

@@ -18,7 +18,7 @@ std::optional<double> DeviceMemory::operator()(const std::string& accelerator) {
 
 ScoredRun Predictor::operator()(const MeasuredRun& run) {
   ScoredRun out;
-  out.family = run.family, out.id = run.id;
+  out.family = run.family, out.id = run.id, out.line = run.line;
   out.seen = calibration_.seen_rows.contains(run.id);
   out.measured_seconds = run.comparable_seconds(), out.measured_memory = run.comparable_memory(), out.measured_fits = run.fits;
   out.skipped = run.skipped;

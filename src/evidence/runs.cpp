@@ -1,11 +1,13 @@
 #include "evidence/runs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
+#include <span>
 #include <string_view>
 
 #include "files/read.h"
@@ -54,11 +56,28 @@ class Row {
  public:
   Row(const Csv& csv, std::size_t row) : csv_(csv), row_(row) {}
 
-  MeasuredRun read() {
-    out_.row = row_;
-    out_.id = text("id");
-    out_.family = text("family");
-    out_.model_name = text("model");
+  MeasuredRun read(Unreadable unreadable) {
+    const MeasuredRun named = name();
+    if (unreadable == Unreadable::refuse) return fill(named);
+    try {
+      return fill(named);
+    } catch (const files::CellError& error) {
+      MeasuredRun bad = named;
+      bad.skipped = error.reason, bad.unreadable = error.what();
+      return bad;
+    }
+  }
+
+ private:
+  MeasuredRun name() const {
+    MeasuredRun out;
+    out.row = row_, out.line = csv_.line(row_);
+    out.id = text("id"), out.family = text("family"), out.model_name = text("model");
+    return out;
+  }
+
+  MeasuredRun fill(const MeasuredRun& named) {
+    out_ = named;
     out_.recompute_note = text("recompute");
     out_.notes = text("notes");
     out_.memory_kind = text("memory_kind");
@@ -69,7 +88,6 @@ class Row {
     return std::move(out_);
   }
 
- private:
   std::string text(std::string_view column) const { return std::string(csv_.text(row_, column)); }
   std::optional<std::int64_t> count(std::string_view column, std::int64_t least) const {
     const auto value = csv_.count(row_, column, least);
@@ -173,20 +191,36 @@ class Row {
 
 }  // namespace
 
-std::vector<MeasuredRun> read_runs(const Csv& csv) {
+std::vector<MeasuredRun> read_runs(const Csv& csv, Unreadable unreadable) {
   csv.require(
       {"id", "family", "layers", "hidden", "heads", "ffn", "vocab", "seq_len", "micro_batch", "dp", "tp", "pp", "framework", "gpu"});
   if (csv.rows() == 0) throw UsageError(csv.label() + ": no rows below the header; one for each measured run");
   std::vector<MeasuredRun> runs;
   runs.reserve(csv.rows());
-  for (std::size_t row = 0; row < csv.rows(); ++row) runs.push_back(Row(csv, row).read());
+  for (std::size_t row = 0; row < csv.rows(); ++row) runs.push_back(Row(csv, row).read(unreadable));
+  if (std::all_of(runs.begin(), runs.end(), [](const MeasuredRun& run) { return !run.unreadable.empty(); }))
+    throw UsageError(runs.front().unreadable + (runs.size() > 1 ? "; no other row can be read either" : ""));
   return runs;
 }
 
-RunsTable read_runs(const std::filesystem::path& file) {
+RunsTable read_runs(const std::filesystem::path& file, Unreadable unreadable) {
   const std::string text = files::read_input(file, kMaxRunsBytes);
   RunsTable out{Csv::parse(text, file.string()), {}, files::sha256_hex(text)};
-  out.rows = read_runs(out.csv);
+  out.rows = read_runs(out.csv, unreadable);
+  return out;
+}
+
+std::vector<std::string> unreadable_rows(const std::vector<MeasuredRun>& rows) {
+  constexpr std::size_t kNamed = 3;
+  std::map<std::string, std::vector<std::string>> by_reason;
+  for (const MeasuredRun& run : rows)
+    if (!run.unreadable.empty()) by_reason[run.skipped].push_back(fmt::format("line {} ({})", run.line, run.id));
+  std::vector<std::string> out;
+  for (const auto& [reason, places] : by_reason) {
+    const std::span first(places.data(), std::min(places.size(), kNamed));
+    out.push_back(fmt::format("{} row{} skipped, {}: {}{}", places.size(), places.size() == 1 ? " is" : "s are", reason,
+                              fmt::join(first, ", "), places.size() > kNamed ? " …" : ""));
+  }
   return out;
 }
 

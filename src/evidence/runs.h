@@ -16,7 +16,8 @@ namespace longhaul::evidence {
 
 struct MeasuredRun {
   std::string id, family, model_name, recompute_note, notes;
-  std::size_t row = 0;  ///< in the file
+  std::size_t row = 0;   ///< in the table, from 0
+  std::size_t line = 0;  ///< of the file, from 1
   cost::RunShape shape;
   std::optional<double> step_seconds;  ///< given, or from tokens/s where the global batch is known
   std::optional<double> tokens_per_s;  ///< of one device
@@ -24,6 +25,7 @@ struct MeasuredRun {
   std::string memory_kind;
   std::optional<bool> fits;  ///< from the status: ok or a failure; absent without one
   std::string skipped;       ///< why it cannot be predicted; empty where it can
+  std::string unreadable;    ///< the cell that cannot be read, with file and line; then it is `skipped` too
 
   /// What a prediction is set beside, in fits and in scores: nothing of a run that failed, for the time or peak that it left behind is not
   /// a step's. Whether it fits is judged of every run with a status.
@@ -31,9 +33,17 @@ struct MeasuredRun {
   std::optional<double> comparable_memory() const { return fits == false ? std::nullopt : memory_bytes; }
 };
 
-/// All rows of a file. Fields that are missing or out of place make a row `skipped` with the reason; a malformed number is an error.
-/// Throws UsageError naming file, line and column.
-std::vector<MeasuredRun> read_runs(const files::Csv& csv);
+/// What happens to a table in which a cell cannot be read.
+enum class Unreadable : std::uint8_t {
+  skip,   ///< its row is `skipped`
+  refuse  ///< UsageError naming file, line and column
+};
+
+/// All rows of a file. Fields that are missing, out of place or malformed make a row `skipped` with the reason. Throws UsageError where a
+/// column is missing or no row is left.
+std::vector<MeasuredRun> read_runs(const files::Csv& csv, Unreadable unreadable = Unreadable::skip);
+/// A sentence for each reason for which rows cannot be read, with their number and the lines and ids of the first ones.
+std::vector<std::string> unreadable_rows(const std::vector<MeasuredRun>& rows);
 
 struct RunsTable {
   files::Csv csv;
@@ -44,6 +54,6 @@ struct RunsTable {
 std::vector<std::string> repeated_ids(const std::vector<MeasuredRun>& rows);
 inline constexpr std::uint64_t kMaxRunsBytes = 256u << 20;
 /// The same from a file of at most kMaxRunsBytes. Throws UsageError also where it cannot be read.
-RunsTable read_runs(const std::filesystem::path& file);
+RunsTable read_runs(const std::filesystem::path& file, Unreadable unreadable = Unreadable::skip);
 
 }  // namespace longhaul::evidence

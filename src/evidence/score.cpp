@@ -175,4 +175,38 @@ std::string to_text(const std::vector<FamilyScore>& families, const Score& all) 
   return any_seen ? out + "rows that a fit has seen flatter it: --folds 5 and --leave-out score rows that it has not\n" : out;
 }
 
+namespace {
+
+constexpr std::size_t kNamedRows = 10;
+
+std::vector<const ScoredRun*> skipped_of(const std::vector<ScoredRun>& runs) {
+  std::vector<const ScoredRun*> out;
+  for (const ScoredRun& run : runs)
+    if (!run.skipped.empty()) out.push_back(&run);
+  std::sort(out.begin(), out.end(), [](const ScoredRun* a, const ScoredRun* b) { return a->line < b->line; });
+  return out;
+}
+
+}  // namespace
+
+json skipped_json(const std::vector<ScoredRun>& runs) {
+  const std::vector<const ScoredRun*> skipped = skipped_of(runs);
+  json out = {{"rows", skipped.size()}, {"reasons", json::object()}, {"first", json::array()}};
+  for (const ScoredRun* run : skipped) {
+    out["reasons"][run->skipped] = out["reasons"].value(run->skipped, 0) + 1;
+    if (out["first"].size() < kNamedRows) out["first"].push_back({{"line", run->line}, {"id", run->id}, {"reason", run->skipped}});
+  }
+  return out;
+}
+
+std::string skipped_text(const std::vector<ScoredRun>& runs) {
+  const std::vector<const ScoredRun*> skipped = skipped_of(runs);
+  if (skipped.empty()) return "";
+  std::string out = fmt::format("skipped: {} of {} rows\n", skipped.size(), runs.size());
+  for (std::size_t i = 0; i < std::min(skipped.size(), kNamedRows); ++i)
+    out += fmt::format("  line {}, {}: {}\n", skipped[i]->line, skipped[i]->id, skipped[i]->skipped);
+  if (skipped.size() > kNamedRows) out += fmt::format("  and {} more\n", skipped.size() - kNamedRows);
+  return out;
+}
+
 }  // namespace longhaul::evidence

@@ -21,7 +21,8 @@ namespace longhaul::evidence {
 /// One row and what was predicted of it; absent where there is nothing to compare (MeasuredRun::comparable_seconds) or no way to predict.
 struct ScoredRun {
   std::string family, id;
-  bool seen = false;  ///< by a fit
+  std::size_t line = 0;  ///< of the table's file
+  bool seen = false;     ///< by a fit
   std::optional<double> seconds, measured_seconds;
   std::optional<double> memory, measured_memory;
   std::optional<bool> fits, measured_fits;
@@ -65,6 +66,11 @@ FitSummary summarize_fits(const std::vector<ScoredRun>& runs, bool seen);
 Score score_rows(const std::vector<ScoredRun>& runs, bool seen);
 /// Families in the order of their first row.
 std::vector<FamilyScore> score(const std::vector<ScoredRun>& runs);
+
+/// {"rows", "reasons": {reason: rows}, "first": [{"line", "id", "reason"}]} of the rows of which nothing is predicted, the first ten named.
+nlohmann::json skipped_json(const std::vector<ScoredRun>& runs);
+/// The same as lines of text; empty where nothing is skipped.
+std::string skipped_text(const std::vector<ScoredRun>& runs);
 
 /// {"families": [{"family", "rows", "skipped": {reason: rows}, "time": {"rows", "median_abs_pct", …}, "memory": {…}, "fit": {…},
 /// "seen": {"time", "memory", "fit"}}]}: the outer figures are of rows that no fit has seen. A figure without rows is null.

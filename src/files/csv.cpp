@@ -114,7 +114,8 @@ std::optional<std::int64_t> Csv::count(std::size_t row, std::string_view column,
 }
 
 void Csv::fail(std::size_t row, std::string_view column, const std::string& what) const {
-  throw UsageError(fmt::format("{}:{}: {} '{}' {}", label_, lines_[row], column, text(row, column).substr(0, 60), what));
+  throw CellError(fmt::format("{}:{}: {} '{}' {}", label_, lines_[row], column, text(row, column).substr(0, 60), what),
+                  fmt::format("{} {}", column, what));
 }
 
 }  // namespace longhaul::files

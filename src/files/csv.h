@@ -6,9 +6,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "units/error.h"
+
 namespace longhaul::files {
+
+/// A cell that does not hold what its column does.
+class CellError : public UsageError {
+ public:
+  CellError(const std::string& message, std::string fault) : UsageError(message), reason(std::move(fault)) {}
+  std::string reason;  ///< without line and cell, the same for all rows of one fault: "global_batch is not a whole number of at least 1"
+};
 
 class Csv {
  public:
@@ -29,8 +39,10 @@ class Csv {
   std::optional<double> number(std::size_t row, std::string_view column) const;
   /// A whole number from `least` up; nothing for an empty cell.
   std::optional<std::int64_t> count(std::size_t row, std::string_view column, std::int64_t least = 0) const;
-  /// "label:line: column: what"
+  /// Throws CellError "label:line: column 'cell' what".
   [[noreturn]] void fail(std::size_t row, std::string_view column, const std::string& what) const;
+  /// On which a row begins, from 1.
+  std::size_t line(std::size_t row) const { return lines_[row]; }
 
  private:
   std::optional<std::size_t> find(std::string_view column) const;

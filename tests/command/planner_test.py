@@ -232,7 +232,21 @@ class RunsFile(unittest.TestCase):
     def test_cells(self):
         for column, value in (("layers", "-3"), ("hidden", "nan"), ("heads", "1e400"), ("dp", "0"), ("tp", "2.5"), ("seq_len", "two"),
                               ("step_time_s", "-1"), ("step_time_s", "inf"), ("peak_memory_gib", "0"), ("micro_batch", "1e99"), ("vocab", "1e12"), ("dp", "1e7"), ("pp", "2000000")):
-            self.refused(self.table(f"cell-{column}.csv", {**self.row, column: value}), ":2", column, value)
+            path = self.table(f"cell-{column}.csv", {**self.row, column: value})
+            self.refused(path, ":2", column, value)
+            with self.subTest("between others", column=column, value=value):
+                path = self.table(f"among-{column}.csv", {**self.row, "id": "before"}, {**self.row, "id": "bad", column: value}, self.row)
+                skipped = json_of(self, "validate", path)["skipped"]
+                self.assertEqual([(row["line"], row["id"]) for row in skipped["first"]], [(3, "bad")])
+                self.assertIn(column, skipped["first"][0]["reason"])
+                refused(self, [":3", column, value], "validate", path, "--strict")
+
+    def test_a_fit_leaves_out_and_names_what_it_cannot_read(self):
+        path = self.table("bad-among-good.csv", self.row, {**self.row, "id": "bad", "global_batch": "0"})
+        expect(self, DONE, "fit", path, "--folds", "0", "--out", harness.SCRATCH / "of-one.toml",
+               says=["1 row is skipped, global_batch is not a whole number of at least 1: line 3 (bad)"])
+        shown = expect(self, DONE, "validate", path).stdout
+        self.assertIn("skipped: 1 of 2 rows\n  line 3, bad: global_batch is not a whole number of at least 1", shown)
 
     def test_rows_of_one_id_and_rows_seen_are_said(self):
         done = expect(self, DONE, "validate", self.table("twice.csv", self.row, self.row), says=[f"2 rows have the id '{self.row['id']}'"])
