@@ -45,7 +45,7 @@ config::Overrides options_of(const files::Csv& table, std::size_t row) {
 std::string hash_after_training(const config::Overrides& sets) {
   const config::ResolvedConfig resolved = config::resolve_text("", "state_hashes.csv", "/", sets);
   const auto ignore = [](const std::string&) {};
-  Run run(resolved, {ignore, ignore});
+  Run run(resolved, {ignore, ignore, ignore});
   return train(run).state_hash;
 }
 
