@@ -15,6 +15,7 @@
 #include "console.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
+#include "data/pretokenizer.h"
 #include "data/tokenizer.h"
 #include "units/format.h"
 #include "verbs.h"

@@ -100,6 +100,7 @@ Loader::Loader(const TokenStream& stream, const LoaderOptions& options, LoaderCu
   if (options.sequence_length < 1 || options.global_batch < 1 || cursor.global_sample_index < 0)
     throw UsageError(fmt::format("batch.sequence_length = {}, batch.global_batch = {} and the data position {} must be positive",
                                  options.sequence_length, options.global_batch, cursor.global_sample_index));
+  samples_per_epoch(stream, options.sequence_length);  // a split that is too short is refused here, not at the first batch
   impl_ = std::make_unique<Impl>(stream, options, cursor);
 }
 Loader::~Loader() = default;

@@ -1,6 +1,7 @@
 // data/test_stream.h — token streams of a test's own ids, through a shard file as training reads them.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -15,7 +16,7 @@ namespace longhaul::data {
 /// of text a token after its first.
 inline TokenStream stream_of(const std::vector<std::int32_t>& ids, const std::vector<std::int64_t>& document_starts,
                              std::int64_t vocab_size) {
-  ShardBuilder builder(static_cast<std::uint32_t>(vocab_size), 0, "test");
+  ShardBuilder builder(static_cast<std::uint32_t>(std::max<std::int64_t>(1, vocab_size)), 0, "test");
   for (std::size_t d = 0; d < document_starts.size(); ++d) {
     const std::int64_t end = d + 1 < document_starts.size() ? document_starts[d + 1] : std::ssize(ids);
     const std::vector<std::int32_t> rest(ids.begin() + document_starts[d] + 1, ids.begin() + end);
