@@ -72,7 +72,7 @@ class Start(unittest.TestCase):
         year = kept.replace(json.loads(first.stdout)["step"]["rates"].split()[1], "2020-01-01T00:00:00.000Z")
         profile.write_text(year)
         self.run_longhaul("plan", run_file, says=["rates measured 2", " d ", "ago"])
-        self.run_longhaul("plan", run_file, "--set", "batch.micro_batch=4")  # other shapes: added
+        self.run_longhaul("plan", run_file, "--set", "batch.micro_batch=1")  # other shapes: added
         self.assertGreater(len(profile.read_text()), len(year))
         self.assertIn("2020-01-01", profile.read_text(), "no younger than its oldest rate")
         self.assertNotIn("ago", self.run_longhaul("plan", run_file, "--measure").stderr)
