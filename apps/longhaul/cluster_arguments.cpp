@@ -1,6 +1,7 @@
 #include "cluster_arguments.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
@@ -30,7 +31,7 @@ Tokens tokens_of(const char* option, const std::string& text) {
 }
 
 plan::SearchResult considered_layouts(const cost::RunShape& run, const cluster::Cluster& on, const cost::Calibration& calibration,
-                                      const plan::Restriction& offered) {
+                                      const plan::Restriction& kept, const plan::Restriction& offered) {
   plan::check_framework(run.framework, calibration);
   const train::Console console = make_console();
   plan::SearchOptions options;
@@ -39,7 +40,58 @@ plan::SearchResult considered_layouts(const cost::RunShape& run, const cluster::
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
   };
-  return plan::search(plan::enumerate(run, plan::search_space(run, offered)), calibration, options);
+  plan::Restriction allowed = offered;
+  for (const auto& [key, values] : kept)
+    if (key != "dp") allowed[key] = values;  // dp follows from the others
+  std::vector<cost::RunShape> shapes = plan::enumerate(run, plan::search_space(run, allowed));
+  keep_only(shapes, kept);
+  plan::SearchResult out = plan::search(std::move(shapes), calibration, options);
+  if (kept.empty() || out.count(plan::Outcome::contradiction) < out.all.size()) return out;
+  throw UsageError(fmt::format("no layout of {} devices can have {}{}", run.devices, to_text(kept),
+                               out.all.empty() ? "" : fmt::format(", for example {}: {}", to_text(out.all[0].run), out.all[0].reason)));
+}
+
+std::string to_text(const plan::Restriction& kept) {
+  std::string out;
+  for (const auto& [key, values] : kept) out += fmt::format("{}{}={}", out.empty() ? "" : ",", key, fmt::join(values, "+"));
+  return out;
+}
+
+void keep_only(std::vector<cost::RunShape>& shapes, const plan::Restriction& kept) {
+  std::erase_if(shapes, [&](const cost::RunShape& run) {
+    return std::any_of(kept.begin(), kept.end(),
+                       [&](const auto& key) { return layout_value(run.layout, key.first) != key.second.front(); });
+  });
+}
+
+plan::Restriction keys_given(const config::ResolvedConfig& resolved) {
+  const program::Layout layout = program::layout_of(resolved.config.parallel);
+  const auto origin = [&](std::string_view key) { return resolved.origins.at(fmt::format("parallel.{}", key)); };
+  const auto given = [&](std::string_view key) { return origin(key) != "default" && !origin(key).starts_with("computed"); };
+  const bool whole = given("dp") && given("tp") && given("pp") && given("cp");
+  plan::Restriction out;
+  for (const std::string_view key : program::layout_keys()) {
+    const std::string value = layout_value(layout, key);
+    const bool usual = whole && origin(key) != "--set" && value == layout_value(program::Layout{}, key);
+    if (given(key) && !usual) out[std::string(key)] = {value};
+  }
+  return out;
+}
+
+LayoutChoice choose_layout(const std::string& layout, const config::ResolvedConfig& resolved) {
+  LayoutChoice out{{}, keys_given(resolved)};
+  const std::string kept = to_text(out.kept);
+  const program::Layout in_file = program::layout_of(resolved.config.parallel);
+  if (!layout.empty()) {
+    if (!kept.empty()) fmt::print(stderr, "--layout replaces {} of [parallel] ({})\n", kept, resolved.label);
+    return {program::parse_layout(layout), {}};
+  }
+  if (in_file.world() > 1) {
+    fmt::print(stderr, "the layout is that of [parallel] ({}): {}\n", resolved.label, to_text(in_file));
+    return {in_file, {}};
+  }
+  if (!kept.empty()) fmt::print(stderr, "every layout considered has {} of [parallel] ({})\n", kept, resolved.label);
+  return out;
 }
 
 cost::RunShape fastest(const plan::SearchResult& considered, cost::RunShape run) {

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cluster/catalogue.h"
 #include "command_line.h"
 #include "config/run_config.h"
 #include "plan/forecast.h"
 #include "plan/search.h"
+#include "program/layout.h"
 #include "run_arguments.h"
 
 namespace longhaul::app {
@@ -34,9 +37,26 @@ struct ClusterArguments {
   cost::Calibration calibrate(const cluster::Cluster& on) const;
 };
 
+/// Where the layout of a plan comes from.
+struct LayoutChoice {
+  std::optional<program::Layout> layout;  ///< of --layout, or of a run file whose [parallel] has several ranks
+  plan::Restriction kept;                 ///< where there is none: keys that [parallel] gives, each with its one value
+};
+/// The keys of [parallel] that the run file or --set gives, each with its value. A file that gives dp, tp, pp and cp describes a whole
+/// layout, as a resolved run.toml does: of its keys those are kept that differ from one rank's.
+plan::Restriction keys_given(const config::ResolvedConfig& resolved);
+/// @param layout  of --layout; empty without. Prints on stderr what becomes of [parallel].
+LayoutChoice choose_layout(const std::string& layout, const config::ResolvedConfig& resolved);
+/// "tp=4,recompute=layer".
+std::string to_text(const plan::Restriction& kept);
+/// Removes the layouts that lack a kept value.
+void keep_only(std::vector<cost::RunShape>& shapes, const plan::Restriction& kept);
+
 /// The layouts that `search` considers for a run, where a plan was asked for without one.
+/// @param kept  keys with one value that each layout must have
+/// @throws UsageError  no layout has what is kept
 plan::SearchResult considered_layouts(const cost::RunShape& run, const cluster::Cluster& on, const cost::Calibration& calibration,
-                                      const plan::Restriction& offered = {});
+                                      const plan::Restriction& kept, const plan::Restriction& offered = {});
 /// The fastest that fits; where none does, the one of least memory. Says which on stderr.
 cost::RunShape fastest(const plan::SearchResult& considered, cost::RunShape run);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "train/engine.h"
 #include "units/error.h"
 
 namespace longhaul::app {
@@ -20,6 +21,13 @@ config::ResolvedConfig RunArguments::resolve() const {
   }
   config::ResolvedConfig resolved = model.empty() ? config::resolve_file(run_file, sets) : config::resolve_model(model, sets);
   for (const std::string& warning : resolved.warnings) fmt::print(stderr, "warning: {}\n", warning);
+  return resolved;
+}
+
+config::ResolvedConfig RunArguments::resolve_for_one_rank() const {
+  config::ResolvedConfig resolved = resolve();
+  if (const auto beyond = train::beyond_one_rank(resolved.config))
+    throw UsageError(config::place(resolved, beyond->option) + beyond->sentence);
   return resolved;
 }
 

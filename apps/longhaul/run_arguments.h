@@ -19,6 +19,8 @@ struct RunArguments {
   void add_to(CommandLine& line);
   /// Exactly one of run file and model, resolved with the overrides. Throws UsageError.
   config::ResolvedConfig resolve() const;
+  /// The same of a run that this machine executes: also throws UsageError, with the place, for a layout of several ranks.
+  config::ResolvedConfig resolve_for_one_rank() const;
 };
 
 }  // namespace longhaul::app

@@ -75,7 +75,7 @@ int verb_bench(int argc, char** argv) {
   step.option("--steps", steps, "steps to measure after two that warm up (default 8)").positive();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  const config::RunConfig config = arguments.resolve().config;
+  const config::RunConfig config = arguments.resolve_for_one_rank().config;
   warn_of_threads(config);
   const train::Console console = make_console();
   train::Engine engine(config);

@@ -143,8 +143,8 @@ int verb_debug(int argc, char** argv) {
   all.option("--steps", steps, "steps (default 1)").positive();
   all.option("--out", batches_out, "file to write").required();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
-  if (step.parsed()) return debug_step(step_arguments.resolve().config, step_out, fresh, logits, step_arguments.json);
-  return debug_batches(batch_arguments.resolve().config, batches_out, steps, batch_arguments.json);
+  if (step.parsed()) return debug_step(step_arguments.resolve_for_one_rank().config, step_out, fresh, logits, step_arguments.json);
+  return debug_batches(batch_arguments.resolve_for_one_rank().config, batches_out, steps, batch_arguments.json);
 }
 
 }  // namespace longhaul::app

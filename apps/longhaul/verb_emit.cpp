@@ -71,7 +71,10 @@ int verb_emit(int argc, char** argv) {
   run.add_to(line);
   on.framework = "";
   const Option of = on.add_to(line).required();
-  line.option("--layout", layout, "dp=8,tp=4,pp=2,zero=1 … (default: the fastest that `longhaul search` finds)").not_empty().needs(of);
+  line.option("--layout", layout,
+              "dp=8,tp=4,pp=2,zero=1 … (default: [parallel] of the run file, else the fastest that `longhaul search` finds)")
+      .not_empty()
+      .needs(of);
   line.option("--out", out, "file to write (default: stdout)").not_empty();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
@@ -86,10 +89,12 @@ int verb_emit(int argc, char** argv) {
   const cost::Calibration calibration = on.calibrate(cluster);
   job.shape = on.shape(job.config, cluster);
   (void)interop::emit(system, job);  // refuses the model before a search for its layout
-  if (layout.empty())
-    job.shape = fastest(considered_layouts(job.shape, cluster, calibration, interop::space_of_system(system, job.shape.model)), job.shape);
+  const LayoutChoice choice = choose_layout(layout, resolved);
+  if (choice.layout)
+    job.shape.layout = *choice.layout;
   else
-    job.shape.layout = program::parse_layout(layout);
+    job.shape = fastest(considered_layouts(job.shape, cluster, calibration, choice.kept, interop::space_of_system(system, job.shape.model)),
+                        job.shape);
   const plan::Forecast forecast = plan::forecast(cluster, job.shape, on.facts(job.config, run.model.empty()), calibration);
   if (forecast.fit && !forecast.fit->fits)
     fmt::print(stderr, "warning: by the plan this does not fit: {}; `longhaul search` lists what does\n", forecast.fit->reason);

@@ -24,7 +24,7 @@ int verb_eval(int argc, char** argv) {
       .non_negative();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  const config::RunConfig config = arguments.resolve().config;
+  const config::RunConfig config = arguments.resolve_for_one_rank().config;
   const train::Console console = make_console();
   console.begin("verifying the data");
   const data::Dataset dataset = data::Dataset::open(config.data.directory);

@@ -70,7 +70,7 @@ int verb_export(int argc, char** argv) {
   hf.flag("--fresh", fresh, "the initial weights, without a checkpoint");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  const config::RunConfig config = arguments.resolve().config;
+  const config::RunConfig config = arguments.resolve_for_one_rank().config;
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
   const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
   dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());

@@ -32,7 +32,7 @@ int verb_generate(int argc, char** argv) {
   line.option("--seed", how.seed, "of the draws (default 0); same seed, same text");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  const config::RunConfig config = arguments.resolve().config;
+  const config::RunConfig config = arguments.resolve_for_one_rank().config;
   const train::Console console = make_console();
   console.begin("loading the newest checkpoint");
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);

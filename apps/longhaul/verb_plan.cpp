@@ -33,7 +33,10 @@ struct PlanArguments : ClusterArguments {
     const Option of = ClusterArguments::add_to(line);
     line.option("--mtbf-hours", mtbf_hours, "with --cluster: mean hours between failures of the whole job").between(0.01, 1e7).needs(of);
     line.option("--save-seconds", save_seconds, "with --cluster: seconds a checkpoint stops the run").between(1e-3, 1e6).needs(of);
-    line.option("--layout", layout, "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: the fastest that fits").not_empty().needs(of);
+    line.option("--layout", layout,
+                "with --cluster: dp=8,tp=4,pp=2,zero=1 …; default: [parallel] of the run file, else the fastest that fits")
+        .not_empty()
+        .needs(of);
     line.option("--trace", trace, "with --cluster: the step as a timeline into this file, for ui.perfetto.dev or chrome://tracing")
         .not_empty()
         .needs(of);
@@ -106,17 +109,19 @@ struct RatesArguments {
 
 void plan_on_cluster(const RunArguments& run, const PlanArguments& arguments, const Question& asked) {
   const cluster::Cluster cluster = cluster::find_cluster(arguments.cluster);
-  const config::RunConfig config = arguments.resolve(run, {cluster.devices}).config;
+  const config::ResolvedConfig resolved = arguments.resolve(run, {cluster.devices});
+  const config::RunConfig& config = resolved.config;
   const cost::Calibration calibration = arguments.calibrate(cluster);
   plan::JobFacts facts = arguments.facts(config, run.model.empty());
   facts.unique_tokens = unique_tokens(config, asked.run_file, asked.unique_tokens);
   cost::RunShape shape = arguments.shape(config, cluster);
   std::optional<plan::SearchResult> considered;
-  if (arguments.layout.empty() || !asked.html.empty()) considered = considered_layouts(shape, cluster, calibration);
-  if (arguments.layout.empty())
-    shape = fastest(*considered, shape);
+  const LayoutChoice choice = choose_layout(arguments.layout, resolved);
+  if (!choice.layout || !asked.html.empty()) considered = considered_layouts(shape, cluster, calibration, choice.kept);
+  if (choice.layout)
+    shape.layout = *choice.layout;
   else
-    shape.layout = program::parse_layout(arguments.layout);
+    shape = fastest(*considered, shape);
   const plan::Forecast forecast = plan::forecast(cluster, shape, facts, calibration);
   if (!arguments.trace.empty()) write_trace(arguments.trace, forecast, calibration);
   if (!asked.html.empty()) write_page(asked.html, report::plan_page({forecast, calibration, config, *considered, page_law()}));
@@ -202,7 +207,7 @@ int verb_plan(int argc, char** argv) {
 
   asked.json = arguments.json, asked.run_file = !arguments.run_file.empty();
   if (on_cluster.cluster.empty())
-    plan_on_this_machine(arguments.resolve().config, rates, asked);
+    plan_on_this_machine(arguments.resolve_for_one_rank().config, rates, asked);
   else
     plan_on_cluster(arguments, on_cluster, asked);
   return 0;

@@ -53,10 +53,13 @@ void limit(plan::Restriction& space, const std::string& key, std::int64_t most) 
 }
 
 std::vector<cost::RunShape> shapes_of(const SearchArguments& arguments, const config::RunConfig& config, const cluster::Cluster& on,
-                                      const std::vector<int>& counts) {
+                                      const std::vector<int>& counts, plan::Restriction kept) {
   plan::Restriction user;
   for (const std::string& text : arguments.allow)
-    for (const auto& [key, values] : plan::parse_restriction(text)) user[key] = values;
+    for (const auto& [key, values] : plan::parse_restriction(text)) user[key] = values, kept.erase(key);
+  if (!kept.empty()) fmt::print(stderr, "every layout considered has {} of [parallel]; --allow replaces what it names\n", to_text(kept));
+  for (const auto& [key, values] : kept)
+    if (key != "dp") user[key] = values;  // dp follows from the others
   std::vector<cost::RunShape> shapes;
   for (const int devices : counts) {
     cost::RunShape base = arguments.on.shape(config, on);
@@ -65,10 +68,12 @@ std::vector<cost::RunShape> shapes_of(const SearchArguments& arguments, const co
     limit(space, "tp", arguments.max_tp);
     limit(space, "pp", arguments.max_pp);
     std::vector<cost::RunShape> more = plan::enumerate(base, space);
+    keep_only(more, kept);
     shapes.insert(shapes.end(), more.begin(), more.end());
   }
   if (shapes.empty())
-    throw UsageError("no layout is left to consider: tp·pp·cp must divide the devices; loosen --allow, --max-tp or --max-pp");
+    throw UsageError(fmt::format("no layout is left to consider: tp·pp·cp must divide the devices; loosen --allow, --max-tp or --max-pp{}",
+                                 kept.empty() ? "" : fmt::format(", or {} of [parallel]", to_text(kept))));
   return shapes;
 }
 
@@ -276,7 +281,8 @@ int verb_search(int argc, char** argv) {
 
   const cluster::Cluster on = cluster::find_cluster(arguments.on.cluster);
   const std::vector<int> counts = device_counts(arguments.devices, on.devices);
-  const config::RunConfig config = arguments.on.resolve(arguments.run, counts).config;
+  const config::ResolvedConfig resolved = arguments.on.resolve(arguments.run, counts);
+  const config::RunConfig& config = resolved.config;
   const cost::Calibration calibration = arguments.on.calibrate(on);
   plan::check_framework(arguments.on.framework, calibration);
   const plan::JobFacts facts = arguments.on.facts(config, arguments.run.model.empty());
@@ -289,7 +295,7 @@ int verb_search(int argc, char** argv) {
   options.progress = [&](std::size_t done, std::size_t all) {
     if (done % 1000 == 0) console.live(fmt::format("looked at {} of {} layouts", done, all));
   };
-  std::vector<cost::RunShape> shapes = shapes_of(arguments, config, on, counts);
+  std::vector<cost::RunShape> shapes = shapes_of(arguments, config, on, counts, keys_given(resolved));
   std::optional<Named> asked;
   if (!arguments.why.empty()) consider(asked.emplace(named(arguments.why)), shapes);
   const plan::SearchResult result = plan::search(std::move(shapes), calibration, options);

@@ -44,7 +44,7 @@ std::string to_text(const train::TrainSummary& s, std::int64_t steps) {
 /// Defaults that follow from other options but are fixed for a run's life are taken from its own run.toml: V (numerics contract), and the
 /// warm-up of schedules that do not know the run's length, so that run.steps may grow.
 config::ResolvedConfig resolve_run(RunArguments& arguments) {
-  config::ResolvedConfig resolved = arguments.resolve();
+  config::ResolvedConfig resolved = arguments.resolve_for_one_rank();
   const std::filesystem::path path = std::filesystem::path(resolved.config.run.directory) / "run.toml";
   if (!std::filesystem::exists(path)) return resolved;
   const config::RunConfig kept = config::resolve_file(path.string()).config;
@@ -55,10 +55,10 @@ config::ResolvedConfig resolve_run(RunArguments& arguments) {
     arguments.sets.push_back(fmt::format("{}={}", option, then));
   };
   keep("batch.virtual_ranks", resolved.config.batch.virtual_ranks, kept.batch.virtual_ranks);
-  const config::ScheduleKind kind = resolved.config.schedule.kind;
-  if (kind == config::ScheduleKind::constant || kind == config::ScheduleKind::inverse_sqrt)
+  const config::LearningRateSchedule kind = resolved.config.schedule.kind;
+  if (kind == config::LearningRateSchedule::constant || kind == config::LearningRateSchedule::inverse_sqrt)
     keep("schedule.warmup_steps", resolved.config.schedule.warmup_steps, kept.schedule.warmup_steps);
-  return arguments.sets.size() == before ? resolved : arguments.resolve();
+  return arguments.sets.size() == before ? resolved : arguments.resolve_for_one_rank();
 }
 
 /// How a launch ended, and what the plan of its run still lacks.

@@ -1,8 +1,8 @@
 #include "config/check.h"
 
-#include <array>
 #include <cmath>
 
+#include "config/derive.h"
 #include "config/options.h"
 #include "model/spec.h"
 #include "units/error.h"
@@ -64,17 +64,10 @@ void check_precision(const ResolvedConfig& resolved) {
 
 void check_parallel(const ResolvedConfig& resolved) {
   const ParallelTable& parallel = resolved.config.parallel;
-  const std::array<std::pair<const char*, std::int64_t>, 6> sizes = {{{"parallel.dp", parallel.dp},
-                                                                      {"parallel.tp", parallel.tp},
-                                                                      {"parallel.pp", parallel.pp},
-                                                                      {"parallel.cp", parallel.cp},
-                                                                      {"parallel.virtual_tensor", parallel.virtual_tensor},
-                                                                      {"parallel.virtual_sequence", parallel.virtual_sequence}}};
-  for (const auto& [option, size] : sizes) {
-    if (size != 1) refuse(resolved, option, "needs a program for several ranks, which this version does not build; allowed: 1");
-  }
-  if (parallel.zero != 0)
-    refuse(resolved, "parallel.zero", "needs several data-parallel ranks (parallel.dp > 1), which this version does not run; allowed: 0");
+  for (const auto& [option, ranges] :
+       {std::pair("parallel.virtual_tensor", parallel.virtual_tensor), std::pair("parallel.virtual_sequence", parallel.virtual_sequence)})
+    if (ranges != 1) refuse(resolved, option, "needs a program for several ranks, which this version does not build; allowed: 1");
+  if (const auto reason = too_many_ranks(parallel)) throw UsageError(resolved.label + ": [parallel]: " + *reason);
 }
 
 void check_budget(const ResolvedConfig& resolved) {
@@ -89,7 +82,7 @@ void warn_about_schedule(ResolvedConfig& resolved) {
   if (schedule.warmup_steps >= steps && steps > 1) {
     resolved.warnings.push_back(shown(resolved, "schedule.warmup_steps") + ": the run ends before or at the end of warm-up (" +
                                 shown(resolved, "run.steps") + ")");
-  } else if (schedule.kind == ScheduleKind::wsd) {
+  } else if (schedule.kind == LearningRateSchedule::wsd) {
     const double tail = schedule.decay_fraction * static_cast<double>(steps);
     if (tail > static_cast<double>(steps - schedule.warmup_steps)) {
       resolved.warnings.push_back(shown(resolved, "schedule.decay_fraction") + " leaves no stable phase after " +

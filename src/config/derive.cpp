@@ -22,6 +22,18 @@ std::int64_t default_sequence_length(std::int64_t position_rows) {
   return position_rows > 0 ? std::min(position_rows, kLongestDefault) : kUsualLength;
 }
 
+PipelineSchedule default_pipeline_schedule(std::int64_t chunks) {
+  return chunks > 1 ? PipelineSchedule::interleaved : PipelineSchedule::one_f_one_b;
+}
+
+std::optional<std::string> too_many_ranks(const ParallelTable& p) {
+  const auto product = [](auto... sizes) { return (1.0 * ... * static_cast<double>(sizes)); };
+  const auto most = static_cast<double>(kMostRanks);
+  if (product(p.dp, p.tp, p.pp, p.cp) > most) return "dp·tp·pp·cp is more than " + std::to_string(kMostRanks) + " ranks";
+  if (product(p.pp, p.chunks) > most) return "pp·virtual is more than " + std::to_string(kMostRanks) + " stages";
+  return std::nullopt;
+}
+
 std::int64_t steps_for(std::int64_t tokens, std::int64_t tokens_per_step) {
   return tokens / tokens_per_step + (tokens % tokens_per_step != 0);
 }

@@ -2,6 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+
+#include "config/parallel.h"
 
 namespace longhaul::config {
 
@@ -11,6 +15,10 @@ std::int64_t default_warmup_steps(std::int64_t steps);
 std::int64_t default_virtual_ranks(std::int64_t micro_batches);
 /// Tokens of a sequence for a model meant for contexts of up to `position_rows` (0: not said).
 std::int64_t default_sequence_length(std::int64_t position_rows);
+/// Several chunks of layers a rank need the interleaved schedule.
+PipelineSchedule default_pipeline_schedule(std::int64_t chunks);
+/// Why these sizes are more than kMostRanks together; nothing where they are not.
+std::optional<std::string> too_many_ranks(const ParallelTable& parallel);
 /// Optimizer steps that process at least this many tokens.
 std::int64_t steps_for(std::int64_t tokens, std::int64_t tokens_per_step);
 

@@ -1,5 +1,8 @@
 #include "config/options.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -26,10 +29,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   return parts;
 }
 
-std::string joined(const std::vector<std::string_view>& parts, std::string_view separator) {
-  std::string text;
-  for (const std::string_view part : parts) text += (text.empty() ? "" : std::string(separator)) + std::string(part);
-  return text;
+template <class Part>
+std::string joined(const std::vector<Part>& parts, std::string_view separator) {
+  return fmt::format("{}", fmt::join(parts, separator));
 }
 
 /// The shortest digits that read back to the same double, marked as a real number.
@@ -71,6 +73,20 @@ std::optional<std::string> set_real(const Option& option, double& field, const V
   const double number = real ? *real : static_cast<double>(*integer);
   if (!in_range(option, number)) return problem(option, "is out of range");  // also NaN
   field = number;
+  return std::nullopt;
+}
+
+std::optional<std::string> set_integers(const Option& option, std::vector<std::int64_t>& field, const Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  if (!text) return problem(option, "is not a text");
+  std::vector<std::int64_t> numbers;
+  for (const std::string_view part : text->empty() ? std::vector<std::string_view>{} : split(*text, '+')) {
+    const auto number = parse_count(part);
+    if (!number) return problem(option, "is not a list of whole numbers");
+    if (!in_range(option, static_cast<double>(*number))) return problem(option, "is out of range");
+    numbers.push_back(*number);
+  }
+  field = std::move(numbers);
   return std::nullopt;
 }
 
@@ -129,6 +145,7 @@ std::optional<std::string> set(const Option& option, RunConfig& config, const Va
   if (auto* integer = std::get_if<std::int64_t*>(&field)) return set_integer(option, **integer, value);
   if (auto* real = std::get_if<double*>(&field)) return set_real(option, **real, value);
   if (auto* cadence = std::get_if<Cadence*>(&field)) return set_cadence(option, **cadence, value);
+  if (auto* integers = std::get_if<std::vector<std::int64_t>*>(&field)) return set_integers(option, **integers, value);
   if (auto* boolean = std::get_if<bool*>(&field)) {
     if (!std::holds_alternative<bool>(value)) return problem(option, "is not a boolean");
     **boolean = std::get<bool>(value);
@@ -150,16 +167,23 @@ std::optional<std::string> set(const Option& option, RunConfig& config, const Va
   return std::nullopt;
 }
 
-std::string to_text(const Option& option, const RunConfig& config) {
+std::string plain_text(const Option& option, const RunConfig& config) {
   // The accessor hands out a mutable field; it is only read here.
   const Field field = option.field(const_cast<RunConfig&>(config));
   if (auto* boolean = std::get_if<bool*>(&field)) return **boolean ? "true" : "false";
   if (auto* integer = std::get_if<std::int64_t*>(&field)) return std::to_string(**integer);
   if (auto* real = std::get_if<double*>(&field)) return number_text(**real);
-  if (auto* text = std::get_if<std::string*>(&field)) return config::quoted(**text);
-  if (auto* byte = std::get_if<std::uint8_t*>(&field)) return config::quoted(split(option.choices, '|').at(**byte));
-  if (auto* type = std::get_if<ElementType*>(&field)) return config::quoted(**type == ElementType::f32 ? kFp32 : kBf16);
-  return config::quoted(to_text(*std::get<Cadence*>(field)));
+  if (auto* text = std::get_if<std::string*>(&field)) return **text;
+  if (auto* byte = std::get_if<std::uint8_t*>(&field)) return std::string(split(option.choices, '|').at(**byte));
+  if (auto* type = std::get_if<ElementType*>(&field)) return std::string(**type == ElementType::f32 ? kFp32 : kBf16);
+  if (auto* cadence = std::get_if<Cadence*>(&field)) return to_text(**cadence);
+  return joined(**std::get_if<std::vector<std::int64_t>*>(&field), "+");
+}
+
+std::string to_text(const Option& option, const RunConfig& config) {
+  const std::string text = plain_text(option, config);
+  const bool bare = option.kind == Kind::boolean || option.kind == Kind::integer || option.kind == Kind::real;
+  return bare ? text : config::quoted(text);
 }
 
 std::string allowed(const Option& option) {
@@ -177,6 +201,8 @@ std::string allowed(const Option& option) {
       if (option.choices.find("time") != std::string_view::npos) text += ", \"N s\", \"N min\", \"N h\"";
       return text + " or \"never\"";
     }
+    case Kind::integers:
+      return "whole numbers joined by +, like \"27+27+26\"";
     case Kind::integer:
     case Kind::real:
       break;

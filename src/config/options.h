@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "config/run_config.h"
 
@@ -19,9 +20,10 @@ namespace longhaul::config {
 
 /// The field an option sets. A choice is an enum of one byte whose value is the index in Option::choices, or an element type by the name
 /// it has in run files.
-using Field = std::variant<bool*, std::int64_t*, double*, std::string*, std::uint8_t*, ElementType*, Cadence*>;
+using Field = std::variant<bool*, std::int64_t*, double*, std::string*, std::uint8_t*, ElementType*, Cadence*, std::vector<std::int64_t>*>;
 
-enum class Kind : std::uint8_t { boolean, integer, real, text, path, choice, cadence };
+/// `integers` is a text of whole numbers joined by +, like "27+27+26".
+enum class Kind : std::uint8_t { boolean, integer, real, text, path, choice, cadence, integers };
 
 struct Option {
   std::string_view table, key;
@@ -50,6 +52,8 @@ using Value = std::variant<bool, std::int64_t, double, std::string>;
 std::optional<std::string> set(const Option& option, RunConfig& config, const Value& value);
 /// The field's present value as TOML text; reading it back gives the same field.
 std::string to_text(const Option& option, const RunConfig& config);
+/// The same without quotes and escapes, as a command line takes it.
+std::string plain_text(const Option& option, const RunConfig& config);
 /// The same as JSON.
 nlohmann::json to_json_value(const Option& option, const RunConfig& config);
 /// What may be written: `bf16, fp32`, `integer ≥ 1`, `"N steps", "N tokens" or "never"` …

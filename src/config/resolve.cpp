@@ -59,6 +59,7 @@ class Resolver {
   void compute_batch();
   void compute_budget(bool by_rule);
   void compute_schedule();
+  void compute_parallel();
 
   std::string folder_;
   ResolvedConfig resolved_;
@@ -92,6 +93,7 @@ ResolvedConfig Resolver::resolve(std::vector<Entry> file, const Overrides& sets,
   }
   compute_budget(budget_by_rule);
   compute_schedule();
+  compute_parallel();
   check_whole(resolved_);
   return std::move(resolved_);
 }
@@ -211,7 +213,7 @@ void Resolver::compute_schedule() {
     computed("schedule.warmup_steps");
   }
   if (!given("schedule.min_learning_rate")) {
-    const bool has_floor = schedule.kind == ScheduleKind::cosine || schedule.kind == ScheduleKind::linear;
+    const bool has_floor = schedule.kind == LearningRateSchedule::cosine || schedule.kind == LearningRateSchedule::linear;
     schedule.min_learning_rate = has_floor ? config_.optimizer.learning_rate / 10 : 0;
     computed("schedule.min_learning_rate");
   }
@@ -219,6 +221,12 @@ void Resolver::compute_schedule() {
     config_.precision.order = config_.precision.dtype == ElementType::bf16 ? Order::dp2 : Order::fma;
     computed("precision.order");
   }
+}
+
+void Resolver::compute_parallel() {
+  if (given("parallel.schedule")) return;
+  config_.parallel.schedule = default_pipeline_schedule(config_.parallel.chunks);
+  computed("parallel.schedule");
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ TEST(Resolve, PathsInAFileAreRelativeToItAndOnTheCommandLineToHere) {
 TEST(Resolve, BareStringsNeedNoQuotes) {
   const RunConfig config =
       with(kSteps, {"schedule.kind=wsd", "log.every=5 min", "run.directory=/x=y", "schedule.min_learning_rate=1e-5"}).config;
-  EXPECT_EQ(config.schedule.kind, ScheduleKind::wsd);
+  EXPECT_EQ(config.schedule.kind, LearningRateSchedule::wsd);
   EXPECT_EQ(config.log.every, (Cadence{Cadence::Kind::seconds, 300}));
   EXPECT_EQ(config.run.directory, "/x=y");
   EXPECT_EQ(config.schedule.min_learning_rate, 1e-5);
@@ -65,6 +65,14 @@ TEST(Resolve, ValuesLeftOutAreComputed) {
   EXPECT_EQ(config.model.ffn_width, 256);
   EXPECT_EQ(config.schedule.min_learning_rate, 3e-4 / 10);
   EXPECT_EQ(with(kSteps + "[schedule]\nwarmup_steps = -1\n").config.schedule.warmup_steps, 10);
+}
+
+TEST(Resolve, ALayoutOfManyRanksIsARunFileToo) {
+  const auto resolved = with(kSteps + "[parallel]\ndp = 4\npp = 2\nvirtual = 2\nstages = \"1+0+0+1\"\n");
+  EXPECT_EQ(resolved.config.parallel.schedule, PipelineSchedule::interleaved);
+  EXPECT_TRUE(resolved.origins.at("parallel.schedule").starts_with("computed"));
+  EXPECT_EQ(with(kSteps, {"parallel.virtual=2", "parallel.schedule=1f1b"}).config.parallel.schedule, PipelineSchedule::one_f_one_b);
+  EXPECT_EQ(with(kSteps).config.parallel.schedule, PipelineSchedule::one_f_one_b);
 }
 
 TEST(Resolve, ABudgetOnTheCommandLineReplacesTheFiles) {
@@ -101,8 +109,9 @@ TEST(ResolveErrors, CombinationsThatCannotBe) {
   EXPECT_EQ(says(error_of(kSteps, {"batch.virtual_ranks=9"}), "nearest: 8"), "");
   EXPECT_EQ(says(error_of(kSteps, {"schedule.min_learning_rate=1"}), "is larger than optimizer.learning_rate = 3e-4"), "");
   EXPECT_EQ(says(error_of(kSteps, {"precision.order=fma"}), "does not go with precision.dtype = \"bf16\""), "");
-  EXPECT_EQ(says(error_of(kSteps, {"parallel.tp=2"}), "parallel.tp = 2 needs"), "");
-  EXPECT_EQ(says(error_of(kSteps, {"parallel.zero=1"}), "parallel.zero = 1 needs"), "");
+  EXPECT_EQ(says(error_of(kSteps, {"parallel.virtual_tensor=2"}), "parallel.virtual_tensor = 2 needs"), "");
+  EXPECT_EQ(says(error_of(kSteps, {"parallel.dp=1048576", "parallel.tp=2"}), "[parallel]: dp·tp·pp·cp is more than 1048576 ranks"), "");
+  EXPECT_EQ(says(error_of(kSteps, {"parallel.pp=1024", "parallel.virtual=1025"}), "pp·virtual is more than"), "");
   EXPECT_EQ(says(error_of(kSteps, {"model.position=learned"}), "position_rows = 0"), "");
   EXPECT_EQ(says(error_of(kSteps, {"model.position=learned", "model.position_rows=8", "batch.sequence_length=9"}), "longer than the table"),
             "");

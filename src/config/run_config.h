@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "config/parallel.h"
 #include "model/spec.h"
 #include "units/element_type.h"
 
@@ -23,10 +24,9 @@ struct Cadence {
 /// Whether a counter in the cadence's unit that moved from `before` to `after` passed a multiple of its amount; false for never.
 bool passes(const Cadence& cadence, std::int64_t before, std::int64_t after);
 
-enum class ScheduleKind : std::uint8_t { constant, linear, cosine, inverse_sqrt, wsd };
+enum class LearningRateSchedule : std::uint8_t { constant, linear, cosine, inverse_sqrt, wsd };
 enum class DecayShape : std::uint8_t { linear, cosine, one_minus_sqrt };
 enum class Order : std::uint8_t { dp2, fma };
-enum class Recompute : std::uint8_t { none, layer };
 
 struct RunTable {
   std::string directory;  ///< absolute or relative to the working directory (the run file's own folder is already joined)
@@ -56,7 +56,7 @@ struct OptimizerTable {
   double ema_beta = 0;   ///< 0: no average
 };
 struct ScheduleTable {
-  ScheduleKind kind = ScheduleKind::cosine;
+  LearningRateSchedule kind = LearningRateSchedule::cosine;
   std::int64_t warmup_steps = 0;                ///< resolved (accounting A7 by default)
   double min_learning_rate = 0;                 ///< resolved
   double decay_fraction = 0;                    ///< wsd: share of all steps in the tail
@@ -65,13 +65,6 @@ struct ScheduleTable {
 struct PrecisionTable {
   ElementType dtype = ElementType::bf16;
   Order order = Order::dp2;  ///< resolved: goes with dtype
-};
-struct ParallelTable {
-  std::int64_t dp = 1, tp = 1, pp = 1, cp = 1;
-  std::int64_t zero = 0;
-  std::int64_t virtual_tensor = 1;    ///< T
-  std::int64_t virtual_sequence = 1;  ///< S
-  Recompute recompute = Recompute::none;
 };
 struct ValidationTable {
   Cadence every;                ///< steps or tokens only: its losses are in the ledger's result records

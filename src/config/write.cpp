@@ -14,11 +14,11 @@ constexpr std::size_t kOriginColumn = 44;
 
 /// Whether the option reaches a bit of this run: some do only under one schedule.
 bool reaches_bits(const Option& option, const RunConfig& config) {
-  const ScheduleKind kind = config.schedule.kind;
+  const LearningRateSchedule kind = config.schedule.kind;
   if (option.field(const_cast<RunConfig&>(config)) == Field(const_cast<std::int64_t*>(&config.run.steps))) {
-    return kind != ScheduleKind::constant && kind != ScheduleKind::inverse_sqrt;
+    return kind != LearningRateSchedule::constant && kind != LearningRateSchedule::inverse_sqrt;
   }
-  if (option.key == "decay_fraction" || option.key == "decay_shape") return kind == ScheduleKind::wsd;
+  if (option.key == "decay_fraction" || option.key == "decay_shape") return kind == LearningRateSchedule::wsd;
   return option.reaches_bits;
 }
 
@@ -29,9 +29,7 @@ nlohmann::json to_json_value(const Option& option, const RunConfig& config) {
   if (auto* boolean = std::get_if<bool*>(&field)) return **boolean;
   if (auto* integer = std::get_if<std::int64_t*>(&field)) return **integer;
   if (auto* real = std::get_if<double*>(&field)) return **real;
-  if (auto* text = std::get_if<std::string*>(&field)) return **text;
-  const std::string text = to_text(option, config);
-  return text.substr(1, text.size() - 2);  // choices and cadences hold nothing that is escaped
+  return plain_text(option, config);
 }
 
 std::string to_toml(const ResolvedConfig& resolved, bool with_origins) {

@@ -29,7 +29,8 @@ class Write : public ::testing::Test {
 TEST_F(Write, TheResolvedFileReadsBackToTheSameRun) {
   std::vector<ResolvedConfig> runs = {small(),
                                       small({"run.directory=a\"\\b", "run.tokens=12345", "schedule.kind=wsd", "optimizer.clip_norm=inf",
-                                             "optimizer.learning_rate=0.1", "checkpoint.every=90 s", "guards.state_hash_every=never"})};
+                                             "optimizer.learning_rate=0.1", "checkpoint.every=90 s", "guards.state_hash_every=never"}),
+                                      small({"parallel.dp=4", "parallel.virtual=2", "parallel.shard=2", "parallel.stages=1+1"})};
   for (const std::string& name : files::example_names("models")) runs.push_back(resolve_model(name));
   for (const ResolvedConfig& run : runs) {
     for (const bool with_origins : {false, true}) {
@@ -51,9 +52,13 @@ TEST_F(Write, EachLineSaysWhereItsValueCameFrom) {
 TEST_F(Write, TheHashCoversWhatReachesABitAndNothingElse) {
   const std::string hash = config_hash(small().config);
   EXPECT_EQ(hash.size(), 64U);
-  for (const char* free :
-       {"run.threads=2", "run.directory=x", "run.family=avx2", "data.directory=y", "batch.micro_batch=1", "parallel.recompute=layer",
-        "checkpoint.every=1 step", "checkpoint.keep_last=9", "log.every=never", "validation.batch=3"}) {
+  for (const char* free : {"run.threads=2",           "run.directory=x",     "run.family=avx2",
+                           "data.directory=y",        "batch.micro_batch=1", "parallel.recompute=layer",
+                           "parallel.dp=8",           "parallel.tp=2",       "parallel.pp=2",
+                           "parallel.cp=2",           "parallel.ep=2",       "parallel.zero=1",
+                           "parallel.shard=2",        "parallel.virtual=2",  "parallel.sp=1",
+                           "parallel.schedule=zb-h1", "parallel.stages=1+1", "checkpoint.every=1 step",
+                           "checkpoint.keep_last=9",  "log.every=never",     "validation.batch=3"}) {
     EXPECT_EQ(config_hash(small({free}).config), hash) << free;
   }
   RunConfig renamed = small().config;

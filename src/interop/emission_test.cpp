@@ -67,7 +67,7 @@ TEST(EmitMegatron, EveryFlagExists) {
   model::ModelSpec& g = gpt2.shape.model;
   g.norm = model::NormKind::layer_norm, g.position = model::PositionKind::learned, g.position_rows = 8192, g.mlp = model::MlpKind::gelu;
   g.norm_bias = g.qkv_bias = g.output_bias = g.mlp_bias = g.tied_embeddings = true, g.kv_heads = g.heads;
-  gpt2.config.schedule.kind = config::ScheduleKind::wsd, gpt2.shape.precision = cost::Precision::fp16;
+  gpt2.config.schedule.kind = config::LearningRateSchedule::wsd, gpt2.shape.precision = cost::Precision::fp16;
   jobs.push_back(gpt2);
   EmitJob mixture = job(llama_8b(), "dp=8,tp=2,ep=4,sp=1,zero=1");
   mixture.shape.model.experts = {.count = 8, .top_k = 2, .width = 1024, .shared = 1, .dense_layers = 2, .router_bias = true};
@@ -241,7 +241,7 @@ TEST(EmitTorchtitan, RefusesWhatItCannotBe) {
   EXPECT_NE(with("dp=4", [](EmitJob& j) { j.shape.model.qk_norm = true; }).find("qk_norm"), std::string::npos);
   EXPECT_NE(with("dp=4", [](EmitJob& j) { j.shape.model.head_dim = 96; }).find("head_dim = 96"), std::string::npos);
   EXPECT_NE(with("dp=4", [](EmitJob& j) { j.shape.precision = cost::Precision::fp8; }).find("fp8"), std::string::npos);
-  EXPECT_NE(with("dp=4", [](EmitJob& j) { j.config.schedule.kind = config::ScheduleKind::inverse_sqrt; }).find("inverse_sqrt"),
+  EXPECT_NE(with("dp=4", [](EmitJob& j) { j.config.schedule.kind = config::LearningRateSchedule::inverse_sqrt; }).find("inverse_sqrt"),
             std::string::npos);
   EXPECT_NE(with("dp=4,pp=2", [](EmitJob& j) { j.shape.model.tied_embeddings = true; }).find("tied_embeddings"), std::string::npos);
   EXPECT_NE(with("dp=4,zero=1", nothing).find("zero=1"), std::string::npos);

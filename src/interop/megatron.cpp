@@ -14,7 +14,7 @@
 namespace longhaul::interop {
 namespace {
 
-using config::ScheduleKind;
+using config::LearningRateSchedule;
 using model::ModelSpec;
 using nlohmann::json;
 
@@ -324,15 +324,15 @@ void Megatron::schedule() {
   const std::int64_t steps = job_.config.run.steps;
   const auto style = [&]() -> std::string {
     switch (schedule.kind) {
-      case ScheduleKind::constant:
+      case LearningRateSchedule::constant:
         return "constant";
-      case ScheduleKind::linear:
+      case LearningRateSchedule::linear:
         return "linear";
-      case ScheduleKind::cosine:
+      case LearningRateSchedule::cosine:
         return "cosine";
-      case ScheduleKind::inverse_sqrt:
+      case LearningRateSchedule::inverse_sqrt:
         return "inverse-square-root";
-      case ScheduleKind::wsd:
+      case LearningRateSchedule::wsd:
         return "WSD";
     }
     return "";
@@ -341,7 +341,7 @@ void Megatron::schedule() {
   give("--lr-decay-iters", steps);
   give("--lr-warmup-iters", schedule.warmup_steps);
   give("--min-lr", schedule.min_learning_rate);
-  if (schedule.kind == ScheduleKind::wsd) {
+  if (schedule.kind == LearningRateSchedule::wsd) {
     const auto shape = schedule.decay_shape;
     give("--lr-wsd-decay-iters", std::llround(schedule.decay_fraction * static_cast<double>(steps)));
     give("--lr-wsd-decay-style", std::string(shape == config::DecayShape::linear   ? "linear"

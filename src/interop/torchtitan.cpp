@@ -14,7 +14,7 @@
 namespace longhaul::interop {
 namespace {
 
-using config::ScheduleKind;
+using config::LearningRateSchedule;
 using model::ModelSpec;
 using nlohmann::json;
 
@@ -114,7 +114,7 @@ void Torchtitan::refuse() const {
         job_.shape.sequence_length, std::lcm(parts, kMaskBlock * layout_.cp), kTorchtitan,
         fmt::format("cp = {} cuts it into {} equal parts and its masks into blocks of {} on each rank", layout_.cp, parts, kMaskBlock));
   }
-  has(job_.config.schedule.kind != ScheduleKind::inverse_sqrt,
+  has(job_.config.schedule.kind != LearningRateSchedule::inverse_sqrt,
       "schedule.kind = inverse_sqrt: constant, linear, cosine and wsd are there; --set schedule.kind=cosine");
 }
 
@@ -210,18 +210,18 @@ void Torchtitan::sharding() {
 void Torchtitan::schedule() {
   const config::ScheduleTable& schedule = job_.config.schedule;
   json out = {{"warmup_steps", schedule.warmup_steps}, {"min_lr_factor", schedule.min_learning_rate / job_.config.optimizer.learning_rate}};
-  if (schedule.kind == ScheduleKind::constant)
+  if (schedule.kind == LearningRateSchedule::constant)
     out["decay_ratio"] = 0.0;
-  else if (schedule.kind == ScheduleKind::wsd)
+  else if (schedule.kind == LearningRateSchedule::wsd)
     out["decay_ratio"] = schedule.decay_fraction;
-  if (schedule.kind == ScheduleKind::wsd)
+  if (schedule.kind == LearningRateSchedule::wsd)
     out["decay_type"] = schedule.decay_shape == config::DecayShape::linear   ? "linear"
                         : schedule.decay_shape == config::DecayShape::cosine ? "cosine"
                                                                              : "sqrt";
-  else if (schedule.kind != ScheduleKind::constant)
-    out["decay_type"] = schedule.kind == ScheduleKind::linear ? "linear" : "cosine";
+  else if (schedule.kind != LearningRateSchedule::constant)
+    out["decay_type"] = schedule.kind == LearningRateSchedule::linear ? "linear" : "cosine";
   settings_["lr_scheduler"] = out;
-  if (schedule.kind == ScheduleKind::cosine || schedule.kind == ScheduleKind::linear)
+  if (schedule.kind == LearningRateSchedule::cosine || schedule.kind == LearningRateSchedule::linear)
     differs("schedule: torchtitan decays over one step more than the plan, so that the last step is not at the floor yet");
 }
 

@@ -114,6 +114,8 @@ Account count(const config::RunConfig& config) {
   account.tokens_per_step = Tokens(config.tokens_per_step());
   account.steps = config.run.steps;
   account.tokens = account.tokens_per_step * account.steps;
+  account.layout = program::layout_of(config.parallel);
+  account.batch = {config.batch.global_batch, config.batch.micro_batch, config.batch.sequence_length};
   return account;
 }
 
@@ -133,27 +135,16 @@ Account make_account(const config::RunConfig& config, const program::Program& st
 }
 
 nlohmann::json to_json(const Account& a) {
-  nlohmann::json conventions;
-  for (const auto& [name, flops] : a.conventions) conventions[name] = flops.value;
-  nlohmann::json out = {{"parameters",
-                         {{"total", a.parameters.total.value},
-                          {"active", a.parameters.active.value},
-                          {"embedding", a.parameters.embedding.value},
-                          {"matmul", a.parameters.matmul.value}}},
-                        {"flops",
-                         {{"per_token", a.flops_per_token.value},
-                          {"per_token_by_convention", conventions},
-                          {"per_step", a.flops_per_token.value * static_cast<double>(a.tokens_per_step.value)},
-                          {"run", a.flops_per_token.value * static_cast<double>(a.tokens.value)}}},
-                        {"tokens", {{"per_step", a.tokens_per_step.value}, {"run", a.tokens.value}}},
-                        {"steps", a.steps}};
+  nlohmann::json out =
+      to_json(DocumentHead{a.layout, a.batch, a.parameters, a.flops_per_token, a.conventions, a.tokens_per_step, a.tokens, a.steps});
   if (a.memory) out["memory"] = memory_json(*a.memory);
   if (a.time) {
     out["step"] = {{"seconds", a.time->step().value},
-                   {"gemm_seconds", a.time->gemm.value},
-                   {"attention_seconds", a.time->attention.value},
-                   {"loss_seconds", a.time->loss.value},
-                   {"memory_bound_seconds", a.time->memory_bound.value},
+                   {"split",
+                    {{"gemm_seconds", a.time->gemm.value},
+                     {"attention_seconds", a.time->attention.value},
+                     {"loss_seconds", a.time->loss.value},
+                     {"memory_bound_seconds", a.time->memory_bound.value}}},
                    {"tokens_per_s", a.tokens_per_second()},
                    {"mfu", a.mfu()},
                    {"peak_flops", a.time->peak_flops},

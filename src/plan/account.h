@@ -15,6 +15,7 @@
 #include "config/run_config.h"
 #include "model/flops.h"
 #include "model/param_table.h"
+#include "plan/document.h"
 #include "program/build.h"
 
 namespace longhaul::plan {
@@ -54,6 +55,8 @@ struct Account {
   std::vector<std::pair<std::string, Flops>> conventions;
   Tokens tokens_per_step, tokens;
   std::int64_t steps = 0;
+  program::Layout layout;
+  BatchSizes batch;
   /// Absent for architectures that can be counted but not run; time also where the kernels were not measured.
   std::optional<MemoryAccount> memory;
   std::optional<TimeAccount> time;

@@ -8,9 +8,11 @@
 #include <numeric>
 #include <set>
 
+#include "config/derive.h"
 #include "cost/framework.h"
 #include "cost/prices.h"
 #include "cost/stages.h"
+#include "plan/document.h"
 #include "plan/search_space.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -149,20 +151,21 @@ nlohmann::json interval_json(const std::optional<evidence::Interval>& interval) 
   return {{"level_pct", 80}, {"low", interval->low}, {"high", interval->high}, {"rests_on", interval->kind}, {"rows", interval->rows}};
 }
 
+nlohmann::json lines_json(const cost::StageMemory& stage) {
+  nlohmann::json lines;
+  for (const auto& [name, member] : cost::kMemoryParts) lines[fmt::format("{}_bytes", name)] = stage.*member;
+  return lines;
+}
+
 nlohmann::json memory_json(const Forecast& f) {
   nlohmann::json stages = nlohmann::json::array();
-  for (const cost::StageMemory& stage : f.memory.stages) {
-    nlohmann::json lines;
-    for (const auto& [name, member] : cost::kMemoryParts) lines[fmt::format("{}_bytes", name)] = stage.*member;
-    stages.push_back({{"bytes", stage.total()}, {"in_flight", stage.in_flight}, {"lines", lines}});
-  }
-  nlohmann::json out = {{"peak_bytes_per_rank", f.memory.peak()},
-                        {"fullest_stage", f.memory.fullest},
-                        {"reported_bytes", f.memory.reported()},
-                        {"reporting_stage", f.memory.reporting},
-                        {"interval_bytes", interval_json(f.memory_interval)},
-                        {"calibrated", f.memory_calibrated},
-                        {"stages", stages}};
+  for (const cost::StageMemory& stage : f.memory.stages)
+    stages.push_back({{"bytes", stage.total()}, {"in_flight", stage.in_flight}, {"lines", lines_json(stage)}});
+  nlohmann::json out = {
+      {"peak_bytes_per_rank", f.memory.peak()}, {"lines_at_peak", lines_json(f.memory.stages[static_cast<std::size_t>(f.memory.fullest)])},
+      {"fullest_stage", f.memory.fullest},      {"reported_bytes", f.memory.reported()},
+      {"reporting_stage", f.memory.reporting},  {"interval_bytes", interval_json(f.memory_interval)},
+      {"calibrated", f.memory_calibrated},      {"stages", stages}};
   if (f.fit)
     out["fit"] = {{"fits", f.fit->fits},
                   {"certain", !f.fit->fits || f.fit_is_certain()},
@@ -175,37 +178,34 @@ nlohmann::json memory_json(const Forecast& f) {
 }  // namespace
 
 nlohmann::json to_json(const Forecast& f) {
-  nlohmann::json conventions, split;
-  for (const auto& [name, flops] : f.conventions) conventions[name] = flops.value;
+  nlohmann::json split;
   for (const auto& [name, member] : cost::kStepParts) split[fmt::format("{}_seconds", name)] = f.step.*member;
-  nlohmann::json out = {
-      {"cluster", {{"id", f.cluster.id}, {"devices", f.cluster.devices}, {"devices_per_node", f.cluster.devices_per_node}}},
-      {"layout", to_text(f.shape.layout)},
-      {"framework", f.shape.framework},
-      {"batch",
-       {{"global_batch", f.shape.global_batch}, {"micro_batch", f.shape.micro_batch}, {"sequence_length", f.shape.sequence_length}}},
-      {"parameters",
-       {{"total", f.parameters.total.value},
-        {"active", f.parameters.active.value},
-        {"embedding", f.parameters.embedding.value},
-        {"matmul", f.parameters.matmul.value}}},
-      {"flops", {{"per_token", f.flops_per_token.value}, {"per_token_by_convention", conventions}}},
-      {"memory", memory_json(f)},
-      {"step",
-       {{"seconds", f.step.seconds},
-        {"interval_seconds", interval_json(f.seconds_interval)},
-        {"split", split},
-        {"tokens", f.shape.tokens_per_step()},
-        {"tokens_per_s", f.tokens_per_second()},
-        {"mfu", f.mfu()},
-        {"hfu", f.hfu()},
-        {"peak_flops", f.peak_flops},
-        {"calibrated", f.step.calibrated},
-        {"estimate", true}}},
-      {"run",
-       {{"tokens", f.facts.tokens.value}, {"seconds", f.run().value}, {"days", f.run().value / 86400}, {"device_hours", f.device_hours()}}},
-      {"checkpoint", {{"bytes", f.checkpoint.value}}},
-      {"warnings", f.warnings}};
+  const cost::RunShape& run = f.shape;
+  nlohmann::json out = to_json(DocumentHead{run.layout,
+                                            {run.global_batch, run.micro_batch, run.sequence_length},
+                                            f.parameters,
+                                            f.flops_per_token,
+                                            f.conventions,
+                                            Tokens(run.tokens_per_step()),
+                                            f.facts.tokens,
+                                            config::steps_for(f.facts.tokens.value, run.tokens_per_step())});
+  out.update(
+      nlohmann::json{{"cluster", {{"id", f.cluster.id}, {"devices", f.cluster.devices}, {"devices_per_node", f.cluster.devices_per_node}}},
+                     {"framework", run.framework},
+                     {"memory", memory_json(f)},
+                     {"step",
+                      {{"seconds", f.step.seconds},
+                       {"interval_seconds", interval_json(f.seconds_interval)},
+                       {"split", split},
+                       {"tokens_per_s", f.tokens_per_second()},
+                       {"mfu", f.mfu()},
+                       {"hfu", f.hfu()},
+                       {"peak_flops", f.peak_flops},
+                       {"calibrated", f.step.calibrated},
+                       {"estimate", true}}},
+                     {"run", {{"seconds", f.run().value}, {"days", f.run().value / 86400}, {"device_hours", f.device_hours()}}},
+                     {"checkpoint", {{"bytes", f.checkpoint.value}}},
+                     {"warnings", f.warnings}});
   const std::optional<double> money = f.money();
   out["run"]["dollars"] = money ? nlohmann::json(*money) : nlohmann::json();
   out["run"]["dollars_with_failures"] = money && f.goodput ? nlohmann::json(*money / f.goodput->useful) : nlohmann::json();

@@ -136,7 +136,7 @@ std::string why_lost(const SearchResult& result, std::size_t index, const cost::
 
 std::vector<Alternative> alternatives(const SearchResult& result) {
   std::vector<Alternative> out;
-  std::vector<std::string_view> keys(program::kLayoutKeys.begin(), program::kLayoutKeys.end());
+  std::vector<std::string_view> keys(program::layout_keys().begin(), program::layout_keys().end());
   keys.emplace_back("micro_batch");
   for (const std::string_view key : keys) {
     if (key == "dp" || key == "stages") continue;  // dp follows from the others

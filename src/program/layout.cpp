@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iterator>
 #include <numeric>
-#include <span>
+#include <optional>
 
+#include "config/derive.h"
+#include "config/options.h"
 #include "units/error.h"
 #include "units/format.h"
 #include "units/nearest.h"
@@ -16,31 +19,9 @@
 namespace longhaul::program {
 namespace {
 
-constexpr std::array<std::string_view, 3> kRecomputes{"none", "selective", "layer"};
-constexpr std::array<std::string_view, 5> kSchedules{"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2"};
 constexpr std::array<std::string_view, 13> kGroups{"pipeline",       "tensor",    "heads",  "context",     "data",
                                                    "shard",          "replica",   "expert", "expert_data", "expert_shard",
                                                    "expert_replica", "embedding", "world"};
-/// More devices than anyone has, few enough that no product of sizes overflows.
-constexpr std::int64_t kLargest = 1 << 20;
-
-[[noreturn]] void fail(std::string_view text, const std::string& what) { throw UsageError(fmt::format("layout '{}': {}", text, what)); }
-
-int whole_number(std::string_view layout, std::string_view key, std::string_view value, std::int64_t least, std::int64_t most) {
-  const auto number = parse_count(value);
-  if (!number || *number < least || *number > most)
-    fail(layout, fmt::format("{} = '{}' is not a whole number from {} to {}", key, value, least, most));
-  return static_cast<int>(*number);
-}
-
-template <std::size_t N>
-int choice(std::string_view layout, std::string_view key, std::string_view value, const std::array<std::string_view, N>& names) {
-  const auto found = std::find(names.begin(), names.end(), value);
-  if (found == names.end())
-    fail(layout, fmt::format("{} = '{}' is unknown; allowed: {}; nearest: {}", key, value, fmt::join(names, ", "), nearest(value, names)));
-  return static_cast<int>(found - names.begin());
-}
-
 std::vector<std::string_view> split(std::string_view text, char at) {
   std::vector<std::string_view> parts;
   for (std::size_t begin = 0; begin <= text.size();) {
@@ -51,52 +32,56 @@ std::vector<std::string_view> split(std::string_view text, char at) {
   return parts;
 }
 
-/// One key=value of a layout's text.
-struct Setting {
-  std::string_view layout, key, value;
-  int number(std::int64_t least, std::int64_t most) const { return whole_number(layout, key, value, least, most); }
-  int size() const { return number(1, kLargest); }
-};
-struct Key {
-  std::string_view name;
-  void (*set)(Layout&, const Setting&);
-  std::string (*get)(const Layout&);
-};
-constexpr std::array kKeys = {
-    Key{"dp", [](Layout& l, const Setting& s) { l.dp = s.size(); }, [](const Layout& l) { return std::to_string(l.dp); }},
-    Key{"tp", [](Layout& l, const Setting& s) { l.tp = s.size(); }, [](const Layout& l) { return std::to_string(l.tp); }},
-    Key{"pp", [](Layout& l, const Setting& s) { l.pp = s.size(); }, [](const Layout& l) { return std::to_string(l.pp); }},
-    Key{"cp", [](Layout& l, const Setting& s) { l.cp = s.size(); }, [](const Layout& l) { return std::to_string(l.cp); }},
-    Key{"ep", [](Layout& l, const Setting& s) { l.ep = s.size(); }, [](const Layout& l) { return std::to_string(l.ep); }},
-    Key{"zero", [](Layout& l, const Setting& s) { l.zero = s.number(0, 3); }, [](const Layout& l) { return std::to_string(l.zero); }},
-    Key{"shard", [](Layout& l, const Setting& s) { l.shard_ranks = s.value == "all" ? 0 : s.size(); },
-        [](const Layout& l) { return l.shard_ranks > 0 ? std::to_string(l.shard_ranks) : "all"; }},
-    Key{"virtual", [](Layout& l, const Setting& s) { l.chunks = s.size(); }, [](const Layout& l) { return std::to_string(l.chunks); }},
-    Key{"sp", [](Layout& l, const Setting& s) { l.sequence_parallel = s.number(0, 1) == 1; },
-        [](const Layout& l) { return std::string(l.sequence_parallel ? "1" : "0"); }},
-    Key{"recompute",
-        [](Layout& l, const Setting& s) { l.recompute = static_cast<Recompute>(choice(s.layout, s.key, s.value, kRecomputes)); },
-        [](const Layout& l) { return std::string(name(l.recompute)); }},
-    Key{"schedule",
-        [](Layout& l, const Setting& s) { l.schedule = static_cast<ScheduleKind>(choice(s.layout, s.key, s.value, kSchedules)); },
-        [](const Layout& l) { return std::string(name(l.schedule)); }},
-    Key{"stages",
-        [](Layout& l, const Setting& s) {
-          for (const std::string_view part : split(s.value, '+'))
-            l.stage_layers.push_back(whole_number(s.layout, s.key, part, 0, kLargest));
-        },
-        [](const Layout& l) { return fmt::format("{}", fmt::join(l.stage_layers, "+")); }},
-};
-static_assert(kKeys.size() == kLayoutKeys.size());
+[[noreturn]] void fail(std::string_view text, const std::string& what) { throw UsageError(fmt::format("layout '{}': {}", text, what)); }
 
-const Key& find_key(std::string_view layout, std::string_view key) {
-  return kKeys[static_cast<std::size_t>(choice(layout, "key", key, kLayoutKeys))];
+/// The rows of the option table that a layout is made of.
+const std::vector<const config::Option*>& layout_options() {
+  static const std::vector<const config::Option*> kOptions = [] {
+    std::vector<const config::Option*> out;
+    for (const config::Option& option : config::options())
+      if (option.table == "parallel" && !option.reaches_bits) out.push_back(&option);
+    return out;
+  }();
+  return kOptions;
+}
+
+const config::Option& option_of(std::string_view layout, std::string_view key) {
+  for (const config::Option* option : layout_options())
+    if (option->key == key) return *option;
+  const auto keys = layout_keys();
+  fail(layout, fmt::format("key = '{}' is unknown; allowed: {}; nearest: {}", key, fmt::join(keys, ", "), nearest(key, keys)));
+}
+
+/// Sets one key=value of the text `layout`.
+void set(config::RunConfig& run, std::string_view layout, std::string_view key, std::string_view value) {
+  const config::Option& option = option_of(layout, key);
+  config::Value read = std::string(value);
+  if (option.kind == config::Kind::integer) {
+    const bool all = key == "shard" && value == "all";
+    if (const auto number = all ? 0 : parse_count(value)) read = *number;
+  }
+  if (const auto problem = config::set(option, run, read)) fail(layout, fmt::format("{} = '{}' {}", key, value, *problem));
+}
+
+std::string value_of(const config::Option& option, const config::RunConfig& run) {
+  return option.key == "shard" && run.parallel.shard == 0 ? "all" : config::plain_text(option, run);
+}
+
+/// The inverse of layout_of(): the same layout as a run file has it.
+config::RunConfig run_of(const Layout& l) {
+  config::RunConfig run;
+  config::ParallelTable& p = run.parallel;
+  p.dp = l.dp, p.tp = l.tp, p.pp = l.pp, p.cp = l.cp, p.ep = l.ep;
+  p.zero = l.zero, p.shard = l.shard_ranks, p.chunks = l.chunks, p.sequence_parallel = l.sequence_parallel ? 1 : 0;
+  p.recompute = l.recompute, p.schedule = l.schedule;
+  p.stages.assign(l.stage_layers.begin(), l.stage_layers.end());
+  return run;
 }
 
 /// "tp = 3 does not divide heads = 32; 2 and 4 do": the divisors nearest on either side; of a part above the whole, the whole.
 std::string not_dividing(std::string_view field, std::int64_t part, std::string_view of, std::int64_t whole) {
   std::int64_t below = 1, above = whole;
-  for (std::int64_t d = 1; d <= std::min(whole, kLargest); ++d)
+  for (std::int64_t d = 1; d <= std::min(whole, config::kMostRanks); ++d)
     if (whole % d == 0) {
       if (d < part) below = d;
       if (d > part) {
@@ -110,8 +95,6 @@ std::string not_dividing(std::string_view field, std::int64_t part, std::string_
 
 }  // namespace
 
-std::string_view name(Recompute recompute) { return kRecomputes[static_cast<std::size_t>(recompute)]; }
-std::string_view name(ScheduleKind kind) { return kSchedules[static_cast<std::size_t>(kind)]; }
 std::string_view name(Group group) { return kGroups[static_cast<std::size_t>(group)]; }
 
 int ranks_of(Group group, const Layout& l, std::int64_t kv_heads) {
@@ -151,24 +134,47 @@ int ranks_of(Group group, const Layout& l, std::int64_t kv_heads) {
 
 std::int64_t key_value_parts(const Layout& layout, std::int64_t kv_heads) { return std::clamp<std::int64_t>(kv_heads, 1, layout.tp); }
 
+Layout layout_of(const config::ParallelTable& p) {
+  const auto narrow = [](std::int64_t size) { return static_cast<int>(size); };  // the option table allows kMostRanks at most
+  Layout l;
+  l.dp = narrow(p.dp), l.tp = narrow(p.tp), l.pp = narrow(p.pp), l.cp = narrow(p.cp), l.ep = narrow(p.ep);
+  l.zero = narrow(p.zero), l.shard_ranks = narrow(p.shard), l.chunks = narrow(p.chunks), l.sequence_parallel = p.sequence_parallel == 1;
+  l.recompute = p.recompute, l.schedule = p.schedule;
+  std::transform(p.stages.begin(), p.stages.end(), std::back_inserter(l.stage_layers), narrow);
+  return l;
+}
+
 std::string to_text(const Layout& l) {
+  static const config::RunConfig kOneRank = run_of(Layout{});
+  const config::RunConfig run = run_of(l);
   std::string out = fmt::format("dp={},tp={},pp={}", l.dp, l.tp, l.pp);
-  for (const Key& key : std::span(kKeys).subspan(3)) {
+  for (const config::Option* option : std::span(layout_options()).subspan(3)) {
     // Several chunks imply the interleaved schedule (parse_layout): then every schedule is said.
-    const bool implied = key.name == "schedule" && l.chunks > 1;
-    if (const std::string value = key.get(l); implied || value != key.get(Layout{})) out += fmt::format(",{}={}", key.name, value);
+    const bool implied = option->key == "schedule" && l.chunks > 1;
+    if (const std::string value = value_of(*option, run); implied || value != value_of(*option, kOneRank))
+      out += fmt::format(",{}={}", option->key, value);
   }
   return out;
 }
 
-std::string layout_value(const Layout& layout, std::string_view key) { return find_key(key, key).get(layout); }
+std::span<const std::string_view> layout_keys() {
+  static const std::vector<std::string_view> kKeys = [] {
+    std::vector<std::string_view> out;
+    for (const config::Option* option : layout_options()) out.push_back(option->key);
+    return out;
+  }();
+  return kKeys;
+}
+
+std::string layout_value(const Layout& layout, std::string_view key) { return value_of(option_of(key, key), run_of(layout)); }
 void set_layout_value(Layout& layout, std::string_view key, std::string_view value) {
-  const std::string text = fmt::format("{}={}", key, value);
-  find_key(text, key).set(layout, {text, key, value});
+  config::RunConfig run = run_of(layout);
+  set(run, fmt::format("{}={}", key, value), key, value);
+  layout = layout_of(run.parallel);
 }
 
 Layout parse_layout(std::string_view text) {
-  Layout layout;
+  config::RunConfig run;
   std::vector<std::string_view> seen;
   for (const std::string_view part : split(text, ',')) {
     const std::size_t equals = part.find('=');
@@ -177,14 +183,12 @@ Layout parse_layout(std::string_view text) {
     const std::string_view key = part.substr(0, equals);
     if (std::find(seen.begin(), seen.end(), key) != seen.end()) fail(text, fmt::format("{} is given twice", key));
     seen.push_back(key);
-    find_key(text, key).set(layout, {text, key, part.substr(equals + 1)});
+    set(run, text, key, part.substr(equals + 1));
   }
-  if (layout.chunks > 1 && std::find(seen.begin(), seen.end(), "schedule") == seen.end()) layout.schedule = ScheduleKind::interleaved;
-  if (static_cast<double>(layout.dp) * layout.tp * layout.pp * layout.cp > static_cast<double>(kLargest))
-    fail(text, fmt::format("dp·tp·pp·cp is more than {} ranks", kLargest));
-  if (static_cast<double>(layout.pp) * layout.chunks > static_cast<double>(kLargest))
-    fail(text, fmt::format("pp·virtual is more than {} stages", kLargest));
-  return layout;
+  if (std::find(seen.begin(), seen.end(), "schedule") == seen.end())
+    run.parallel.schedule = config::default_pipeline_schedule(run.parallel.chunks);
+  if (const auto reason = config::too_many_ranks(run.parallel)) fail(text, *reason);
+  return layout_of(run.parallel);
 }
 
 std::vector<int> even_stages(int layers, int stages) {

@@ -4,32 +4,20 @@
 // with tp fastest, then cp, dp, pp (the order of Megatron-LM), so that the groups that talk most are nearest.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/parallel.h"
 #include "model/spec.h"
 
 namespace longhaul::program {
 
-enum class Recompute : std::uint8_t {
-  none,       ///< every activation that the backward pass reads is kept
-  selective,  ///< attention's scores and probabilities run again (Korthikanti et al. 2022 §5); nothing to do with flash attention
-  layer,      ///< a layer keeps its input alone and runs again before its backward pass ("full")
-};
-std::string_view name(Recompute recompute);
-
-/// Order in which a pipeline rank takes its micro-batches. Data, made by make_schedule() (program/schedule.h).
-enum class ScheduleKind : std::uint8_t {
-  gpipe,        ///< all forwards, then all backwards (Huang et al. 2019)
-  one_f_one_b,  ///< PipeDream-flush (Narayanan et al. 2021 §2.2.1)
-  interleaved,  ///< the same with several chunks of layers a rank (§2.2.2)
-  zb_h1,        ///< backward split in two, memory of 1F1B (Qi et al. 2023, arXiv 2401.10241 §2.3)
-  zb_h2,        ///< the same with up to twice the activations, no bubble but the ends (§2.3)
-};
-std::string_view name(ScheduleKind kind);
+using config::name;
+using config::Recompute;
+using ScheduleKind = config::PipelineSchedule;
 
 struct Layout {
   int dp = 1, tp = 1, pp = 1, cp = 1, ep = 1;
@@ -75,14 +63,17 @@ int ranks_of(Group group, const Layout& layout, std::int64_t kv_heads);
 /// Tensor-parallel ranks with keys and values of their own: where there are more ranks than heads, several hold the same (Group::heads).
 std::int64_t key_value_parts(const Layout& layout, std::int64_t kv_heads);
 
+/// The layout of a run file.
+Layout layout_of(const config::ParallelTable& parallel);
+
 /// "dp=8,tp=4,pp=2,zero=1": what differs from one rank, in the words of the run file's [parallel] table.
 std::string to_text(const Layout& layout);
-/// The inverse; keys: kLayoutKeys, stages as numbers joined by '+', shard a number or "all".
+/// The inverse; keys: layout_keys(), values as in a run file; of shard also "all".
 /// Throws UsageError that names the key, the allowed values and the nearest name.
 Layout parse_layout(std::string_view text);
 
-inline constexpr std::array<std::string_view, 12> kLayoutKeys{"dp",    "tp",      "pp", "cp",        "ep",       "zero",
-                                                              "shard", "virtual", "sp", "recompute", "schedule", "stages"};
+/// The keys of [parallel] that reach no bit: dp, tp, pp, cp, ep, zero, shard, virtual, sp, recompute, schedule, stages.
+std::span<const std::string_view> layout_keys();
 /// One of them, as parse_layout() reads it. Both throw UsageError for an unknown key, the second for a value that the key cannot have.
 std::string layout_value(const Layout& layout, std::string_view key);
 void set_layout_value(Layout& layout, std::string_view key, std::string_view value);

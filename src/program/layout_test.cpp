@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+
+#include "config/options.h"
+#include "units/format.h"
 #include "units/testing.h"
 
 namespace longhaul::program {
@@ -30,11 +35,41 @@ TEST(Layout, ComesBackAsItWasWritten) {
   EXPECT_EQ(parse_layout("dp=8,tp=4,pp=2").world(), 64);  // accounting C1
 }
 
+TEST(Layout, HasTheKeysOfARunFileAndNoOthers) {
+  std::set<std::string_view> in_run_file;
+  for (const config::Option& option : config::options())
+    if (option.table == "parallel") in_run_file.insert(option.key);
+  for (const std::string_view key : layout_keys()) EXPECT_EQ(in_run_file.erase(key), 1U) << key;
+  EXPECT_EQ(in_run_file, (std::set<std::string_view>{"virtual_tensor", "virtual_sequence"})) << "they reach bits, as no layout does";
+  EXPECT_EQ(layout_of(config::ParallelTable{}), Layout{}) << "the same defaults";
+}
+
+TEST(Layout, EachKeyOfARunFileIsTheOneOfTheCommandLine) {
+  const std::map<std::string_view, std::string_view> values{
+      {"dp", "8"},           {"tp", "4"},      {"pp", "2"},      {"cp", "2"}, {"ep", "2"},
+      {"zero", "1"},         {"shard", "4"},   {"virtual", "3"}, {"sp", "1"}, {"recompute", "layer"},
+      {"schedule", "zb-h2"}, {"stages", "3+5"}};
+  for (const std::string_view key : layout_keys()) {
+    ASSERT_TRUE(values.contains(key)) << key << " has no value here";
+    const std::string_view value = values.at(key);
+    const config::Option& option = *config::find_option("parallel", key);
+    config::RunConfig run;
+    const auto number = parse_count(value);
+    ASSERT_EQ(set(option, run, number && option.kind == config::Kind::integer ? config::Value(*number) : std::string(value)), std::nullopt);
+    Layout layout;
+    set_layout_value(layout, key, value);
+    EXPECT_EQ(layout_of(run.parallel), layout) << key;
+    EXPECT_NE(layout, Layout{}) << key << " changes nothing";
+    EXPECT_EQ(layout_value(layout, key), value);
+  }
+}
+
 TEST(Layout, ErrorsNameTheKeyAndAFix) {
   EXPECT_EQ(error_of("dp=8,tq=4"),
             "layout 'dp=8,tq=4': key = 'tq' is unknown; allowed: dp, tp, pp, cp, ep, zero, shard, virtual, sp, "
             "recompute, schedule, stages; nearest: tp");
   EXPECT_NE(error_of("schedule=interleved").find("nearest: interleaved"), std::string::npos);
+  EXPECT_EQ(error_of("tp=0"), "layout 'tp=0': tp = '0' is out of range; allowed: integer ≥ 1 and ≤ 1048576");
   for (const std::string text : {"", "dp", "=3", "dp=", "dp=0", "dp=-1", "dp=1.5", "zero=4", "dp=2,dp=2", "sp=2", "stages=1+x",
                                  "dp=99999999999999999999", "dp=1000000,tp=1000", "pp=1000,virtual=10000"})
     EXPECT_NE(error_of(text), "") << text;

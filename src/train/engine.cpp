@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "config/options.h"
 #include "kernels/attention/attention.h"
 #include "kernels/loss/loss.h"
 #include "kernels/product/gemm.h"
@@ -22,7 +23,7 @@ program::BuildOptions options_for(const config::RunConfig& config, const program
                                 kernels::loss_block_tokens(spec.vocab, batch.sequence_length)};
   program::BuildOptions options;
   options.batch = batch;
-  options.layout.recompute = config.parallel.recompute == config::Recompute::layer ? program::Recompute::layer : program::Recompute::none;
+  options.layout = program::layout_of(config.parallel);
   options.operand = kernels::operand_type(order);
   options.average = config.optimizer.ema_beta > 0;
   const auto bytes = [](std::size_t size) { return Bytes(static_cast<std::int64_t>(size)); };
@@ -43,6 +44,7 @@ program::Program evaluation_program(const config::RunConfig& config, const model
 const config::RunConfig& checked(const config::RunConfig& config) {
   if (const std::optional<std::string> reason = model::trainable(config.model))
     throw UsageError(fmt::format("this model can be counted but not trained: {}", *reason));
+  if (const std::optional<Unsupported> beyond = beyond_one_rank(config)) throw UsageError(beyond->sentence);
   return config;
 }
 
@@ -66,6 +68,25 @@ kernels::Family family_of_run(const config::RunConfig& config) {
 
 kernels::Order order_of_run(const config::RunConfig& config) {
   return config.precision.order == config::Order::dp2 ? kernels::Order::dp2 : kernels::Order::fma;
+}
+
+std::optional<Unsupported> beyond_one_rank(const config::RunConfig& config) {
+  const auto found = [&](const config::Option& option, std::string_view why) {
+    return Unsupported{option.name(), fmt::format("{} = {} {}", option.name(), config::to_text(option, config), why)};
+  };
+  for (const config::Option& option : config::options()) {
+    if (option.table != "parallel" || config::to_text(option, config) == config::to_text(option, {})) continue;
+    if (option.key == "recompute") {
+      if (config.parallel.recompute == config::Recompute::selective)
+        return found(option, "has nothing to compute again: attention keeps no scores; allowed: \"none\", \"layer\"");
+    } else if (option.key == "zero") {
+      return found(option, "needs several data-parallel ranks (parallel.dp > 1), which this version does not run; allowed: 0");
+    } else {
+      return found(option, fmt::format("needs a program for several ranks, which this version does not build; allowed: {}",
+                                       config::to_text(option, {})));
+    }
+  }
+  return std::nullopt;
 }
 
 program::BuildOptions step_options(const config::RunConfig& config, int threads) {

@@ -32,12 +32,19 @@ program::BuildOptions step_options(const config::RunConfig& config, int threads)
 /// Likewise for validation.batch sequences at a time (program::build_evaluation()).
 program::BuildOptions evaluation_options(const config::RunConfig& config, int threads);
 
+/// What the trainer, which executes the program of one rank, cannot do of [parallel].
+struct Unsupported {
+  std::string option, sentence;  ///< "parallel.tp", "parallel.tp = 2 needs …; allowed: 1"
+};
+std::optional<Unsupported> beyond_one_rank(const config::RunConfig& config);
+
 class Engine {
  public:
   enum class Use : std::uint8_t {
     training,    ///< optimizer step and evaluation
     evaluation,  ///< evaluation alone: no moments, no gradients
   };
+  /// @throws UsageError  a model that can only be counted, a layout of several ranks
   explicit Engine(const config::RunConfig& config, Use use = Use::training);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

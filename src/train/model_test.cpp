@@ -1,8 +1,10 @@
 // Whole models: against stored PyTorch tensors, and against themselves in every way of executing them.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include "train/engine.h"
 #include "train/inference.h"
 #include "train/test_support.h"
+#include "units/testing.h"
 
 namespace longhaul::train {
 namespace {
@@ -204,6 +207,20 @@ TEST(Engine, FirstLossIsTheLogarithmOfTheVocabulary) {
   engine.initialise();
   const data::Batch batch = data::synthetic_batch(3, config.model.vocab, 0, 8, config.batch.sequence_length);
   EXPECT_NEAR(engine.step().gradients(batch).mean(), std::log(61.0), 0.02);
+}
+
+TEST(Engine, RefusesEachKeyOfALayoutThatItCannotRun) {
+  const std::map<std::string_view, std::string> values{
+      {"dp", "8"},           {"tp", "2"},      {"pp", "2"},      {"cp", "2"}, {"ep", "2"},
+      {"zero", "1"},         {"shard", "2"},   {"virtual", "2"}, {"sp", "1"}, {"recompute", "selective"},
+      {"schedule", "gpipe"}, {"stages", "1+1"}};
+  for (const std::string_view key : program::layout_keys()) {
+    const std::string option = fmt::format("parallel.{}", key);
+    const config::RunConfig config = small_run({option + "=" + values.at(key)});
+    const std::string error = longhaul::testing::usage_error([&] { (void)Engine(config); });
+    EXPECT_TRUE(error.starts_with(option + " = ")) << option << ": " << error;
+    EXPECT_NE(error.find("; allowed: "), std::string::npos) << error;
+  }
 }
 
 TEST(Engine, OneBatchIsLearntByHeart) {

@@ -42,17 +42,17 @@ Schedule schedule_of(const config::RunConfig& config) {
 double learning_rate(const Schedule& s, std::int64_t step) {
   if (step < s.warmup_steps) return s.peak * static_cast<double>(step + 1) / static_cast<double>(s.warmup_steps);
   switch (s.kind) {
-    case config::ScheduleKind::constant:
+    case config::LearningRateSchedule::constant:
       return s.peak;
-    case config::ScheduleKind::linear:
+    case config::LearningRateSchedule::linear:
       return linear(s.peak, s.floor, progress(s, s.warmup_steps, step));
-    case config::ScheduleKind::cosine:
+    case config::LearningRateSchedule::cosine:
       return cosine(s.peak, s.floor, progress(s, s.warmup_steps, step));
-    case config::ScheduleKind::inverse_sqrt: {
+    case config::LearningRateSchedule::inverse_sqrt: {
       const double base = static_cast<double>(std::max<std::int64_t>(1, s.warmup_steps));
       return std::max(s.floor, s.peak * std::sqrt(base / static_cast<double>(std::max<std::int64_t>(step + 1, 1))));
     }
-    case config::ScheduleKind::wsd: {
+    case config::LearningRateSchedule::wsd: {
       const auto length = static_cast<std::int64_t>(std::llround(s.decay_fraction * static_cast<double>(s.total_steps)));
       const std::int64_t first = std::max(s.warmup_steps, s.total_steps - length);
       return step < first ? s.peak : tail(s, progress(s, first, step));

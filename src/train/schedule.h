@@ -16,7 +16,7 @@
 namespace longhaul::train {
 
 struct Schedule {
-  config::ScheduleKind kind = config::ScheduleKind::cosine;
+  config::LearningRateSchedule kind = config::LearningRateSchedule::cosine;
   double peak = 0;   ///< η_max
   double floor = 0;  ///< η_min
   std::int64_t warmup_steps = 0;

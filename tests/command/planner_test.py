@@ -46,6 +46,94 @@ class Defaults(unittest.TestCase):
         self.assertEqual(plan["batch"]["global_batch"] % 3, 0)
 
 
+class RunFiles(unittest.TestCase):
+    """[parallel] of a run file has the keys of --layout: each reaches the plan of a cluster or is refused."""
+    # One value of each key, and what else it needs to mean something on 8 devices.
+    VALUES = {"dp": (8, {}), "tp": (8, {}), "pp": (8, {}), "cp": (8, {}), "ep": (2, {}), "zero": (3, {"dp": 8}),
+              "shard": (4, {"dp": 8, "zero": 3}), "virtual": (2, {"pp": 8}), "sp": (1, {"tp": 8}), "recompute": ("layer", {}),
+              "schedule": ("gpipe", {"pp": 8}), "stages": ("15+17", {"pp": 2, "dp": 4}), "virtual_tensor": (2, {}),
+              "virtual_sequence": (2, {})}
+    REFUSED = ("virtual_tensor", "virtual_sequence")  # orders of sums, which this version's one rank does not cut
+
+    def run_file(self, **parallel):
+        toml = lambda value: json.dumps(value)
+        text = "[run]\nsteps = 100\n[model]\nname = \"mixtral-8x7b\"\n[batch]\nglobal_batch = 64\n[parallel]\n"
+        return write("layout/run.toml", text + "".join(f"{key} = {toml(value)}\n" for key, value in parallel.items()))
+
+    def planned(self, run_file, *more):
+        done = expect(self, DONE, "plan", run_file, "--cluster", "h200x8", "--json", *more)
+        return json.loads(done.stdout), done.stderr
+
+    def test_each_key_reaches_the_plan_or_is_refused(self):
+        keys = [option["key"] for option in json_of(self, "config", "--options", "--json")["options"] if option["table"] == "parallel"]
+        self.assertEqual(set(keys), set(self.VALUES))
+        without, said = self.planned(self.run_file())
+        self.assertNotIn("[parallel]", said)
+        for key in keys:
+            value, needs = self.VALUES[key]
+            with self.subTest(key):
+                run_file = self.run_file(**needs, **{key: value})
+                if key in self.REFUSED:
+                    refused(self, [f"parallel.{key} = {value} needs"], "plan", run_file, "--cluster", "h200x8")
+                    continue
+                plan, said = self.planned(run_file)
+                self.assertIn(f"{key}={value}", plan["layout"].split(","))
+                self.assertIn("[parallel]", said)
+                self.assertNotEqual(plan["layout"], without["layout"], "a value that the plan has anyway proves nothing")
+                found = json_of(self, "search", run_file, "--cluster", "h200x8", "--top", "3", "--json")
+                for row in found["best"]:
+                    self.assertIn(f"{key}={value}", row["layout"].split(","))
+
+    def test_a_layout_is_the_same_in_a_run_file_and_on_the_command_line(self):
+        layout = {"dp": 2, "tp": 2, "pp": 2, "zero": 1, "virtual": 2, "sp": 1, "recompute": "selective"}
+        in_file, said = self.planned(self.run_file(**layout))
+        self.assertIn("the layout is that of [parallel]", said)
+        text = ",".join(f"{key}={value}" for key, value in layout.items())
+        given, said = self.planned(self.run_file(tp=8), "--layout", text)
+        self.assertIn("--layout replaces tp=8 of [parallel]", said)
+        self.assertEqual(in_file, given)
+        self.assertIn("schedule=interleaved", in_file["layout"])  # which virtual > 1 implies in both
+
+    def test_what_cannot_be_is_refused(self):
+        on = ["--cluster", "h200x8"]
+        refused(self, ["4 ranks, the cluster has 8 devices"], "plan", self.run_file(tp=4), *on)
+        refused(self, ["no layout of 8 devices can have ep=3", "experts"], "plan", self.run_file(ep=3), *on)
+        refused(self, ["no layout is left", "or dp=3 of [parallel]"], "search", self.run_file(dp=3), *on)
+        refused(self, ["run.toml:8: parallel.stages = \"1+x\" is not a list of whole numbers"], "plan", self.run_file(stages="1+x"), *on)
+
+    def test_allow_replaces_what_the_run_file_gives(self):
+        run_file = self.run_file(recompute="layer", tp=2)
+        done = expect(self, DONE, "search", run_file, "--cluster", "h200x8", "--allow", "recompute=none", "--json",
+                      says=["every layout considered has tp=2 of [parallel]"])
+        for row in json.loads(done.stdout)["best"]:
+            self.assertIn("tp=2", row["layout"])
+            self.assertNotIn("recompute", row["layout"])
+
+    def test_a_resolved_run_file_keeps_what_differs_from_one_rank(self):
+        resolved = lambda **parallel: write("layout/resolved.toml", expect(self, DONE, "config", self.run_file(**parallel)).stdout)
+        self.assertEqual(self.planned(resolved())[0], self.planned(self.run_file())[0])
+        plan, said = self.planned(resolved(recompute="layer"))
+        self.assertIn("every layout considered has recompute=layer of [parallel]", said)
+        self.assertIn("recompute=layer", plan["layout"])
+        self.assertNotIn("recompute", self.planned(self.run_file(recompute="none"))[0]["layout"])
+
+    def test_what_does_not_depend_on_the_hardware_is_the_same_in_both_documents(self):
+        run_file = write("layout/small.toml", "[run]\nsteps = 100\n[model]\nlayers = 2\nwidth = 64\nheads = 4\nvocab = 256\n")
+        machine, cluster = (json_of(self, "plan", run_file, *on) for on in ([], ["--cluster", "h100x1"]))
+        for key in ("parameters", "flops", "tokens", "steps"):
+            self.assertEqual(machine[key], cluster[key], key)
+        self.assertEqual(machine["layout"], "dp=1,tp=1,pp=1")
+        for plan in (machine, cluster):
+            self.assertAlmostEqual(sum(plan["step"]["split"].values()), plan["step"]["seconds"], delta=1e-9 * plan["step"]["seconds"])
+            self.assertEqual(plan["tokens"]["per_step"], plan["batch"]["global_batch"] * plan["batch"]["sequence_length"])
+            self.assertAlmostEqual(plan["flops"]["run"], plan["flops"]["per_token"] * plan["tokens"]["run"], delta=1)
+
+    def test_emit_takes_it_too(self):
+        run_file = self.run_file(dp=4, tp=2, zero=1, sp=1)
+        out = json_of(self, "emit", "--for", "megatron", run_file, "--cluster", "h200x8", "--json")
+        self.assertEqual(out["layout"], "dp=4,tp=2,pp=1,zero=1,sp=1")
+
+
 class Layouts(unittest.TestCase):
     def refused(self, layout, *says):
         with self.subTest(layout):
@@ -61,11 +149,13 @@ class Layouts(unittest.TestCase):
         self.refused("", "--layout", "empty")
 
     def test_sizes_that_are_none(self):
-        for size in ("0", "-1", "", "1e12", "1000000000000", "nan", "1.5", "x"):
+        for size in ("-1", "", "1e12", "1000000000000", "nan", "1.5", "x"):
             for key in ("dp", "tp", "pp", "cp", "ep", "virtual", "shard"):
-                self.refused(f"{key}={size}", f"{key} = '{size}'", "whole number from 1 to")
-        self.refused("dp=64,zero=4", "zero = '4'", "from 0 to 3")
-        self.refused("dp=64,sp=2", "sp = '2'", "from 0 to 1")
+                least = 0 if key == "shard" else 1
+                self.refused(f"{key}={size}", f"{key} = '{size}'", f"allowed: integer ≥ {least} and ≤ 1048576")
+        self.refused("dp=0", "dp = '0' is out of range", "integer ≥ 1")
+        self.refused("dp=64,zero=4", "zero = '4'", "integer ≥ 0 and ≤ 3")
+        self.refused("dp=64,sp=2", "sp = '2'", "integer ≥ 0 and ≤ 1")
         self.refused("dp=1048576,tp=1048576", "1048576 ranks")
 
     def test_contradictions_name_field_and_fix(self):

@@ -67,6 +67,25 @@ class Schemas(unittest.TestCase):
         for name in schemas.schemas():
             self.assertIn(f"({name})", index)
 
+    def test_plans_of_a_machine_and_a_cluster_name_the_same_thing_the_same(self):
+        def properties(pointer, path=()):
+            """Path and description of every property, past references, without the elements of lists."""
+            part = schemas.at(pointer)
+            if "$ref" in part:
+                yield from properties(schemas.target(pointer, part["$ref"]), path)
+            for name, inner in part.get("properties", {}).items():
+                yield path + (name,)
+                yield from properties(schemas.below(pointer, "properties", name), path + (name,))
+
+        machine, cluster = (set(properties(f"plan-{where}.json")) for where in ("machine", "cluster"))
+        for name in {path[-1] for path in machine} & {path[-1] for path in cluster}:
+            of_machine, of_cluster = ({path for path in paths if path[-1] == name} for paths in (machine, cluster))
+            self.assertTrue(of_machine <= of_cluster or of_cluster <= of_machine, f"{name}: {of_machine} and {of_cluster}")
+        for part in ("layout", "batch", "parameters", "flops", "tokens", "steps"):  # one description, so one unit and one meaning
+            of = [schemas.at(f"plan-{where}.json")["properties"][part] for where in ("machine", "cluster")]
+            self.assertEqual(*of)
+        self.assertGreaterEqual(len(machine & cluster), 35)
+
     def test_a_document_that_differs_is_refused(self):
         good = json_of(self, "cluster", "show", "h100x64")
         extra, missing, text, negative, fraction = (copy.deepcopy(good) for _ in range(5))
