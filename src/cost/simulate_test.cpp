@@ -17,6 +17,7 @@ namespace {
 
 using program::BuildOptions;
 using program::Layout;
+using program::make_schedule;
 using program::MemoryLine;
 using program::Operation;
 using program::OpKind;

@@ -170,7 +170,7 @@ class Layouts(unittest.TestCase):
         self.refused("dp=16,pp=4,stages=8+8+8+7", "31 layers", "the model has 32", "add 1")
         self.refused("dp=64,shard=8", "zero = 0 shards nothing", "zero=1")
         self.refused("dp=64,zero=1,shard=7", "shard = 7", "4 and 8")
-        self.refused("dp=16,pp=4,stages=8+8+8+", "stages = ''")
+        self.refused("dp=16,pp=4,stages=8+8+8+", "stages = '8+8+8+' is not a list of whole numbers")
 
     def test_all_contradictions_at_once(self):
         said = refused(self, [], *ON_CLUSTER, "--layout", "dp=1,tp=48,cp=3").stderr
