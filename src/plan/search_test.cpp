@@ -150,7 +150,7 @@ TEST(SearchSpace, ErrorsNameTheKeyAndAFix) {
   EXPECT_NE(error_of("tp").find("write key=value"), std::string::npos);
   EXPECT_NE(error_of("tp=1,tp=2").find("given twice"), std::string::npos);
   EXPECT_NE(error_of("micro_batch=0").find("whole number"), std::string::npos);
-  EXPECT_NE(error_of("tp=4+").find("whole number"), std::string::npos);
+  EXPECT_NE(error_of("tp=4+").find("is not an integer"), std::string::npos);
 }
 
 }  // namespace
