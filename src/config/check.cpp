@@ -93,16 +93,6 @@ void warn_about_schedule(ResolvedConfig& resolved) {
 
 }  // namespace
 
-std::string place(const ResolvedConfig& resolved, const std::string& option) {
-  const auto origin = resolved.origins.find(option);
-  if (origin != resolved.origins.end()) {
-    if (origin->second == "--set") return "--set ";
-    // "default" and "computed: …" have no line; a file's line ends in digits after a colon.
-    if (origin->second != "default" && !origin->second.starts_with("computed")) return origin->second + ": ";
-  }
-  return resolved.label + ": ";
-}
-
 void check_inputs(const ResolvedConfig& resolved) {
   if (const auto reason = model::countable(model::with_usual_values(resolved.config.model))) refuse_model(resolved, *reason);
   check_batch(resolved);

@@ -1,7 +1,7 @@
 // config/check.h — combinations of options that cannot be run; private to this room.
 #pragma once
 
-#include "config/resolve.h"
+#include "config/resolved.h"
 
 namespace longhaul::config {
 

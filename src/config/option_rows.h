@@ -1,10 +1,11 @@
 // config/option_rows.h — how the rows of the option table are written (options_model.cpp, options_run.cpp); private to this room.
 #pragma once
 
+#include <limits>
 #include <span>
 #include <type_traits>
 
-#include "config/options.h"
+#include "config/option.h"
 
 namespace longhaul::config {
 

@@ -5,28 +5,13 @@
 // fix. Input limits: 16 MiB, nesting depth 64.
 #pragma once
 
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "config/run_config.h"
-#include "model/hf_reader.h"
+#include "config/resolved.h"
 
 namespace longhaul::config {
-
-struct ResolvedConfig {
-  RunConfig config;
-  std::string label;  ///< the run file as it was named
-  /// "table.key" → where its value came from: "examples/demo.toml:14", "--set", "gpt2-124m.toml:3", "default" or "computed: why".
-  std::map<std::string, std::string> origins;
-  /// Combinations that are possible but rarely meant, a sentence each; verbs print them on stderr.
-  std::vector<std::string> warnings;
-  /// Of a model that is a Hugging Face config.json: what it says that the spec cannot. `warnings` has these too, with the file.
-  std::vector<std::string> model_notes;
-  std::optional<model::Llama3Rope> llama3_rope;
-};
 
 /// One `--set table.key=value`; value is TOML, or a bare string.
 using Overrides = std::vector<std::string>;
@@ -38,9 +23,6 @@ ResolvedConfig resolve_file(const std::string& path, const Overrides& sets = {})
 ResolvedConfig resolve_model(const std::string& name, const Overrides& sets = {});
 /// A run file in memory; `label` stands for its path in messages, `folder` is what its paths are relative to.
 ResolvedConfig resolve_text(std::string_view toml, const std::string& label, const std::string& folder, const Overrides& sets = {});
-
-/// Where a value came from, as the start of a message: "run.toml:14: ", "--set ", or the run file's name alone.
-std::string place(const ResolvedConfig& resolved, const std::string& option);
 
 /// The resolved run file; reading it back gives the same RunConfig and hash. with_origins: each line ends with where the value came from.
 std::string to_toml(const ResolvedConfig& resolved, bool with_origins);

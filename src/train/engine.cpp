@@ -10,6 +10,7 @@
 #include "kernels/product/gemm.h"
 #include "kernels/random.h"
 #include "kernels/rows/rows.h"
+#include "train/handlers.h"
 #include "units/error.h"
 
 namespace longhaul::train {
@@ -130,8 +131,9 @@ Engine::Engine(const config::RunConfig& config, Use use)
   average_ = reinterpret_cast<float*>(place("average"));
   operand_weights_ = reinterpret_cast<kernels::bf16*>(place("operand_weights"));
   machine_.weights = weights_;
-  if (use == Use::training) step_ = std::make_unique<Executor>(step_program_, step_options(config_, pool_.threads()).batch, machine_);
-  evaluation_ = std::make_unique<Executor>(evaluation_program_, evaluation_options(config_, pool_.threads()).batch, machine_);
+  if (use == Use::training)
+    step_ = std::make_unique<Executor>(step_program_, step_options(config_, pool_.threads()).batch, machine_, handler_of);
+  evaluation_ = std::make_unique<Executor>(evaluation_program_, evaluation_options(config_, pool_.threads()).batch, machine_, handler_of);
 }
 
 void Engine::initialise() {

@@ -5,81 +5,10 @@
 #include <bit>
 #include <chrono>
 
-#include "train/handlers.h"
 #include "units/error.h"
 
 namespace longhaul::train {
 namespace {
-
-using program::OpKind;
-using Handler = void (*)(Executor&, const program::Operation&);
-
-Handler handler_of(OpKind kind) {
-  switch (kind) {
-    case OpKind::embed_forward:
-      return OperationHandlers::embed_forward;
-    case OpKind::norm_forward:
-      return OperationHandlers::norm_forward;
-    case OpKind::qkv_forward:
-      return OperationHandlers::qkv_forward;
-    case OpKind::attention_forward:
-      return OperationHandlers::attention_forward;
-    case OpKind::attention_out_forward:
-      return OperationHandlers::attention_out_forward;
-    case OpKind::mlp_up_forward:
-      return OperationHandlers::mlp_up_forward;
-    case OpKind::mlp_down_forward:
-      return OperationHandlers::mlp_down_forward;
-    case OpKind::head_loss:
-      return OperationHandlers::head_loss;
-    case OpKind::head_loss_evaluate:
-      return OperationHandlers::head_loss_evaluate;
-    case OpKind::norm_backward:
-      return OperationHandlers::norm_backward;
-    case OpKind::mlp_down_backward:
-      return OperationHandlers::mlp_down_backward;
-    case OpKind::mlp_up_backward:
-      return OperationHandlers::mlp_up_backward;
-    case OpKind::attention_out_backward:
-      return OperationHandlers::attention_out_backward;
-    case OpKind::attention_backward:
-      return OperationHandlers::attention_backward;
-    case OpKind::qkv_backward:
-      return OperationHandlers::qkv_backward;
-    case OpKind::embed_backward:
-      return OperationHandlers::embed_backward;
-    case OpKind::leaf_begin:
-      return OperationHandlers::leaf_begin;
-    case OpKind::leaf_combine:
-      return OperationHandlers::leaf_combine;
-    case OpKind::tied_combine:
-      return OperationHandlers::tied_combine;
-    case OpKind::gradient_norm:
-      return OperationHandlers::gradient_norm;
-    case OpKind::update:
-      return OperationHandlers::update;
-    case OpKind::latent_forward:
-    case OpKind::latent_backward:
-    case OpKind::router_forward:
-    case OpKind::router_backward:
-    case OpKind::dispatch_forward:
-    case OpKind::dispatch_backward:
-    case OpKind::expert_up_forward:
-    case OpKind::expert_up_backward:
-    case OpKind::expert_down_forward:
-    case OpKind::expert_down_backward:
-    case OpKind::combine_forward:
-    case OpKind::combine_backward:
-    case OpKind::send:
-    case OpKind::receive:
-    case OpKind::all_reduce:
-    case OpKind::all_gather:
-    case OpKind::reduce_scatter:
-    case OpKind::all_to_all:
-      return nullptr;  // planned, not trained
-  }
-  return nullptr;
-}
 
 /// The tree over leaves (numerics contract): splits at the largest power of two below n, left part first.
 double tree_sum(const double* values, std::size_t count) {
@@ -98,8 +27,8 @@ std::map<std::string, double> seconds_by_name(const Executor& executor) {
   return seconds;
 }
 
-Executor::Executor(const program::Program& program, const program::BatchPlan& plan, const Machine& machine)
-    : program_(program), plan_(plan), machine_(machine), seconds_(program.operations.size(), 0.0) {
+Executor::Executor(const program::Program& program, const program::BatchPlan& plan, const Machine& machine, HandlerOf handler_of)
+    : program_(program), plan_(plan), machine_(machine), handler_of_(handler_of), seconds_(program.operations.size(), 0.0) {
   for (const program::Operation& op : program.operations)
     if (!handler_of(op.kind) || op.transfer.ranks > 1 || op.pass == program::Pass::weight_gradient)
       throw Error(fmt::format("the trainer cannot execute {}: it runs one rank, with whole backward passes", program::id(op)));
@@ -116,7 +45,7 @@ void Executor::run(program::Phase phase) {
       machine_.arena->mark_used(Bytes(buffer.offset) + buffer.size());
     }
     const auto start = std::chrono::steady_clock::now();
-    handler_of(op.kind)(*this, op);
+    handler_of_(op.kind)(*this, op);
     seconds_[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 }
@@ -167,7 +96,7 @@ const void* Executor::forward(const data::Batch& batch) {
 
 const float* Executor::reduced_gradient() const {
   for (const program::Operation& op : program_.operations)
-    if (op.kind == OpKind::gradient_norm) return reinterpret_cast<const float*>(address(op.at(program::Slot::gradients)));
+    if (op.kind == program::OpKind::gradient_norm) return reinterpret_cast<const float*>(address(op.at(program::Slot::gradients)));
   return nullptr;
 }
 

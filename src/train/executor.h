@@ -50,9 +50,16 @@ struct Machine {
 /// Seconds by operation, in the program's order.
 using OperationSeconds = std::vector<double>;
 
+class Executor;
+/// Executes one operation.
+using Handler = void (*)(Executor&, const program::Operation&);
+/// The handler of a kind of operation; null for a kind that is planned and not trained.
+using HandlerOf = Handler (*)(program::OpKind);
+
 class Executor {
  public:
-  Executor(const program::Program& program, const program::BatchPlan& batch, const Machine& machine);
+  /// @param handler_of  train/handlers.h; the executor itself knows no kind of operation
+  Executor(const program::Program& program, const program::BatchPlan& batch, const Machine& machine, HandlerOf handler_of);
 
   /// Forward, backward and tree: gradients of Σ loss ÷ targets of the whole batch, in the buffer gradients().
   LossSum gradients(const data::Batch& batch);
@@ -86,6 +93,7 @@ class Executor {
   const program::Program& program_;
   const program::BatchPlan plan_;
   const Machine& machine_;
+  const HandlerOf handler_of_;
   OperationSeconds seconds_;
 
   // Of the batch being worked on.

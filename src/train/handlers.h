@@ -1,7 +1,8 @@
 // train/handlers.h — what each kind of operation does: buffers of the program in, kernels called, buffers out.
 //
 // One static function a kind, grouped by part of the model in ops_embed.cpp, ops_attention.cpp, ops_mlp.cpp, ops_step.cpp. To add an
-// operation: a kind in program/program.h, its emission in program/build*.cpp, a function here and its line in the table of executor.cpp.
+// operation: a kind in program/program.h, its emission in program/build*.cpp, a function here and its line in
+// handlers.cpp.
 #pragma once
 
 #include "kernels/product/gemm.h"
@@ -36,6 +37,9 @@ struct OperationHandlers {
   static void gradient_norm(Executor&, const Op&);
   static void update(Executor&, const Op&);
 };
+
+/// The table from kinds to functions, as an Executor takes it.
+Handler handler_of(program::OpKind kind);
 
 /// A handler's view of its operation: typed buffers, parameters, batch slices and the GEMMs of a linear layer.
 class Frame {

@@ -201,7 +201,7 @@ class Pages(unittest.TestCase):
         self.assertIn("rank 0: other", said())
         self.show("machine")
         self.point_at(self.one("figure.timeline canvas"), .5, .2)
-        self.assertRegex(self.one("figure.timeline output").text, r"rank 0: mb\d+/s0/\S+")
+        self.assertRegex(self.one("figure.timeline output").text, r"rank 0: (mb\d+/)?s0/\S+")
 
     def test_layouts_sort_and_filter(self):
         self.show("cluster")
