@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "cost/kernel_calls.h"
 #include "units/error.h"
@@ -74,6 +75,45 @@ TimeAccount time_of(const config::RunConfig& config, const program::Program& ste
   return time;
 }
 
+/// Of each of at most kMost equal parts of the step the operation at which most lives. One pass over buffers and operations: the first step
+/// of a run waits for its plan.
+MemoryOverStep memory_over(const program::Program& step) {
+  MemoryOverStep out;
+  out.operations = step.operations.size();
+  std::vector<Bytes> live(program::kMemoryLines);
+  std::vector<std::vector<std::pair<std::size_t, Bytes>>> changes(out.operations + 1);  // before each operation, by line
+  for (const program::Buffer& buffer : step.buffers) {
+    const auto line = static_cast<std::size_t>(buffer.line);
+    if (buffer.persistent) {
+      live[line] += buffer.size();
+    } else if (buffer.first_op >= 0) {  // else no operation uses it
+      changes[static_cast<std::size_t>(buffer.first_op)].emplace_back(line, buffer.size());
+      changes[static_cast<std::size_t>(buffer.last_op) + 1].emplace_back(line, Bytes(-buffer.size().value));
+    }
+  }
+  const std::size_t part = (out.operations + MemoryOverStep::kMost - 1) / MemoryOverStep::kMost;
+  Bytes most;
+  for (std::size_t i = 0; i < out.operations; ++i) {
+    for (const auto& [line, bytes] : changes[i]) live[line] += bytes;
+    const Bytes sum = std::accumulate(live.begin(), live.end(), Bytes());
+    if (i % part == 0) out.at.push_back(i), out.by_line.push_back(live), most = sum;
+    if (sum > most) out.at.back() = i, out.by_line.back() = live, most = sum;
+  }
+  return out;
+}
+
+/// Lines of which something lives somewhere.
+nlohmann::json over_step_json(const MemoryOverStep& over) {
+  nlohmann::json lines = nlohmann::json::object();
+  for (std::size_t line = 0; line < static_cast<std::size_t>(program::kMemoryLines); ++line) {
+    std::vector<std::int64_t> bytes;
+    for (const std::vector<Bytes>& live : over.by_line) bytes.push_back(live[line].value);
+    if (std::any_of(bytes.begin(), bytes.end(), [](std::int64_t b) { return b > 0; }))
+      lines[std::string(program::name(static_cast<program::MemoryLine>(line))) + "_bytes"] = bytes;
+  }
+  return {{"operations", over.operations}, {"operation", over.at}, {"lines", lines}};
+}
+
 nlohmann::json memory_json(const MemoryAccount& memory) {
   nlohmann::json lines;
   for (int i = 0; i < program::kMemoryLines; ++i)
@@ -83,6 +123,7 @@ nlohmann::json memory_json(const MemoryAccount& memory) {
           {"live_peak_bytes", memory.live_peak.value},
           {"peak_operation", memory.peak_operation},
           {"lines_at_peak", lines},
+          {"over_step", over_step_json(memory.over_step)},
           {"outside_arena",
            {{"gemm_panels_bytes", memory.outside.gemm_panels.value},
             {"batches_bytes", memory.outside.batches.value},
@@ -121,8 +162,12 @@ Account count(const config::RunConfig& config) {
 
 Account make_account(const config::RunConfig& config, const program::Program& step, Bytes arena, const OutsideArena& outside) {
   Account account = count(config);
-  account.memory = {arena, step.live_peak, program::id(step.operations[static_cast<std::size_t>(step.peak_operation)]),
-                    step.live_by_line(step.peak_operation), outside};
+  account.memory = {arena,
+                    step.live_peak,
+                    program::id(step.operations[static_cast<std::size_t>(step.peak_operation)]),
+                    step.live_by_line(step.peak_operation),
+                    outside,
+                    memory_over(step)};
   return account;
 }
 

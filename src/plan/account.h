@@ -28,12 +28,21 @@ struct OutsideArena {
   Bytes total() const { return gemm_panels + batches + rotation_tables; }
 };
 
+/// What lives at some operations of the step: enough of them to draw the memory over a step of any length.
+struct MemoryOverStep {
+  static constexpr std::size_t kMost = 120;
+  std::size_t operations = 0;               ///< of the whole step
+  std::vector<std::size_t> at;              ///< their indices, rising
+  std::vector<std::vector<Bytes>> by_line;  ///< of each, indexed by program::MemoryLine
+};
+
 struct MemoryAccount {
   Bytes arena;                 ///< the allocation
   Bytes live_peak;             ///< largest sum of live buffers
   std::string peak_operation;  ///< where it is reached
   std::vector<Bytes> by_line;  ///< at that operation, indexed by program::MemoryLine
   OutsideArena outside;
+  MemoryOverStep over_step;
   /// What the process grows by while training (accounting G).
   Bytes peak_per_rank() const { return arena + outside.total(); }
 };

@@ -122,6 +122,31 @@ TEST(Account, TheStepIsTheSumOfItsPartsInEachOfThreeWays) {
   EXPECT_NEAR(time.by_operation.at("head_loss.bwd").value, 6e-9 * 64 * 64 * 500, 1e-12);
 }
 
+TEST(Account, MemoryOverTheStepIsThatOfItsLargestOperations) {
+  const config::RunConfig config = run_of("llama");
+  const program::Program step = step_of(config, program::Recompute::layer);
+  const MemoryOverStep over = make_account(config, step, step.arena, {}).memory->over_step;
+  const auto live = [&](std::size_t i) {
+    const std::vector<Bytes> lines = step.live_by_line(static_cast<int>(i));
+    return std::accumulate(lines.begin(), lines.end(), Bytes());
+  };
+  ASSERT_EQ(over.operations, step.operations.size());
+  ASSERT_GT(over.operations, MemoryOverStep::kMost) << "else nothing is left out";
+  ASSERT_LE(over.at.size(), MemoryOverStep::kMost);
+  const std::size_t part = (over.operations + MemoryOverStep::kMost - 1) / MemoryOverStep::kMost;
+  Bytes peak;
+  for (std::size_t k = 0; k < over.at.size(); ++k) {
+    EXPECT_EQ(over.at[k] / part, k);
+    EXPECT_EQ(over.by_line[k], step.live_by_line(static_cast<int>(over.at[k])));
+    for (std::size_t i = k * part; i < std::min((k + 1) * part, over.operations); ++i) EXPECT_LE(live(i), live(over.at[k]));
+    peak = std::max(peak, live(over.at[k]));
+  }
+  EXPECT_EQ(peak, step.live_peak);
+  const auto json = to_json(make_account(config, step, step.arena, {}))["memory"]["over_step"];
+  EXPECT_EQ(json["operation"].size(), over.at.size());
+  for (const auto& [line, bytes] : json["lines"].items()) EXPECT_EQ(bytes.size(), over.at.size()) << line;
+}
+
 TEST(Account, NamesTheThreadsItAssumes) {
   const config::RunConfig config = run_of("llama");
   const program::Program step = step_of(config);

@@ -141,6 +141,7 @@ class Pages(unittest.TestCase):
             self.assertIn("4.32e+03", values)
 
     def test_what_was_planned_does_not_depend_on_the_machine_that_reports(self):
+        self.assertIn("Memory over the step, by line, as planned", self.files["report"].read_text())
         again = harness.SCRATCH / "one-processor.html"
         processor = min(os.sched_getaffinity(0))
         expect(self, DONE, "report", self.run_file, "--out", again, preexec_fn=lambda: os.sched_setaffinity(0, {processor}))
