@@ -67,10 +67,12 @@ void fit_runs(const FitArguments& arguments, const files::Csv& csv, const std::s
   for (const evidence::MeasuredRun& row : rows)
     if (arguments.folds == 0) scored.push_back(predict(row));
   const std::vector<evidence::FamilyScore> families = evidence::score(scored);
-  if (arguments.json)
-    print_json(evidence::to_json(families, evidence::score_rows(scored, false)));
-  else
-    fmt::print("{}{}\n", evidence::to_text(families, evidence::score_rows(scored, false)), arguments.out.string());
+  const evidence::Score all = evidence::score_rows(scored, false);
+  if (!arguments.json)
+    return fmt::print("{}{}{}\n", evidence::to_text(families, all), evidence::skipped_text(scored), arguments.out.string());
+  nlohmann::json document = evidence::to_json(families, all);
+  document["skipped"] = evidence::skipped_json(scored);
+  print_json(document);
 }
 
 /// Residuals against what may explain them: a trend is what the form misses.
