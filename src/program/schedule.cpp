@@ -154,8 +154,7 @@ Schedule make_schedule(ScheduleKind kind, int stages, int micro_batches, int chu
     throw UsageError(
         fmt::format("a schedule needs at least one stage, micro-batch and chunk; got {}, {}, {}", stages, micro_batches, chunks));
   const bool interleaved = kind == ScheduleKind::interleaved;
-  if (!interleaved && chunks > 1)
-    throw UsageError(fmt::format("virtual={} needs schedule=interleaved, not {}", chunks, name(kind)));
+  if (!interleaved && chunks > 1) throw UsageError(fmt::format("virtual={} needs schedule=interleaved, not {}", chunks, name(kind)));
   if (interleaved && (chunks < 2 || micro_batches % stages != 0))
     throw UsageError(
         fmt::format("schedule=interleaved needs virtual of at least 2 (got {}) and micro-batches that pp divides (got {} for pp={})",

@@ -110,6 +110,21 @@ def prepare(corpus, directory):
     return run_program(*prepare_arguments(corpus, directory))
 
 
+def write(name, text):
+    path = SCRATCH / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(test, says, *arguments):
+    """Exit code 2, a short message with each of `says`, and nothing on standard output."""
+    done = expect(test, USAGE, *arguments, says=says)
+    test.assertEqual(done.stdout, "")
+    test.assertLess(len(done.stderr), 2000, done.stderr)
+    return done
+
+
 def toml(tables):
     def value(v):
         return json.dumps(v)  # booleans, numbers, strings and arrays of them read the same in TOML
