@@ -11,6 +11,7 @@
 #include "config/resolve.h"
 #include "files/read.h"
 #include "ledger/ledger.h"
+#include "program/program.h"
 #include "report/page.h"
 #include "report/plan_sections.h"
 #include "report/plot.h"
@@ -105,8 +106,15 @@ struct ByteAxis {
   std::string unit;
 };
 
-/// "weights_bytes" → "weights".
-std::string line_name(const std::string& key) { return key.substr(0, key.rfind("_bytes")); }
+/// The lines of `object` ("weights_bytes": …) in the order of program::MemoryLine, what lives through the step first: name and value.
+std::vector<std::pair<std::string, nlohmann::json>> memory_lines(const nlohmann::json& object) {
+  std::vector<std::pair<std::string, nlohmann::json>> out;
+  for (int line = 0; line < program::kMemoryLines; ++line) {
+    const std::string name(program::name(static_cast<program::MemoryLine>(line)));
+    if (object.contains(name + "_bytes")) out.emplace_back(name, object.at(name + "_bytes"));
+  }
+  return out;
+}
 
 std::string memory_bars(const nlohmann::json& memory, const nlohmann::json& measured) {
   const double absent = std::numeric_limits<double>::quiet_NaN(), peak = memory.at("peak_bytes_per_rank").get<double>();
@@ -116,8 +124,8 @@ std::string memory_bars(const nlohmann::json& memory, const nlohmann::json& meas
   bars.rows.push_back({"peak per rank", {axis.of(peak), axis.of(measured_at("growth_bytes"))}});
   bars.rows.push_back(
       {"arena (high-water mark)", {axis.of(memory.at("arena_bytes").get<double>()), axis.of(measured_at("arena_high_water_bytes"))}});
-  for (const auto& [name, bytes] : memory.at("lines_at_peak").items())
-    if (bytes.get<double>() > 0) bars.rows.push_back({line_name(name), {axis.of(bytes.get<double>()), absent}});
+  for (const auto& [name, bytes] : memory_lines(memory.at("lines_at_peak")))
+    if (bytes.get<double>() > 0) bars.rows.push_back({name, {axis.of(bytes.get<double>()), absent}});
   return to_svg(bars);
 }
 
@@ -128,8 +136,8 @@ std::string memory_over_step(const nlohmann::json& memory) {
   const ByteAxis axis(memory.at("live_peak_bytes").get<double>());
   Plot plot{"Memory over the step, by line, as planned", "operation", axis.unit, {}};
   plot.stacked = plot.steps = true;
-  for (const auto& [name, bytes] : over_step.at("lines").items()) {
-    Series series{line_name(name), over_step.at("operation").get<std::vector<double>>(), {}};
+  for (const auto& [name, bytes] : memory_lines(over_step.at("lines"))) {
+    Series series{name, over_step.at("operation").get<std::vector<double>>(), {}};
     for (const nlohmann::json& value : bytes) series.y.push_back(axis.of(value.get<double>()));
     plot.series.push_back(std::move(series));
   }
