@@ -103,7 +103,7 @@ class LogLine {
         changed_.wait_until(lock, due);
         continue;
       }
-      if (!line_.empty()) complain(fmt::format("{} ({})", line_, format(Seconds(std::chrono::duration<double>(after_).count()))));
+      if (!line_.empty()) complain(fmt::format("{} (after {})", line_, format(Seconds(std::chrono::duration<double>(after_).count()))));
       after_ *= 2;
     }
   }

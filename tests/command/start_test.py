@@ -94,7 +94,7 @@ class Start(unittest.TestCase):
         self.run_longhaul("train", run_file)
 
     def test_a_calibrated_machine_needs_no_measurement_and_long_work_says_what_it_does(self):
-        log = self.run_longhaul("calibrate", "--order", "dp2", "--family", "avx2", "--threads", "1", says=["measuring kernels", "(2.00 s)"]).stderr
+        log = self.run_longhaul("calibrate", "--order", "dp2", "--family", "avx2", "--threads", "1", says=["measuring kernels", "(after 2.00 s)"]).stderr
         self.assertNotIn("\r", log)
         self.assertEqual(len(profiles(self.cache)), 1)
         self.run_longhaul("plan", harness.write_run("calibrated", **SHORT), says=["ago"])
