@@ -12,7 +12,7 @@
 namespace longhaul::data {
 namespace {
 
-DocumentStream stream_of(std::vector<std::string> documents) {
+DocumentStream stream_over(std::vector<std::string> documents) {
   return [documents = std::move(documents), next = std::size_t{0}](std::string& document) mutable {
     if (next == documents.size()) return false;
     document = documents[next++];
@@ -21,7 +21,8 @@ DocumentStream stream_of(std::vector<std::string> documents) {
 }
 
 Tokenizer trained(std::vector<std::string> documents, int vocab_size, int threads = 1, Pattern pattern = Pattern::gpt2) {
-  return train_bpe(stream_of(std::move(documents)), {.vocab_size = vocab_size, .pattern = pattern, .threads = threads, .on_progress = {}});
+  return train_bpe(stream_over(std::move(documents)),
+                   {.vocab_size = vocab_size, .pattern = pattern, .threads = threads, .on_progress = {}});
 }
 
 std::vector<std::string> random_documents(std::uint64_t seed, int count) {
@@ -147,7 +148,7 @@ TEST(BpeTrain, ProgressIsReported) {
                             EXPECT_EQ(now.entries_goal, 300);
                             ++calls;
                           }};
-  train_bpe(stream_of({"some text"}), options);
+  train_bpe(stream_over({"some text"}), options);
   EXPECT_GE(calls, 1);
 }
 
