@@ -16,6 +16,9 @@ endif()
 # Everything runs on any x86-64-v3; faster instruction sets are chosen at run time inside src/kernels.
 # Contractions are written, never left to the compiler (numerics contract): -ffp-contract=off, and no -ffast-math anywhere.
 add_compile_options(-march=x86-64-v3 -ffp-contract=off -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+# Paths in __FILE__ (assertions, GoogleTest) are relative to the source tree: batches (longhaul_unity) name their sources by absolute path,
+# and ccache would otherwise find nothing that another clone has compiled.
+add_compile_options(-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 # g++ is the compiler of record; clang (fuzzers, clang-tidy) warns of other things in other versions, and g++ itself of other things in
 # code that a sanitizer has instrumented.
 if(NOT LONGHAUL_SANITIZE)
