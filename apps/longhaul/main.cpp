@@ -34,7 +34,7 @@ constexpr std::array kVerbs = {
     Verb{"fit", longhaul::app::verb_fit, "the cost model's parameters from measured runs, or a scaling law from losses"},
     Verb{"cluster", longhaul::app::verb_cluster, "list | show: the hardware catalogue"},
     Verb{"train", longhaul::app::verb_train, "train, or resume from the newest verified checkpoint"},
-    Verb{"eval", longhaul::app::verb_eval, "held-out loss in nats/token and bits/byte"},
+    Verb{"eval", longhaul::app::verb_eval, "nats/token, bits/byte and perplexity of held-out text or any other"},
     Verb{"generate", longhaul::app::verb_generate, "continue a text with a trained model"},
     Verb{"export", longhaul::app::verb_export, "hf: config.json, model.safetensors, tokenizer.json for transformers"},
     Verb{"hf", longhaul::app::verb_hf, "a Hugging Face config.json: parameters, work per token, and as a model file"},

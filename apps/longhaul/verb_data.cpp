@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -17,6 +16,8 @@
 #include "data/prepare.h"
 #include "data/pretokenizer.h"
 #include "data/tokenizer.h"
+#include "ingest_arguments.h"
+#include "progress_line.h"
 #include "units/format.h"
 #include "verbs.h"
 
@@ -36,31 +37,6 @@ std::vector<data::Source> parse_sources(const std::vector<std::string>& argument
   }
   return sources;
 }
-
-/// A live line from the third second of a phase on, with the time left at the phase's own speed.
-class ProgressLine {
- public:
-  explicit ProgressLine(const train::Console& console) : console_(console) {}
-
-  void operator()(const data::PrepareProgress& at) {
-    const auto now = Clock::now();
-    if (at.phase != phase_) {
-      phase_ = at.phase;
-      begin_ = shown_ = now;
-    }
-    if (now - begin_ < std::chrono::seconds(2) || now - shown_ < std::chrono::milliseconds(200) || at.total <= 0 || at.done <= 0) return;
-    shown_ = now;
-    const double share = static_cast<double>(at.done) / static_cast<double>(at.total);
-    const double elapsed = std::chrono::duration<double>(now - begin_).count();
-    console_.live(fmt::format("{} {:.0f} %, {} left", at.phase, 100 * share, format(Seconds(elapsed * (1 - share) / share))));
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  const train::Console& console_;
-  std::string phase_;
-  Clock::time_point begin_, shown_;
-};
 
 nlohmann::json to_json(const Counts& counts) {
   return {{"documents", counts.documents}, {"bytes", counts.bytes}, {"tokens", counts.tokens}};
@@ -122,7 +98,8 @@ int prepare(int argc, char** argv) {
                    "A source is a .txt file (one document), a .jsonl file (a document a line) or a directory of them.");
   std::vector<std::string> sources;
   data::PrepareOptions options;
-  std::string invalid_utf8 = "error", pattern;
+  IngestArguments ingest;
+  std::string pattern;
   bool json = false;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   line.option("--source", sources, "NAME=PATH; repeat for several sources").required();
@@ -132,8 +109,7 @@ int prepare(int argc, char** argv) {
   line.option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own").not_empty().needs(tokenizer);
   line.option("--heldout-fraction,--heldout", options.heldout_fraction, "share of documents held out, 0 … 1").show_default();
   line.option("--salt", options.salt, "of the split's hash: another salt holds out other documents").show_default();
-  line.option("--text-field", options.ingest.text_field, "field of a .jsonl line that holds the text").show_default();
-  line.option("--invalid-utf8", invalid_utf8, "error, or replace by U+FFFD").one_of({"error", "replace"}).show_default();
+  ingest.add_to(line);
   line.flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
   line.option("--threads", options.threads, "threads; never reaches the result").show_default();
   line.flag("--json", json, "print one JSON document");
@@ -141,10 +117,11 @@ int prepare(int argc, char** argv) {
 
   options.sources = parse_sources(sources);
   if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
-  options.ingest.invalid_utf8 = invalid_utf8 == "replace" ? data::InvalidUtf8::replace : data::InvalidUtf8::error;
+  options.ingest = ingest.options();
   const train::Console console = make_console();
   ProgressLine progress(console);
-  const auto [manifest, reused] = data::prepare_dataset(options, [&](const data::PrepareProgress& at) { progress(at); });
+  const auto [manifest, reused] =
+      data::prepare_dataset(options, [&](const data::PrepareProgress& at) { progress.show(at.phase, at.done, at.total); });
   const std::string directory = options.directory.string();
   console.say(
       fmt::format("{}: {}", directory, reused ? "prepared before from the same text and options; verified and reused" : "prepared"));

@@ -12,7 +12,7 @@ namespace longhaul::data {
 HeldoutWindows::HeldoutWindows(const TokenStream& stream, const HeldoutOptions& options) : stream_(stream), options_(options) {
   const std::int64_t length = options.sequence_length, stride = options.stride == 0 ? length : options.stride;
   if (length < 1 || stride < 1 || stride > length)
-    throw UsageError(fmt::format("validation stride {} is outside 1 … sequence_length = {}", stride, length));
+    throw UsageError(fmt::format("stride {} is outside 1 … sequence_length = {}", stride, length));
   if (stream.tokens() < 2) throw DataError("the held-out split has no text; prepare the dataset with a larger held-out fraction");
   if (options.isolate_documents)
     for (std::int64_t d = 0; d < stream.documents(); ++d)
@@ -43,10 +43,11 @@ void HeldoutWindows::add_span(std::int64_t begin, std::int64_t targets, std::int
   }
 }
 
-Batch HeldoutWindows::batch(std::int64_t first, std::int64_t count) const {
+Batch HeldoutWindows::batch(std::int64_t first, std::int64_t count, std::vector<std::int64_t>* places) const {
   assert(first >= 0 && count >= 0);
   const std::int64_t length = options_.sequence_length;
   Batch batch = Batch::zeros(count, length);
+  if (places) places->assign(batch.tokens.size(), -1);
   std::vector<std::int32_t> ids(static_cast<std::size_t>(length) + 1);
   for (std::int64_t row = 0; row < count; ++row) {
     std::int64_t used = 0, segment = 0;
@@ -65,6 +66,7 @@ Batch HeldoutWindows::batch(std::int64_t first, std::int64_t count) const {
         stream_.read(window.begin, std::span(ids).first(static_cast<std::size_t>(window.length) + 1));
         for (std::int64_t i = 0; i < window.length; ++i) {
           const std::size_t at = place(i, used);
+          if (places) (*places)[at] = window.begin + i;
           batch.tokens[at] = ids[static_cast<std::size_t>(i)];
           batch.targets[at] = ids[static_cast<std::size_t>(i) + 1];
           batch.loss_mask[at] = window.begin + i >= window.counted;

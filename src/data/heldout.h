@@ -31,7 +31,8 @@ class HeldoutWindows {
   std::int64_t sequences() const { return static_cast<std::int64_t>(first_window_.size()) - 1; }
   std::int64_t target_tokens() const { return target_tokens_; }
   /// Sequences [first, first + count) as a batch of exactly `count`; what lies beyond the last is padding with loss_mask 0.
-  Batch batch(std::int64_t first, std::int64_t count) const;
+  /// @param places  if given, set to the place in the stream of each input token, −1 for padding
+  Batch batch(std::int64_t first, std::int64_t count, std::vector<std::int64_t>* places = nullptr) const;
 
  private:
   /// Inputs [begin, begin + length) of the stream; targets count from `counted` on.

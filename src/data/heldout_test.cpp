@@ -26,10 +26,13 @@ TokenStream documents_of(const std::vector<std::int64_t>& lengths) {
 std::map<std::int32_t, int> counted_targets(const HeldoutWindows& windows, std::int64_t batch_size) {
   std::map<std::int32_t, int> counts;
   for (std::int64_t first = 0; first < windows.sequences(); first += batch_size) {
-    const Batch batch = windows.batch(first, batch_size);
+    std::vector<std::int64_t> places;
+    const Batch batch = windows.batch(first, batch_size, &places);
     std::int64_t targets = 0;
     for (std::size_t i = 0; i < batch.targets.size(); ++i) {
+      EXPECT_TRUE(places[i] == batch.tokens[i] || places[i] == -1) << "ids are places";
       if (batch.loss_mask[i] == 0) continue;
+      EXPECT_EQ(places[i], batch.tokens[i]);
       ++counts[batch.targets[i]];
       ++targets;
       EXPECT_EQ(batch.targets[i], batch.tokens[i] + 1);

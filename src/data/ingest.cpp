@@ -161,6 +161,7 @@ class DocumentReader::Impl {
     while (current_ < files_.size()) {
       const InputFile& file = files_[current_];
       document.source = file.source;
+      document.file = current_;
       if (is_text(file.path) ? next_text(file, document) : next_line(file, document)) return true;
       bytes_ += summary_.bytes;
       summaries_.push_back(std::exchange(summary_, {}));
@@ -183,6 +184,7 @@ class DocumentReader::Impl {
     }
     summary_.bytes = static_cast<std::int64_t>(text_.size());
     summary_.sha256 = files::sha256_hex(text_);
+    document.line = 0;
     require_utf8(text_, [&](std::size_t offset) { return fmt::format("{}: byte offset {}", file.path.string(), offset); });
     return take(text_, document);
   }
@@ -192,7 +194,8 @@ class DocumentReader::Impl {
     std::string_view line;
     while (lines_->next(line)) {
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      const std::string where = fmt::format("{}:{}", file.path.string(), lines_->number());
+      document.line = lines_->number();
+      const std::string where = document_name(file, document.line);
       const std::string replaced = utf8_line(line, where);
       const std::string_view text = replaced.empty() ? field_of(line, false, where) : field_of(replaced, true, where);
       if (take(text, document)) return true;
@@ -276,6 +279,10 @@ class DocumentReader::Impl {
   std::vector<FileSummary> summaries_;
   std::int64_t bytes_ = 0;
 };
+
+std::string document_name(const InputFile& file, std::int64_t line) {
+  return line > 0 ? fmt::format("{}:{}", file.path.string(), line) : file.path.string();
+}
 
 DocumentReader::DocumentReader(std::vector<InputFile> files, IngestOptions options)
     : impl_(std::make_unique<Impl>(std::move(files), std::move(options))) {}

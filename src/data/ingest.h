@@ -44,7 +44,12 @@ std::vector<InputFile> list_files(const std::vector<Source>& sources);
 struct Document {
   std::string_view text;  ///< valid until the next call; never empty
   std::size_t source = 0;
+  std::size_t file = 0;   ///< index into the list of files
+  std::int64_t line = 0;  ///< of a .jsonl file, from 1; 0: the document is the whole file
 };
+
+/// How messages and tables name a document: "corpus/a.txt", "corpus/b.jsonl:3".
+std::string document_name(const InputFile& file, std::int64_t line);
 
 /// What reading one file found besides documents.
 struct FileSummary {

@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
-#include <mutex>
 #include <optional>
 #include <set>
-#include <thread>
 
 #include "data/bpe_train.h"
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
+#include "data/encode_documents.h"
 #include "data/tokenizer.h"
 #include "files/read.h"
 #include "units/error.h"
@@ -27,8 +25,6 @@ using Progress = std::function<void(const PrepareProgress&)>;
 
 /// Part of the recipe: raised whenever the same options would give other bytes.
 constexpr int kRecipeVersion = 1;
-/// Text encoded between two writes, a thread: enough to keep the threads busy, little compared with the model's memory.
-constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
 std::string invalid_utf8_name(InvalidUtf8 policy) { return policy == InvalidUtf8::error ? "error" : "replace"; }
 
@@ -150,79 +146,37 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const std::vector<Inpu
   }
 }
 
-struct TextBlock {
-  struct Item {
-    std::string text;
-    std::uint32_t source;
-    bool heldout;
-    std::vector<std::int32_t> ids;
-  };
-  std::vector<Item> items;
-  std::size_t bytes = 0;
-};
-
-/// Encodes the documents of a block on all threads; which thread takes which document reaches nothing.
-void encode_block(TextBlock& block, std::vector<Encoder>& encoders) {
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr error;
-  const auto work = [&](Encoder& encoder) {
-    try {
-      for (std::size_t i = next++; i < block.items.size(); i = next++) encoder.encode_into(block.items[i].text, block.items[i].ids);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      error = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t t = 1; t < encoders.size(); ++t) threads.emplace_back([&, t] { work(encoders[t]); });
-    work(encoders[0]);
-  }
-  if (error) std::rethrow_exception(error);
-}
-
 /// The second pass: encodes everything, writes the shards, fills counts and file hashes of the manifest.
 class EncodePass {
  public:
   EncodePass(const PrepareOptions& options, const Tokenizer& tokenizer, const fs::path& directory, Manifest& manifest)
       : options_(options),
+        tokenizer_(tokenizer),
         manifest_(manifest),
         train_(directory, "train", tokenizer, options.shard_tokens, options.write_train_text),
-        heldout_(directory, "heldout", tokenizer, options.shard_tokens, true) {
-    for (int t = 0; t < options.threads; ++t) encoders_.emplace_back(tokenizer);
-  }
+        heldout_(directory, "heldout", tokenizer, options.shard_tokens, true) {}
 
   /// @return SHA-256 of each file
   std::vector<std::string> run(const std::vector<InputFile>& files, std::int64_t total, const Progress& progress) {
     DocumentReader reader(files, options_.ingest);
-    Document document;
-    bool more = true;
-    while (more) {
-      TextBlock block;
-      while (block.bytes < kBlockBytes * encoders_.size() && (more = reader.next(document))) {
-        block.bytes += document.text.size();
-        block.items.push_back({std::string(document.text),
-                               static_cast<std::uint32_t>(document.source),
-                               is_heldout(document.text, options_.salt, options_.heldout_fraction),
-                               {}});
-      }
-      encode_block(block, encoders_);
-      for (const TextBlock::Item& item : block.items) write(item);
-      if (progress) progress({"encoding", reader.bytes_read(), total});
-    }
+    encode_documents(
+        reader, tokenizer_, options_.threads, [&](const EncodedDocument& document) { write(document); },
+        [&](std::int64_t bytes) {
+          if (progress) progress({"encoding", bytes, total});
+        });
     train_.finish(manifest_.train_shards, manifest_.files);
     heldout_.finish(manifest_.heldout_shards, manifest_.files);
     return record_files(files, reader.summaries());
   }
 
  private:
-  void write(const TextBlock::Item& item) {
-    (item.heldout ? heldout_ : train_).add(item.text, item.ids, item.source);
-    const Counts counts{1, static_cast<std::int64_t>(item.text.size()), static_cast<std::int64_t>(item.ids.size()) + 1};
-    SourceRecord& source = manifest_.sources[item.source];
-    (item.heldout ? source.heldout : source.train) += counts;
-    (item.heldout ? manifest_.heldout : manifest_.train) += counts;
+  void write(const EncodedDocument& document) {
+    const bool heldout = is_heldout(document.text, options_.salt, options_.heldout_fraction);
+    (heldout ? heldout_ : train_).add(document.text, document.ids, static_cast<std::uint32_t>(document.source));
+    const Counts counts{1, static_cast<std::int64_t>(document.text.size()), static_cast<std::int64_t>(document.ids.size()) + 1};
+    SourceRecord& source = manifest_.sources[document.source];
+    (heldout ? source.heldout : source.train) += counts;
+    (heldout ? manifest_.heldout : manifest_.train) += counts;
   }
 
   std::vector<std::string> record_files(const std::vector<InputFile>& files, const std::vector<FileSummary>& summaries) {
@@ -241,9 +195,9 @@ class EncodePass {
   }
 
   const PrepareOptions& options_;
+  const Tokenizer& tokenizer_;
   Manifest& manifest_;
   SplitWriter train_, heldout_;
-  std::vector<Encoder> encoders_;
 };
 
 Manifest describe(const PrepareOptions& options, const Tokenizer& tokenizer) {

@@ -161,6 +161,14 @@ std::shared_ptr<const Shard> Shard::map(const std::filesystem::path& file, Shard
   return shard;
 }
 
+std::shared_ptr<const Shard> Shard::own(std::vector<std::byte> bytes) {
+  std::shared_ptr<Shard> shard(new Shard);
+  shard->owned_ = std::move(bytes);
+  shard->bytes_ = shard->owned_;
+  shard->view_ = parse_shard(shard->bytes_, "a shard in memory", ShardCheck::structure);
+  return shard;
+}
+
 void Shard::release_pages() const {
   if (mapping_ && !bytes_.empty()) ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }

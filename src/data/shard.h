@@ -58,10 +58,12 @@ struct ShardView {
 /// @throws DataError naming the file, the offset or field, and the fix
 ShardView parse_shard(std::span<const std::byte> bytes, const std::string& name, ShardCheck check);
 
-/// A shard's file, mapped into memory to be read.
+/// A shard to be read: its file mapped into memory, or the bytes of a ShardBuilder.
 class Shard {
  public:
   static std::shared_ptr<const Shard> map(const std::filesystem::path& file, ShardCheck check);
+  /// A shard that was built in this process and is on no disk.
+  static std::shared_ptr<const Shard> own(std::vector<std::byte> bytes);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
   const ShardView& view() const { return view_; }
@@ -72,6 +74,7 @@ class Shard {
  private:
   Shard() = default;
   std::optional<files::MappedFile> mapping_;
+  std::vector<std::byte> owned_;
   std::span<const std::byte> bytes_;
   ShardView view_;
 };

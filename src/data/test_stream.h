@@ -1,9 +1,9 @@
-// data/test_stream.h — token streams of a test's own ids, through a shard file as training reads them.
+// data/test_stream.h — token streams of a test's own ids, through a shard as training reads them.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "data/dataset.h"
@@ -26,9 +26,7 @@ inline TokenStream stream_of(const std::vector<std::int32_t>& ids, const std::ve
   std::vector<std::byte> bytes = builder.finish(header);
   for (const std::int64_t start : document_starts)  // the builder begins each document with <|endoftext|>, a test as it likes
     std::memcpy(bytes.data() + ShardHeader::kBytes + start * header.token_bytes, &ids[static_cast<std::size_t>(start)], header.token_bytes);
-  const TestDirectory directory;
-  const std::string contents(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  return TokenStream({Shard::map(directory.write("shard.tokens", contents), ShardCheck::structure)});  // a mapping outlives its file's name
+  return TokenStream({Shard::own(std::move(bytes))});
 }
 
 }  // namespace longhaul::data

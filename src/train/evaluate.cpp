@@ -1,39 +1,97 @@
 #include "train/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "data/heldout.h"
 
 namespace longhaul::train {
+namespace {
 
-Evaluation evaluate(Engine& engine, const data::TokenStream& stream, std::int64_t max_tokens, const EvaluationProgress& progress) {
+/// Losses of each document, a batch at a time.
+class DocumentSums {
+ public:
+  explicit DocumentSums(const data::TokenStream& stream) : stream_(stream), sums_(static_cast<std::size_t>(stream.documents())) {}
+
+  /// @param places  of HeldoutWindows::batch()
+  void add(const data::Batch& batch, const std::vector<std::int64_t>& places, const float* token_loss) {
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (batch.loss_mask[i] == 0) continue;
+      if (places[i] < begin_ || places[i] >= end_) enter(stream_.document_of(places[i]));
+      DocumentLoss& document = sums_[document_];
+      document.nats += static_cast<double>(token_loss[i]);
+      ++document.targets;
+    }
+  }
+  std::vector<DocumentLoss> take() { return std::move(sums_); }
+
+ private:
+  void enter(std::int64_t document) {
+    document_ = static_cast<std::size_t>(document);
+    begin_ = stream_.document_begin(document);
+    end_ = stream_.document_begin(document + 1);
+  }
+  const data::TokenStream& stream_;
+  std::vector<DocumentLoss> sums_;
+  std::size_t document_ = 0;
+  std::int64_t begin_ = 0, end_ = 0;  // of the present document
+};
+
+}  // namespace
+
+Evaluation Evaluation::of(double nats, std::int64_t targets, std::int64_t text_bytes) {
+  Evaluation result;
+  result.nats = nats;
+  result.targets = targets;
+  result.complete = true;
+  result.loss = targets > 0 ? nats / static_cast<double>(targets) : 0;
+  if (text_bytes > 0) result.bits_per_byte = nats / std::numbers::ln2 / static_cast<double>(text_bytes);
+  return result;
+}
+
+double Evaluation::perplexity() const { return std::exp(loss); }
+
+std::optional<double> Evaluation::word_perplexity(std::int64_t words) const {
+  if (!complete || words == 0) return std::nullopt;
+  return std::exp(nats / static_cast<double>(words));
+}
+
+Evaluation evaluate(Engine& engine, const data::TokenStream& stream, const EvaluationOptions& options, const EvaluationProgress& progress) {
   const config::RunConfig& config = engine.config();
   const std::int64_t length = config.batch.sequence_length;
-  const data::HeldoutWindows windows(stream, {length, config.data.isolate_documents, 0});
+  const data::HeldoutWindows windows(stream, {length, config.data.isolate_documents, options.stride});
   const std::int64_t sequences =
-      max_tokens > 0 ? std::min(windows.sequences(), std::max<std::int64_t>(1, max_tokens / length)) : windows.sequences();
+      options.max_tokens > 0 ? std::min(windows.sequences(), std::max<std::int64_t>(1, options.max_tokens / length)) : windows.sequences();
 
   const Engine::AverageScope average(engine);
-  Evaluation result;
-  double total = 0;
+  double nats = 0;
+  std::int64_t targets = 0;
+  DocumentSums documents(stream);
+  std::vector<std::int64_t> places;
   for (std::int64_t first = 0; first < sequences; first += config.validation.batch) {
-    const data::Batch batch = windows.batch(first, config.validation.batch);
+    const data::Batch batch = windows.batch(first, config.validation.batch, options.per_document ? &places : nullptr);
     const float* token_loss = engine.evaluation().evaluate(batch);
     const std::int64_t count = std::min(config.validation.batch, sequences - first);
     for (std::int64_t s = 0; s < count; ++s) {
       double sum = 0;
       for (std::int64_t i = s * length; i < (s + 1) * length; ++i) {
         sum += static_cast<double>(token_loss[i]);
-        result.targets += batch.loss_mask[static_cast<std::size_t>(i)];
+        targets += batch.loss_mask[static_cast<std::size_t>(i)];
       }
-      total += sum;
+      nats += sum;
+    }
+    if (options.per_document) {
+      places.resize(static_cast<std::size_t>(count * length));
+      documents.add(batch, places, token_loss);
     }
     if (progress) progress(first + count, sequences);
   }
-  result.loss = result.targets > 0 ? total / static_cast<double>(result.targets) : 0;
-  if (sequences == windows.sequences() && stream.text_bytes() > 0)
-    result.bits_per_byte = total / std::numbers::ln2 / static_cast<double>(stream.text_bytes());
+  Evaluation result = Evaluation::of(nats, targets, stream.text_bytes());
+  result.complete = sequences == windows.sequences();
+  if (!result.complete) result.bits_per_byte.reset();
+  if (options.per_document) result.documents = documents.take();
   return result;
 }
 

@@ -1,27 +1,54 @@
-// train/evaluate.h — held-out loss: one fp64 sum a sequence, added in sequence order, so its batch size reaches no bit.
+// train/evaluate.h — the loss of a text: one fp64 sum a sequence, added in sequence order, so its batch size reaches no bit.
+//
+// The text is cut as data/heldout.h says: each target counts once, and a stride below sequence_length gives targets more context. Sums of
+// single documents are chains of their own, in token order: they add up to the total except for the rounding of fp64.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "data/dataset.h"
 #include "train/engine.h"
 
 namespace longhaul::train {
 
-struct Evaluation {
-  double loss = 0;  ///< nats per target
+struct EvaluationOptions {
+  std::int64_t max_tokens = 0;  ///< 0: all of the text; else as many whole sequences as hold that many tokens, from the start
+  std::int64_t stride = 0;      ///< tokens from one window to the next; 0: sequence_length, each token is read once
+  bool per_document = false;
+};
+
+/// A target belongs to the document of the token that it is predicted from.
+struct DocumentLoss {
+  double nats = 0;
   std::int64_t targets = 0;
-  /// −log₂ p over all targets ÷ bytes of the held-out text (accounting G); absent when only a part was read.
+};
+
+struct Evaluation {
+  double nats = 0;  ///< −ln p, summed over the targets
+  std::int64_t targets = 0;
+  double loss = 0;        ///< nats per target
+  bool complete = false;  ///< all of the text was read, so its bytes and words may divide the sum
+  /// −log₂ p over all targets ÷ bytes of the text (accounting G); absent when only a part was read.
   std::optional<double> bits_per_byte;
+  std::vector<DocumentLoss> documents;  ///< of the stream, in order; empty unless asked for
+
+  /// The figures of a text that was read to its end.
+  static Evaluation of(double nats, std::int64_t targets, std::int64_t text_bytes);
+  /// e^(nats per target).
+  double perplexity() const;
+  /// e^(nats ÷ words of the text); absent when only a part was read, or there are no words.
+  std::optional<double> word_perplexity(std::int64_t words) const;
 };
 
 /// Called with sequences done and in all.
 using EvaluationProgress = std::function<void(std::int64_t, std::int64_t)>;
 
 /// Reads `stream` in windows of the run's sequence_length with the average where there is one, else the weights.
-/// @param max_tokens  0: all of it; else as many whole sequences as hold that many tokens, from the start
-Evaluation evaluate(Engine& engine, const data::TokenStream& stream, std::int64_t max_tokens, const EvaluationProgress& progress = {});
+/// @throws UsageError for a stride outside 1 … sequence_length, DataError for an empty stream
+Evaluation evaluate(Engine& engine, const data::TokenStream& stream, const EvaluationOptions& options,
+                    const EvaluationProgress& progress = {});
 
 }  // namespace longhaul::train

@@ -31,8 +31,11 @@ std::optional<TrainSummary> finished_with(const std::vector<nlohmann::json>& eve
     summary.stop = StopReason::finished;
     if (event->contains("validation")) {
       const nlohmann::json& said = event->at("validation");
-      summary.validation = Evaluation{files::json_double(said.at("loss")), said.at("targets").get<std::int64_t>(), {}};
-      if (said.contains("bits_per_byte")) summary.validation->bits_per_byte = files::json_double(said.at("bits_per_byte"));
+      Evaluation& validation = summary.validation.emplace();  // its sum is not recorded
+      validation.loss = files::json_double(said.at("loss"));
+      validation.targets = said.at("targets").get<std::int64_t>();
+      validation.complete = said.contains("bits_per_byte");
+      if (validation.complete) validation.bits_per_byte = files::json_double(said.at("bits_per_byte"));
     }
     return summary;
   }

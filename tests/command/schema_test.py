@@ -165,6 +165,7 @@ class Shown(unittest.TestCase):
             self.note(json.loads((trained.parent / "run/plan.json").read_text()), "plan-machine.json")
         for verb in ("eval", "generate", "report", "config"):
             self.see(verb, run_file)
+        self.see("eval", run_file, "--per-document")
         for flag in ("--options", "--models"):
             self.see("config", flag)
         out = harness.SCRATCH / "out"

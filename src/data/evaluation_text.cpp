@@ -1,0 +1,95 @@
+#include "data/evaluation_text.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+#include <optional>
+#include <span>
+
+#include "data/encode_documents.h"
+#include "data/unicode_tables.h"
+#include "data/utf8.h"
+#include "files/read.h"
+#include "units/error.h"
+
+namespace longhaul::data {
+
+namespace fs = std::filesystem;
+
+std::int64_t EvaluationText::total_words() const { return std::accumulate(words.begin(), words.end(), std::int64_t{0}); }
+
+std::int64_t count_words(std::string_view text) {
+  std::int64_t words = 0;
+  bool inside = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const bool space = class_of(next_code_point(text, at)) == CharClass::space;
+    words += inside && space;
+    inside = !space;
+  }
+  return words + inside;
+}
+
+EvaluationText heldout_text(const Dataset& dataset) {
+  const TokenStream& stream = dataset.heldout();
+  if (stream.documents() == 0)
+    throw DataError(fmt::format("{}: nothing is held out; prepare it with --heldout-fraction, or evaluate files with --text",
+                                dataset.directory().string()));
+  const fs::path file = dataset.directory() / "heldout.txt";
+  std::optional<files::MappedFile> mapping;
+  try {
+    mapping.emplace(file);
+  } catch (const files::FileError& error) {
+    throw DataError(fmt::format("{}; prepare the dataset again", error.what()));
+  }
+  const std::span<const std::byte> bytes = mapping->bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (std::ssize(text) != stream.text_bytes())
+    throw DataError(fmt::format("{}: {} bytes, the held-out documents have {}; prepare the dataset again", file.string(), text.size(),
+                                stream.text_bytes()));
+  EvaluationText result{stream, {}, {}};
+  std::size_t begin = 0;
+  for (std::int64_t d = 0; d < stream.documents(); ++d) {
+    const DocumentEntry entry = stream.document_entry(d);
+    const std::string_view document = text.substr(begin, entry.text_bytes);
+    if (first_invalid_utf8(document))
+      throw DataError(fmt::format("{}: document {} (byte offset {}) is not UTF-8; prepare the dataset again", file.string(), d, begin));
+    result.names.push_back(dataset.manifest().sources.at(entry.source).name);
+    result.words.push_back(count_words(document));
+    begin += entry.text_bytes;
+  }
+  return result;
+}
+
+EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer, int threads,
+                             const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  std::vector<Source> sources;
+  for (const fs::path& path : paths) sources.push_back({"--text", path});
+  const std::vector<InputFile> files = list_files(sources);
+  std::int64_t total = 0;
+  for (const InputFile& file : files) total += file.bytes;
+
+  DocumentReader reader(files, ingest);
+  ShardBuilder shard(static_cast<std::uint32_t>(tokenizer.vocab_size()), static_cast<std::uint32_t>(tokenizer.endoftext()),
+                     tokenizer.fingerprint());
+  std::vector<std::string> names;
+  std::vector<std::int64_t> words;
+  encode_documents(
+      reader, tokenizer, threads,
+      [&](const EncodedDocument& document) {
+        shard.add(document.ids, static_cast<std::uint32_t>(document.text.size()), static_cast<std::uint32_t>(document.source));
+        names.push_back(document_name(files[document.file], document.line));
+        words.push_back(count_words(document.text));
+      },
+      [&](std::int64_t bytes) {
+        if (progress) progress(bytes, total);
+      });
+  if (names.empty()) {
+    std::string given;
+    for (const fs::path& path : paths) given += (given.empty() ? "" : ", ") + path.string();
+    throw DataError(fmt::format("{}: no document with text; nothing to evaluate", given));
+  }
+  ShardHeader header;
+  return {TokenStream({Shard::own(shard.finish(header))}), std::move(names), std::move(words)};
+}
+
+}  // namespace longhaul::data

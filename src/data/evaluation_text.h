@@ -1,0 +1,43 @@
+// data/evaluation_text.h — a text to be evaluated: its tokens, and what the losses are related to besides tokens: names of documents,
+// bytes (in the stream) and words.
+//
+// It is a dataset's held-out split, or text files as they are: read as `data prepare` reads them, encoded and framed in memory, written
+// nowhere.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/ingest.h"
+#include "data/tokenizer.h"
+
+namespace longhaul::data {
+
+struct EvaluationText {
+  TokenStream tokens;
+  /// Of each document: its file (and line), or its source in a dataset; words of its text.
+  std::vector<std::string> names;
+  std::vector<std::int64_t> words;
+
+  std::int64_t total_words() const;
+};
+
+/// Words of valid UTF-8: maximal runs of characters that are not White_Space (Unicode 16.0).
+std::int64_t count_words(std::string_view text);
+
+/// The held-out split, its words counted in heldout.txt.
+/// @throws DataError when there is none, or heldout.txt is not its text
+EvaluationText heldout_text(const Dataset& dataset);
+
+/// The documents of files and directories, encoded with the run's tokenizer.
+/// @param progress  called with bytes read and in all
+/// @throws DataError as list_files() and DocumentReader do, and when there is no text at all
+EvaluationText text_of_files(const std::vector<std::filesystem::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer,
+                             int threads, const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+
+}  // namespace longhaul::data
