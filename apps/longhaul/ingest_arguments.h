@@ -1,24 +1,29 @@
-// apps/longhaul/ingest_arguments.h — the arguments of verbs that read text files: --text-field, --invalid-utf8.
+// apps/longhaul/ingest_arguments.h — the arguments of verbs that read text files: which files, in what encoding, how they are divided, and
+// what happens at faults.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "command_line.h"
-#include "data/ingest.h"
+#include "data/ingest/documents.h"
 
 namespace longhaul::app {
 
 struct IngestArguments {
   /// Declares the arguments on a verb. Keep the object alive while parsing.
-  void add_to(CommandLine& line) {
-    line.option("--text-field", text_field, "field of a .jsonl line that holds the text").show_default();
-    line.option("--invalid-utf8", invalid_utf8, "error, or replace by U+FFFD").one_of({"error", "replace"}).show_default();
-  }
-  data::IngestOptions options() const {
-    return {text_field, invalid_utf8 == "replace" ? data::InvalidUtf8::replace : data::InvalidUtf8::error};
-  }
+  void add_to(CommandLine& line);
+  /// @throws UsageError for values that are not allowed
+  data::IngestOptions options() const;
 
-  std::string text_field = "text", invalid_utf8 = "error";
+ private:
+  std::vector<std::string> include_, exclude_, encodings_;
+  std::string text_field_ = "text", separator_, invalid_utf8_ = "stop", bad_rows_ = "stop", repeated_keys_ = "stop";
+  bool split_paragraphs_ = false;
 };
+
+/// `NAME=PATH` arguments; those of one name are one source.
+/// @param option  that they were given with, for errors
+std::vector<data::Source> parse_sources(const std::vector<std::string>& arguments, const std::string& option);
 
 }  // namespace longhaul::app

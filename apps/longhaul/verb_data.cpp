@@ -27,17 +27,6 @@ namespace {
 using data::Counts;
 using data::Manifest;
 
-std::vector<data::Source> parse_sources(const std::vector<std::string>& arguments) {
-  std::vector<data::Source> sources;
-  for (const std::string& argument : arguments) {
-    const std::size_t equals = argument.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == argument.size())
-      throw UsageError(fmt::format("--source {}: expected NAME=PATH, for example --source books=corpus/books", argument));
-    sources.push_back({argument.substr(0, equals), argument.substr(equals + 1)});
-  }
-  return sources;
-}
-
 nlohmann::json to_json(const Counts& counts) {
   return {{"documents", counts.documents}, {"bytes", counts.bytes}, {"tokens", counts.tokens}};
 }
@@ -95,14 +84,18 @@ int prepare(int argc, char** argv) {
                    "Splits text by document hash, trains (or loads) a vocabulary, and writes verified token shards.\n"
                    "Example: longhaul data prepare --source books=corpus/books --source web=crawl.jsonl --vocab-size 8192 --out data\n"
                    "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
-                   "A source is a .txt file (one document), a .jsonl file (a document a line) or a directory of them.");
+                   "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson), or folders of\n"
+                   "them. Every other file that is met is counted under a reason.");
   std::vector<std::string> sources;
   data::PrepareOptions options;
   IngestArguments ingest;
   std::string pattern;
   bool json = false;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  line.option("--source", sources, "NAME=PATH; repeat for several sources").required();
+  line.option("--source", sources,
+              "NAME=PATH; repeat for several sources, or for several paths of one. A path is a file, a folder, a pattern (\"corpus/**/*.txt\", "
+              "\"part-{000..119}.jsonl\") or @FILE, a list of paths")
+      .required();
   line.option("--out", options.directory, "directory to make; an equal, intact one is reused").required();
   line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
   const Option tokenizer = line.option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
@@ -115,7 +108,7 @@ int prepare(int argc, char** argv) {
   line.flag("--json", json, "print one JSON document");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
-  options.sources = parse_sources(sources);
+  options.sources = parse_sources(sources, "--source");
   if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
   options.ingest = ingest.options();
   const train::Console console = make_console();

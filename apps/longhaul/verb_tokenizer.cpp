@@ -66,7 +66,7 @@ struct TrainArguments {
 int train(const TrainArguments& arguments) {
   std::vector<data::Source> sources;
   for (const std::string& input : arguments.inputs) sources.push_back({input, input});
-  data::DocumentReader reader(data::list_files(sources), {.text_field = arguments.text_field});
+  data::DocumentReader reader(data::walk_sources(sources).files, {.text_field = arguments.text_field});
   const auto next_document = [&reader](std::string& text) {
     data::Document document;
     if (!reader.next(document)) return false;

@@ -64,7 +64,7 @@ EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOpt
                              const std::function<void(std::int64_t, std::int64_t)>& progress) {
   std::vector<Source> sources;
   for (const fs::path& path : paths) sources.push_back({"--text", path});
-  const std::vector<InputFile> files = list_files(sources);
+  const std::vector<InputFile> files = walk_sources(sources, ingest.walk).files;
   std::int64_t total = 0;
   for (const InputFile& file : files) total += file.bytes;
 

@@ -36,7 +36,7 @@ EvaluationText heldout_text(const Dataset& dataset);
 
 /// The documents of files and directories, encoded with the run's tokenizer.
 /// @param progress  called with bytes read and in all
-/// @throws DataError as list_files() and DocumentReader do, and when there is no text at all
+/// @throws DataError as walk_sources() and DocumentReader do, and when there is no text at all
 EvaluationText text_of_files(const std::vector<std::filesystem::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer,
                              int threads, const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 

@@ -26,13 +26,11 @@ using Progress = std::function<void(const PrepareProgress&)>;
 /// Part of the recipe: raised whenever the same options would give other bytes.
 constexpr int kRecipeVersion = 1;
 
-std::string invalid_utf8_name(InvalidUtf8 policy) { return policy == InvalidUtf8::error ? "error" : "replace"; }
-
 void check_options(const PrepareOptions& options) {
   if (options.sources.empty()) throw UsageError("no source given; name at least one: --source NAME=PATH");
   std::set<std::string> names;
   for (const Source& source : options.sources) {
-    if (source.name.empty()) throw UsageError(fmt::format("a source without a name: {}; write --source NAME=PATH", source.path.string()));
+    if (source.name.empty()) throw UsageError(fmt::format("a source without a name: {}; write --source NAME=PATH", source.given()));
     if (!names.insert(source.name).second) throw UsageError(fmt::format("two sources are named {}; names must differ", source.name));
   }
   if ((options.vocab_size > 0) == !options.tokenizer_file.empty())
@@ -54,7 +52,7 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
   add(options.salt);
   add(fmt::format("{:a}", options.heldout_fraction));
   add(options.ingest.text_field);
-  add(invalid_utf8_name(options.ingest.invalid_utf8));
+  add(std::string(invalid_utf8_name(options.ingest.invalid_utf8)));
   add(fmt::format("{} {}", options.shard_tokens, options.write_train_text));
   for (const Source& source : options.sources) add(source.name);
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -94,7 +92,7 @@ std::optional<Manifest> find_finished(const PrepareOptions& options, const std::
 
 DataError empty_corpus(const PrepareOptions& options) {
   std::string paths;
-  for (const Source& source : options.sources) paths += (paths.empty() ? "" : ", ") + source.path.string();
+  for (const Source& source : options.sources) paths += (paths.empty() ? "" : ", ") + source.given();
   return DataError(fmt::format("the corpus is empty: no document with text in {}", paths));
 }
 
@@ -186,7 +184,8 @@ class EncodePass {
       if (++source.file_count <= SourceRecord::kListedFiles)
         source.files.push_back({files[i].name, summaries[i].bytes, summaries[i].sha256});
       lines[files[i].source] += fmt::format("{}  {}\n", summaries[i].sha256, files[i].name);
-      source.empty_documents += summaries[i].empty_documents;
+      if (const auto empty = summaries[i].skipped.find("empty"); empty != summaries[i].skipped.end())
+        source.empty_documents += empty->second.count;
       source.replaced_sequences += summaries[i].replaced_sequences;
       digests.push_back(summaries[i].sha256);
     }
@@ -214,7 +213,7 @@ Manifest describe(const PrepareOptions& options, const Tokenizer& tokenizer) {
   manifest.tokenizer_origin = options.tokenizer_file.empty() ? "trained" : "loaded";
   for (const Source& source : options.sources) {
     manifest.sources.emplace_back().name = source.name;
-    manifest.sources.back().path = source.path.string();
+    manifest.sources.back().path = source.given();
   }
   return manifest;
 }
@@ -223,7 +222,7 @@ Manifest describe(const PrepareOptions& options, const Tokenizer& tokenizer) {
 
 PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress) {
   check_options(options);
-  const std::vector<InputFile> files = list_files(options.sources);
+  const std::vector<InputFile> files = walk_sources(options.sources, options.ingest.walk).files;
   std::int64_t total = 0;
   for (const InputFile& file : files) total += file.bytes;
   std::optional<Tokenizer> tokenizer;

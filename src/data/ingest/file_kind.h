@@ -1,0 +1,23 @@
+// data/ingest/file_kind.h — what a file is by its name: text, rows or a table, behind the endings of compressed files. Case is ignored.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace longhaul::data {
+
+enum class FileKind {
+  text,  ///< .txt, .text: one document, unless it is split
+  rows,  ///< .jsonl, .ndjson: an object a line
+};
+
+/// Every name that is read, for messages.
+inline constexpr const char* kKnownNames = ".txt, .text (a document a file), .jsonl, .ndjson (a document a line)";
+
+std::string lower_case(std::string_view text);  ///< of ASCII letters
+
+/// Nothing for a name that is not known.
+std::optional<FileKind> kind_of_name(std::string_view name);
+
+}  // namespace longhaul::data
