@@ -16,7 +16,8 @@ namespace {
 std::string unescape(const std::string& typed) {
   std::string text;
   for (std::size_t i = 0; i < typed.size(); ++i) {
-    const std::size_t known = typed[i] == '\\' && i + 1 < typed.size() ? std::string_view("nrt\\").find(typed[i + 1]) : std::string_view::npos;
+    const std::size_t known =
+        typed[i] == '\\' && i + 1 < typed.size() ? std::string_view("nrt\\").find(typed[i + 1]) : std::string_view::npos;
     text += known == std::string_view::npos ? typed[i] : "\n\r\t\\"[known];
     i += known != std::string_view::npos;
   }
@@ -35,14 +36,16 @@ data::Encoding parse_encoding(const std::string& argument, const std::string& na
 }  // namespace
 
 void IngestArguments::add_to(CommandLine& line) {
-  line.option("--include", include_, "only files that this pattern selects, whatever their extension: \"*.md\", \"notes/**/*.txt\"; may be repeated")
+  line.option("--include", include_,
+              "only files that this pattern selects, whatever their extension: \"*.md\", \"notes/**/*.txt\"; may be repeated")
       .one_value_each_time();
   line.option("--exclude", exclude_, "no file, and nothing in a folder, that this pattern selects; may be repeated").one_value_each_time();
   line.option("--encoding", encodings_,
               fmt::format("[NAME=]ENCODING of all files, or of those of one source: {}", fmt::join(data::encoding_names(), ", ")))
       .one_value_each_time();
   const Option separator =
-      line.option("--separator", separator_, "text that divides a text file into documents, such as \"<|endoftext|>\"; \\n is a line end").not_empty();
+      line.option("--separator", separator_, "text that divides a text file into documents, such as \"<|endoftext|>\"; \\n is a line end")
+          .not_empty();
   line.flag("--split-paragraphs", split_paragraphs_, "blank lines divide a text file into documents").excludes(separator);
   line.option("--text-field", text_field_, "field of a row that holds the text; a path may lead into it: a.b.0").not_empty().show_default();
   line.option("--invalid-utf8", invalid_utf8_, "at bytes that are no UTF-8: stop, replace by U+FFFD, or skip-document").show_default();

@@ -80,21 +80,23 @@ void print_summary(const Manifest& manifest) {
 }
 
 int prepare(int argc, char** argv) {
-  CommandLine line("longhaul data prepare",
-                   "Splits text by document hash, trains (or loads) a vocabulary, and writes verified token shards.\n"
-                   "Example: longhaul data prepare --source books=corpus/books --source web=crawl.jsonl --vocab-size 8192 --out data\n"
-                   "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
-                   "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson), or folders of\n"
-                   "them. Every other file that is met is counted under a reason.");
+  CommandLine line(
+      "longhaul data prepare",
+      "Splits text by document hash, trains (or loads) a vocabulary, and writes verified token shards.\n"
+      "Example: longhaul data prepare --source books=corpus/books --source web=crawl.jsonl --vocab-size 8192 --out data\n"
+      "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
+      "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson), or folders of\n"
+      "them. Every other file that is met is counted under a reason.");
   std::vector<std::string> sources;
   data::PrepareOptions options;
   IngestArguments ingest;
   std::string pattern;
   bool json = false;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  line.option("--source", sources,
-              "NAME=PATH; repeat for several sources, or for several paths of one. A path is a file, a folder, a pattern (\"corpus/**/*.txt\", "
-              "\"part-{000..119}.jsonl\") or @FILE, a list of paths")
+  line.option(
+          "--source", sources,
+          "NAME=PATH; repeat for several sources, or for several paths of one. A path is a file, a folder, a pattern (\"corpus/**/*.txt\", "
+          "\"part-{000..119}.jsonl\") or @FILE, a list of paths")
       .required();
   line.option("--out", options.directory, "directory to make; an equal, intact one is reused").required();
   line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");

@@ -13,10 +13,10 @@
 #include "command_line.h"
 #include "console.h"
 #include "data/bpe_train.h"
-#include "data/ingest.h"
 #include "data/pretokenizer.h"
 #include "data/tokenizer.h"
 #include "files/read.h"
+#include "ingest_arguments.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -44,7 +44,8 @@ class TimedProgress {
 struct TrainArguments {
   std::vector<std::string> inputs;
   std::int32_t vocab_size = 32000;
-  std::string pattern = "gpt2", out, text_field = "text";
+  std::string pattern = "gpt2", out;
+  IngestArguments ingest;
   int threads = 0;
   bool json = false;
 
@@ -52,11 +53,12 @@ struct TrainArguments {
     CommandLine verb = line.verb("train",
                                  "Learns a byte-level BPE vocabulary and writes it as a Hugging Face tokenizer.json.\n"
                                  "Example: longhaul tokenizer train corpus/ --vocab-size 32000 --out tokenizer.json");
-    verb.option("INPUT", inputs, ".txt files (a document each), .jsonl files (a document a line), directories of them").required();
+    verb.option("INPUT", inputs, "text files (a document each), files of rows (a document a line), folders of them, patterns, @LIST")
+        .required();
     verb.option("--vocab-size", vocab_size, "entries, with the 256 bytes and <|endoftext|>").show_default();
     verb.option("--pattern", pattern, "how text is cut into pieces: gpt2 or cl100k_base").show_default();
     verb.option("--out", out, "file to write").required();
-    verb.option("--text-field", text_field, "of a .jsonl line").show_default();
+    ingest.add_to(verb);
     verb.option("--threads", threads, "0 = all processors; the result is the same at any number").show_default();
     verb.flag("--json", json, "the summary as JSON on stdout");
     return verb;
@@ -66,7 +68,8 @@ struct TrainArguments {
 int train(const TrainArguments& arguments) {
   std::vector<data::Source> sources;
   for (const std::string& input : arguments.inputs) sources.push_back({input, input});
-  data::DocumentReader reader(data::walk_sources(sources).files, {.text_field = arguments.text_field});
+  const data::IngestOptions ingest = arguments.ingest.options();
+  data::DocumentReader reader(data::walk_sources(sources, ingest.walk).files, ingest);
   const auto next_document = [&reader](std::string& text) {
     data::Document document;
     if (!reader.next(document)) return false;

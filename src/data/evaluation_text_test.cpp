@@ -87,8 +87,8 @@ TEST(EvaluationText, OfFilesIsEncodedAndFramedAsTheDatasetIs) {
 
 TEST(EvaluationText, RefusesFilesWithoutTextAndADatasetWithoutHeldOutText) {
   const Corpus corpus;
-  corpus.directory.write("empty.txt", "");
-  EXPECT_TRUE(contains(message_of<DataError>([&] { corpus.read({"empty.txt"}); }), "empty.txt: no document with text"));
+  corpus.directory.write("empty.jsonl", "{\"text\": \"\"}\n");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { corpus.read({"empty.jsonl"}); }), "empty.jsonl: no document with text"));
   EXPECT_TRUE(contains(message_of<DataError>([&] { corpus.read({"missing.txt"}); }), "missing.txt does not exist"));
   PrepareOptions options;
   options.sources = {{"all", corpus.directory / "corpus"}};

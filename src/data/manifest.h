@@ -65,7 +65,7 @@ struct Manifest {
   std::string salt;
   double heldout_fraction = 0;
   std::string text_field;
-  std::string invalid_utf8;  ///< "error" or "replace"
+  std::string invalid_utf8;  ///< "stop", "replace" or "skip-document" ("error" of earlier versions is "stop")
   std::int64_t vocab_size = 0;
   std::int64_t endoftext = 0;
   std::string tokenizer_file;         ///< "tokenizer.json"

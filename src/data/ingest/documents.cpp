@@ -59,9 +59,7 @@ std::string replace_bytes(std::string_view text) {
 std::string_view invalid_utf8_name(InvalidUtf8 policy) {
   return policy == InvalidUtf8::stop ? "stop" : policy == InvalidUtf8::replace ? "replace" : "skip-document";
 }
-std::string_view bad_rows_name(BadRows policy) {
-  return policy == BadRows::stop ? "stop" : policy == BadRows::skip ? "skip" : "replace";
-}
+std::string_view bad_rows_name(BadRows policy) { return policy == BadRows::stop ? "stop" : policy == BadRows::skip ? "skip" : "replace"; }
 
 std::string document_name(const InputFile& file, std::int64_t line) {
   return line > 0 ? fmt::format("{}:{}", file.path.string(), line) : file.path.string();
@@ -155,7 +153,8 @@ class DocumentReader::Impl {
     if (!fault) return true;
     const std::int64_t at = byte + static_cast<std::int64_t>(fault->offset);
     if (options_.invalid_utf8 == InvalidUtf8::stop)
-      throw DataError(fmt::format("{}: byte offset {}{}: {}; {}", document_name(files_[current_], line), at, converted(), fault->what, fault->fix));
+      throw DataError(
+          fmt::format("{}: byte offset {}{}: {}; {}", document_name(files_[current_], line), at, converted(), fault->what, fault->fix));
     if (options_.invalid_utf8 == InvalidUtf8::skip_document) {
       count_rejected(line, byte, {fault->reason, fmt::format("byte offset {}: {}", at, fault->what)}, text);
       return false;
@@ -173,8 +172,8 @@ class DocumentReader::Impl {
 
   void reject(std::int64_t line, std::int64_t byte, const RowFault& fault, std::string_view raw) {
     if (options_.bad_rows == BadRows::stop)
-      throw DataError(fmt::format("{}: byte {}: {}; --bad-rows skip counts such rows and goes on", document_name(files_[current_], line), byte,
-                                  fault.what));
+      throw DataError(fmt::format("{}: byte {}: {}; --bad-rows skip counts such rows and goes on", document_name(files_[current_], line),
+                                  byte, fault.what));
     count_rejected(line, byte, fault, raw);
   }
 

@@ -106,7 +106,9 @@ TEST_F(Documents, TheTextIsFoundByAPathOfFields) {
 
 TEST_F(Documents, BadRowsAreNamedByFileLineAndByte) {
   const std::string good = "{\"text\":\"fine\"}\n";
-  const auto expect = [&](const std::string& bad, const std::string& says) { expect_error("f.jsonl", good + good + bad, ":3: byte 32: " + says); };
+  const auto expect = [&](const std::string& bad, const std::string& says) {
+    expect_error("f.jsonl", good + good + bad, ":3: byte 32: " + says);
+  };
   expect(R"({"text":null})", "the field \"text\" is null; --bad-rows skip");
   expect(R"({"body":"x","id":1})", "no field \"text\"; the row has \"body\", \"id\"; name the right one with --text-field");
   expect(R"({"text":5})", "the field \"text\" is a number (5), not a text");
@@ -127,7 +129,8 @@ TEST_F(Documents, BadRowsAreNamedByFileLineAndByte) {
 
 TEST_F(Documents, BadRowsAreSkippedAndCountedWhenAsked) {
   const std::string rows =
-      "{\"text\":null}\n{\"text\":\"one\"}\n{\"text\":\"\\ud800x\"}\n{\"text\":\"\"}\n{\"text\":null}\n{\"text\":\"a\",\"text\":\"b\"}\n{\"text\":";
+      "{\"text\":null}\n{\"text\":\"one\"}\n{\"text\":\"\\ud800x\"}\n{\"text\":\"\"}\n{\"text\":null}\n{\"text\":\"a\",\"text\":\"b\"}\n{"
+      "\"text\":";
   IngestOptions options;
   options.bad_rows = BadRows::skip;
   Reading reading = read_file("f.jsonl", rows, options);
@@ -144,7 +147,8 @@ TEST_F(Documents, BadRowsAreSkippedAndCountedWhenAsked) {
 }
 
 TEST_F(Documents, ALineOverTheLimitIsRefusedOrSkippedWithoutBeingKept) {
-  const std::string rows = "{\"text\":\"a\"}\n{\"text\":\"" + std::string(static_cast<std::size_t>(kMaxLineBytes), 'x') + "\"}\n{\"text\":\"b\"}\n";
+  const std::string rows =
+      "{\"text\":\"a\"}\n{\"text\":\"" + std::string(static_cast<std::size_t>(kMaxLineBytes), 'x') + "\"}\n{\"text\":\"b\"}\n";
   expect_error("f.jsonl", rows, ":2: byte 13: the line is longer than 64 MiB");
   IngestOptions options;
   options.bad_rows = BadRows::skip;
@@ -182,7 +186,8 @@ TEST_F(Documents, OtherEncodingsAreNamedWithTheOptionThatReadsThem) {
   expect_error("a.txt", utf16_be, ": NUL bytes: probably utf-16be; --encoding utf-16be reads it");
   expect_error("a.jsonl", "\xFF\xFE{\0"s, ": its byte-order mark says utf-16le; --encoding utf-16le reads it");
   expect_error("a.txt", "\xFF\xFE\0\0a\0\0\0"s, ": its byte-order mark says utf-32le; --encoding utf-32le");
-  expect_error("a.txt", "Le caf\xE9 \xE0 c\xF4t\xE9, l'\xE9t\xE9 dernier", ": byte offset 6: invalid UTF-8 (byte 0xe9), probably Windows-1252; --encoding windows-1252 reads it");
+  expect_error("a.txt", "Le caf\xE9 \xE0 c\xF4t\xE9, l'\xE9t\xE9 dernier",
+               ": byte offset 6: invalid UTF-8 (byte 0xe9), probably Windows-1252; --encoding windows-1252 reads it");
   expect_error("a.txt", "text with a NUL \0 inside"s, ": byte offset 16: a NUL byte, which no text has");
   IngestOptions options;
   options.walk.encodings = {{"", Encoding::utf16le}};

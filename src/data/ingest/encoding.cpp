@@ -117,8 +117,9 @@ std::string_view binary_content(std::string_view head) {
   static constexpr std::array kMagics = std::to_array<Magic>({
       {0, "\x1F\x8B"sv, "gzip data"},
       {0, "\x28\xB5\x2F\xFD"sv, "zstd data"},
-      {0, "\xFD"
-          "7zXZ\0"sv,
+      {0,
+       "\xFD"
+       "7zXZ\0"sv,
        "xz data"},
       {0, "BZh"sv, "bzip2 data"},
       {0, "PK\3\4"sv, "a zip archive (or .docx, .xlsx, .epub)"},
@@ -127,8 +128,9 @@ std::string_view binary_content(std::string_view head) {
       {257, "ustar"sv, "a tar archive"},
       {0, "7z\xBC\xAF\x27\x1C"sv, "a 7-zip archive"},
       {0, "Rar!\x1A\7"sv, "a RAR archive"},
-      {0, "\x7F"
-          "ELF"sv,
+      {0,
+       "\x7F"
+       "ELF"sv,
        "a program"},
       {0, "\x89PNG\r\n"sv, "a picture (PNG)"},
       {0, "\xFF\xD8\xFF"sv, "a picture (JPEG)"},
@@ -144,7 +146,8 @@ std::string_view binary_content(std::string_view head) {
 
 std::size_t TextDecoder::decode_unit(std::string_view bytes, std::string& text) {
   switch (encoding_) {
-    case Encoding::utf8: break;  // decode() copies
+    case Encoding::utf8:
+      break;  // decode() copies
     case Encoding::windows1252: {
       const unsigned byte = byte_at(bytes, 0);
       const char32_t c = byte >= 0x80 && byte < 0xA0 ? kWindows1252[byte - 0x80] : byte;

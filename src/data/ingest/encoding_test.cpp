@@ -56,7 +56,10 @@ TEST(Encoding, WideEncodingsAreReadInPiecesOfAnySizeWithAndWithoutTheirMark) {
 }
 
 TEST(Encoding, WhatIsIllFormedBecomesAByteThatNoUtf8Holds) {
-  EXPECT_EQ(decoded("a\0\0\xD8"s + "b\0"s, Encoding::utf16le), "a\xFF" "b") << "a lone surrogate";
+  EXPECT_EQ(decoded("a\0\0\xD8"s + "b\0"s, Encoding::utf16le),
+            "a\xFF"
+            "b")
+      << "a lone surrogate";
   EXPECT_EQ(decoded("a\0\0\xDC"s, Encoding::utf16le), "a\xFF");
   EXPECT_EQ(decoded("a\0b"s, Encoding::utf16le), "a\xFF") << "half a character at the end";
   EXPECT_EQ(decoded("a\0\x3D\xD8"s, Encoding::utf16le), "a\xFF") << "half a pair at the end";

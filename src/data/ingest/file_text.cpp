@@ -21,16 +21,17 @@ constexpr std::size_t kPiece = std::size_t{1} << 20;
 constexpr std::size_t kHead = std::size_t{64} << 10;  // looked at before the file is read
 
 std::string other_encoding(const InputFile& file, std::string_view seen, Encoding encoding) {
-  return fmt::format("{}: {}; --encoding {} reads it (for one source: --encoding NAME={})", file.path.string(), seen, encoding_name(encoding),
-                     encoding_name(encoding));
+  return fmt::format("{}: {}; --encoding {} reads it (for one source: --encoding NAME={})", file.path.string(), seen,
+                     encoding_name(encoding), encoding_name(encoding));
 }
 
 /// @throws DataError when `head` shows that the file is no text of the source's encoding
 void check_head(const InputFile& file, std::string_view head) {
   const std::string path = file.path.string();
   if (const std::string_view binary = binary_content(head); !binary.empty())
-    throw DataError(fmt::format("{}: holds {}, not text; give it its own extension, extract its text, or leave it out with --exclude \"{}\"",
-                                path, binary, file.name));
+    throw DataError(
+        fmt::format("{}: holds {}, not text; give it its own extension, extract its text, or leave it out with --exclude \"{}\"", path,
+                    binary, file.name));
   const ByteOrderMark mark = byte_order_mark(head);
   if (mark.bytes > 0 && mark.encoding != file.encoding)
     throw DataError(other_encoding(file, fmt::format("its byte-order mark says {}", encoding_name(mark.encoding)), mark.encoding));
@@ -38,7 +39,8 @@ void check_head(const InputFile& file, std::string_view head) {
   if (!wide) {
     const auto guess = wide_encoding(head);
     if (guess) throw DataError(other_encoding(file, fmt::format("NUL bytes: probably {}", encoding_name(*guess)), *guess));
-  } else if (mark.bytes == 0 && head.find('\0') == std::string_view::npos && !first_invalid_utf8(head.substr(0, head.size() - std::min<std::size_t>(head.size(), 3)))) {
+  } else if (mark.bytes == 0 && head.find('\0') == std::string_view::npos &&
+             !first_invalid_utf8(head.substr(0, head.size() - std::min<std::size_t>(head.size(), 3)))) {
     throw DataError(fmt::format("{}: looks like utf-8, not {}: it has no NUL byte; make files of another encoding a source of their own",
                                 path, encoding_name(file.encoding)));
   }

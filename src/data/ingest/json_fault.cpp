@@ -58,9 +58,10 @@ class FaultFinder {
   }
   bool cut_off(std::string_view inside) {
     at_ = text_.size();
-    return wrong(kTruncatedRow, fmt::format("the row ends inside {}: it was cut off, or its document goes on in the next line (one document "
-                                            "a line is read; join them)",
-                                            inside));
+    return wrong(kTruncatedRow,
+                 fmt::format("the row ends inside {}: it was cut off, or its document goes on in the next line (one document "
+                             "a line is read; join them)",
+                             inside));
   }
   void space() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\r' || text_[at_] == '\n')) ++at_;
@@ -82,11 +83,16 @@ class FaultFinder {
     if (at_ >= text_.size()) return cut_off("a value");
     if (depth > kMaxDepth) return wrong("nested too deep", fmt::format("nested more than {} levels deep", kMaxDepth));
     switch (text_[at_]) {
-      case '{': return object(depth);
-      case '[': return list(depth);
-      case '"': return string();
-      case '\'': return wrong("single quotes", "a text in single quotes (Python's, not JSON's); JSON takes double quotes");
-      default: return word_or_number();
+      case '{':
+        return object(depth);
+      case '[':
+        return list(depth);
+      case '"':
+        return string();
+      case '\'':
+        return wrong("single quotes", "a text in single quotes (Python's, not JSON's); JSON takes double quotes");
+      default:
+        return word_or_number();
     }
   }
 
@@ -134,7 +140,8 @@ class FaultFinder {
       const char c = text_[at_];
       if (c == '"') return ++at_, true;
       if (static_cast<unsigned char>(c) < 0x20)
-        return wrong("control character", fmt::format("byte 0x{:02x} inside a text; JSON writes it as \\u{:04x}", c, static_cast<unsigned>(c)));
+        return wrong("control character",
+                     fmt::format("byte 0x{:02x} inside a text; JSON writes it as \\u{:04x}", c, static_cast<unsigned>(c)));
       if (c == '\\' && !escape()) return false;
     }
     return cut_off("a text");
@@ -152,7 +159,8 @@ class FaultFinder {
       at_ += length - 1;
       return true;
     }
-    if (std::string_view("\"\\/bfnrt").find(kind) == std::string_view::npos) return wrong("wrong escape", "an escape that JSON does not have");
+    if (std::string_view("\"\\/bfnrt").find(kind) == std::string_view::npos)
+      return wrong("wrong escape", "an escape that JSON does not have");
     ++at_;
     return true;
   }

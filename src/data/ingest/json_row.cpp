@@ -39,14 +39,20 @@ std::string keys_of(const dom::object& object) {
 /// "a number (5)", "a list" …
 std::string kind_of_value(const dom::element& value) {
   switch (value.type()) {
-    case dom::element_type::ARRAY: return "a list";
-    case dom::element_type::OBJECT: return "an object";
-    case dom::element_type::BOOL: return "true or false";
+    case dom::element_type::ARRAY:
+      return "a list";
+    case dom::element_type::OBJECT:
+      return "an object";
+    case dom::element_type::BOOL:
+      return "true or false";
     case dom::element_type::INT64:
     case dom::element_type::UINT64:
-    case dom::element_type::DOUBLE: return fmt::format("a number ({})", simdjson::minify(value));
-    case dom::element_type::STRING: return "a text";
-    case dom::element_type::NULL_VALUE: return "null";
+    case dom::element_type::DOUBLE:
+      return fmt::format("a number ({})", simdjson::minify(value));
+    case dom::element_type::STRING:
+      return "a text";
+    case dom::element_type::NULL_VALUE:
+      return "null";
   }
   return "another value";
 }
@@ -71,8 +77,8 @@ class JsonRowParser::Impl {
       if (parse(repaired_, false, document)) return read_document(document, row);
       found = find_json_fault(repaired_);
     }
-    row.fault = RowFault{std::move(found.reason),
-                         fmt::format("{} (byte {})", found.what, row.byte + static_cast<std::int64_t>(found.offset))};
+    row.fault =
+        RowFault{std::move(found.reason), fmt::format("{} (byte {})", found.what, row.byte + static_cast<std::int64_t>(found.offset))};
   }
 
  private:
@@ -134,7 +140,8 @@ class JsonRowParser::Impl {
       return false;
     }
     if (found > 1 && !options_.last_of_repeated) {
-      row.fault = RowFault{"repeated field", fmt::format("the field \"{}\" is there {} times; --repeated-keys last takes the last one", part, found)};
+      row.fault = RowFault{"repeated field",
+                           fmt::format("the field \"{}\" is there {} times; --repeated-keys last takes the last one", part, found)};
       return false;
     }
     return true;

@@ -15,18 +15,18 @@ struct RowFault {
 };
 
 struct Row {
-  std::string_view text;  ///< of the document, valid until the next row; undefined with a fault
-  std::string_view raw;   ///< the row as it stands in the file's text, valid as long
-  std::int64_t line = 0;  ///< from 1
-  std::int64_t byte = 0;  ///< where the row begins in the text of its file (after decompression and conversion)
+  std::string_view text;      ///< of the document, valid until the next row; undefined with a fault
+  std::string_view raw;       ///< the row as it stands in the file's text, valid as long
+  std::int64_t line = 0;      ///< from 1
+  std::int64_t byte = 0;      ///< where the row begins in the text of its file (after decompression and conversion)
   std::int64_t replaced = 0;  ///< half surrogate pairs replaced by U+FFFD, where that was asked for
   std::optional<RowFault> fault;
 };
 
 struct RowOptions {
-  std::string text_field = "text";    ///< of an object: a key, or a path of keys and places in lists: "a.b.0"
-  bool last_of_repeated = false;      ///< a key that an object has twice counts as its last; else it is a fault
-  bool replace_surrogates = false;    ///< half a surrogate pair becomes U+FFFD; else it is a fault
+  std::string text_field = "text";  ///< of an object: a key, or a path of keys and places in lists: "a.b.0"
+  bool last_of_repeated = false;    ///< a key that an object has twice counts as its last; else it is a fault
+  bool replace_surrogates = false;  ///< half a surrogate pair becomes U+FFFD; else it is a fault
 };
 
 }  // namespace longhaul::data

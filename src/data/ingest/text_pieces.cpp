@@ -30,9 +30,10 @@ void TextPieces::fill() {
   searched_ -= begin_;
   begin_ = 0;
   if (static_cast<std::int64_t>(buffer_.size()) > kMaxDocumentTextBytes)
-    throw DataError(fmt::format("{}:{}: the document that begins here is longer than {} GiB, the most a document may have; divide it "
-                                "with --separator or --split-paragraphs",
-                                file_, next_place_.line, kMaxDocumentTextBytes >> 30));
+    throw DataError(
+        fmt::format("{}:{}: the document that begins here is longer than {} GiB, the most a document may have; divide it "
+                    "with --separator or --split-paragraphs",
+                    file_, next_place_.line, kMaxDocumentTextBytes >> 30));
   ended_ = !more_(buffer_);
 }
 

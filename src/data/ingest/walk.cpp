@@ -45,8 +45,7 @@ std::string_view file_part(std::string_view name) { return name.substr(name.rfin
 /// Walks the paths of one source.
 class SourceWalker {
  public:
-  SourceWalker(const Source& source, std::size_t index, const WalkOptions& options)
-      : source_(source), index_(index), options_(options) {
+  SourceWalker(const Source& source, std::size_t index, const WalkOptions& options) : source_(source), index_(index), options_(options) {
     for (const std::string& name : {std::string(), source.name})
       if (const auto found = options.encodings.find(name); found != options.encodings.end()) encoding_ = found->second;
   }
@@ -100,7 +99,8 @@ class SourceWalker {
       const fs::path path = list.parent_path() / name;
       std::error_code ignored;
       if (!fs::exists(fs::symlink_status(path, ignored)))
-        throw DataError(fmt::format("{}:{}: {} does not exist; a list's paths are relative to its folder", list.string(), line, path.string()));
+        throw DataError(
+            fmt::format("{}:{}: {} does not exist; a list's paths are relative to its folder", list.string(), line, path.string()));
       add_root(path, name, true);
     }
   }
@@ -221,8 +221,8 @@ class SourceWalker {
   Encoding encoding_ = Encoding::utf8;
   SourceWalk walk_;
   std::vector<InputFile> files_;
-  std::vector<Link> links_;    // met and not yet followed
-  std::set<FileId> folders_;   // entered
+  std::vector<Link> links_;   // met and not yet followed
+  std::set<FileId> folders_;  // entered
   std::set<FileId> taken_;
 };
 
@@ -236,8 +236,8 @@ std::string Source::given() const {
 
 std::string_view reason_name(SkippedFile reason) {
   constexpr std::array<std::string_view, kSkippedFileReasons> kNames = {
-      "unknown extension", "hidden name", "editor leftover",    "empty",      "unreadable",    "excluded",
-      "not included",      "not a regular file", "link cycle", "dangling link", "seen before"};
+      "unknown extension", "hidden name",        "editor leftover", "empty",         "unreadable", "excluded",
+      "not included",      "not a regular file", "link cycle",      "dangling link", "seen before"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 
@@ -280,10 +280,11 @@ Walk walk_sources(const std::vector<Source>& sources, const WalkOptions& options
     for (const fs::path& path : sources[i].paths) walker.add_path(path);
     const SourceWalk& account = walker.walk();
     if (account.taken == 0) {
-      const std::string there = account.seen() == 0 ? "it holds no file"
-                                                    : fmt::format("{} seen: {}", account.seen(), account.skipped_text());
-      throw DataError(fmt::format("source {}: {}: nothing can be taken; {}; read are {}; --include \"*.EXTENSION\" takes others as text",
-                                  sources[i].name, sources[i].given(), there, kKnownNames));
+      const std::string there =
+          account.seen() == 0 ? "it holds no file" : fmt::format("{} seen: {}", account.seen(), account.skipped_text());
+      const bool others = account.of(SkippedFile::unknown_extension).count > 0;
+      throw DataError(fmt::format("source {}: {}: nothing can be taken; {}; read are {}{}", sources[i].name, sources[i].given(), there,
+                                  kKnownNames, others ? "; --include \"*.EXTENSION\" takes others as text" : ""));
     }
     walk.sources.push_back(account);
     std::vector<InputFile> files = std::move(walker).finish();

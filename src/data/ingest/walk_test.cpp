@@ -34,8 +34,8 @@ TEST(Walk, TakesKnownFilesInByteOrderOfTheirNamesWhateverTheCaseOfTheirExtension
 
 TEST(Walk, CountsEachFileThatItDoesNotTakeUnderAReason) {
   const TestDirectory directory;
-  for (const char* name : {"d/taken.txt", "d/f.md", "d/g.pdf", "d/.h.txt", "d/._a.txt", "d/.git/HEAD", "d/__MACOSX/x/a.txt", "d/a.txt~", "d/b.txt.swp",
-                           "d/#c.txt#", "d/d.txt.bak", "d/e.TMP", "d/f.txt.partial", "d/drafts/a.txt"})
+  for (const char* name : {"d/taken.txt", "d/f.md", "d/g.pdf", "d/.h.txt", "d/._a.txt", "d/.git/HEAD", "d/__MACOSX/x/a.txt", "d/a.txt~",
+                           "d/b.txt.swp", "d/#c.txt#", "d/d.txt.bak", "d/e.TMP", "d/f.txt.partial", "d/drafts/a.txt"})
     directory.write(name, "text");
   directory.write("d/none.txt", "");
   ASSERT_EQ(::mkfifo((directory / "d/pipe.txt").c_str(), 0600), 0);
@@ -88,7 +88,7 @@ TEST(Walk, IncludeTakesAnyExtensionAndNothingElse) {
   const TestDirectory directory;
   for (const char* name : {"d/a.txt", "d/b.md", "d/notes/c.MD", "d/notes/d.md", "d/src/e.py"}) directory.write(name, "text");
   const auto taken = [&](const Names& include, const Names& exclude) {
-    return names_of(walk_sources({{"s", directory / "d"}}, {include, exclude}));
+    return names_of(walk_sources({{"s", directory / "d"}}, {include, exclude, {}}));
   };
   EXPECT_EQ(taken({"*.md"}, {}), (Names{"b.md", "notes/d.md"}));
   EXPECT_EQ(taken({"*.md", "*.txt"}, {"notes/"}), (Names{"a.txt", "b.md"}));
@@ -98,7 +98,8 @@ TEST(Walk, IncludeTakesAnyExtensionAndNothingElse) {
 
 TEST(Walk, SourcesArePatternsListsAndRanges) {
   const TestDirectory directory;
-  for (const char* name : {"d/08.txt", "d/09.txt", "d/10.txt", "d/11.txt", "d/x/y.txt", "d/x/.z.txt", "d/x.md"}) directory.write(name, "text");
+  for (const char* name : {"d/08.txt", "d/09.txt", "d/10.txt", "d/11.txt", "d/x/y.txt", "d/x/.z.txt", "d/x.md"})
+    directory.write(name, "text");
   const auto taken = [&](const std::string& path) { return names_of(walk_sources({{"s", directory / path}})); };
   EXPECT_EQ(taken("d/*.txt"), (Names{"08.txt", "09.txt", "10.txt", "11.txt"}));
   EXPECT_EQ(taken("d/**/*.txt"), (Names{"08.txt", "09.txt", "10.txt", "11.txt", "x/y.txt"}));
