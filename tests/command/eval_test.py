@@ -150,7 +150,7 @@ class Evaluation(unittest.TestCase):
         harness.write("nothing/hollow.jsonl", '{"text": ""}\n\n')
         harness.write("latin1.txt", b"caf\xe9 au lait\n")
         harness.write("lines.jsonl", '{"text": "one"}\n{"body": "two"}\n')
-        for says, name, *more in ((["nowhere.txt", "does not exist"], "nowhere.txt"), (["nothing can be taken"], "nothing"),
+        for says, name, *more in ((["nowhere.txt", "does not exist"], "nowhere.txt"), (["no document with text"], "nothing"),
                                   (["empty.txt", "nothing can be taken"], "nothing/empty.txt"),
                                   (["latin1.txt", "byte offset 3", "--invalid-utf8"], "latin1.txt"),
                                   (["lines.jsonl:2", "--text-field"], "lines.jsonl")):
