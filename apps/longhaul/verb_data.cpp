@@ -35,6 +35,7 @@ nlohmann::json to_json(const Manifest& manifest, const std::string& directory) {
   nlohmann::json sources = nlohmann::json::array();
   for (const data::SourceRecord& source : manifest.sources)
     sources.push_back({{"name", source.name},
+                       {"heldout_source", source.heldout_source},
                        {"train", to_json(source.train)},
                        {"heldout", to_json(source.heldout)},
                        {"empty_documents", source.empty_documents},
@@ -44,50 +45,71 @@ nlohmann::json to_json(const Manifest& manifest, const std::string& directory) {
           {"train", to_json(manifest.train)},
           {"heldout", to_json(manifest.heldout)},
           {"bytes_per_token", manifest.bytes_per_token()},
-          {"split", {{"salt", manifest.salt}, {"heldout_fraction", manifest.heldout_fraction}}},
+          {"split",
+           {{"salt", manifest.split.salt},
+            {"heldout_fraction", manifest.split.fraction},
+            {"heldout_tail", manifest.split.tail},
+            {"eval_only", manifest.split.eval_only}}},
+          {"overlap", {{"documents", manifest.overlap_documents}, {"names", manifest.overlap_names}}},
           {"tokenizer",
            {{"vocab_size", manifest.vocab_size}, {"origin", manifest.tokenizer_origin}, {"fingerprint", manifest.tokenizer_fingerprint}}},
           {"shards", {{"train", manifest.train_shards.size()}, {"heldout", manifest.heldout_shards.size()}}},
           {"sources", sources}};
 }
 
-void print_row(std::string_view name, const Counts& train, const Counts& heldout, std::int64_t all_bytes) {
+/// @param documents  one whose tail is held out is in both counts, and is one
+void print_row(std::string_view name, std::int64_t documents, const Counts& train, const Counts& heldout, std::int64_t all_bytes) {
   const std::int64_t bytes = train.bytes + heldout.bytes;
   const auto percent = [](std::int64_t part, std::int64_t whole) {
     return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
   };
-  fmt::print("{:<12} {:>10} {:>14} {:>6.1f} % {:>14} {:>9} {:>12} {:>12} {:>6.1f} %\n", name,
-             format_count(train.documents + heldout.documents), format_count(bytes), percent(bytes, all_bytes), format_count(train.tokens),
-             format_count(heldout.documents), format_count(heldout.bytes), format_count(heldout.tokens), percent(heldout.bytes, bytes));
+  fmt::print("{:<12} {:>10} {:>14} {:>6.1f} % {:>14} {:>9} {:>12} {:>12} {:>6.1f} %\n", name, format_count(documents), format_count(bytes),
+             percent(bytes, all_bytes), format_count(train.tokens), format_count(heldout.documents), format_count(heldout.bytes),
+             format_count(heldout.tokens), percent(heldout.bytes, bytes));
 }
 
 void print_summary(const Manifest& manifest) {
   const std::int64_t all = manifest.train.bytes + manifest.heldout.bytes;
   fmt::print("{:<12} {:>10} {:>14} {:>8} {:>14} {:>9} {:>12} {:>12} {:>8}\n", "source", "documents", "bytes", "share", "train tokens",
              "held out", "bytes", "tokens", "of source");
-  for (const data::SourceRecord& source : manifest.sources) print_row(source.name, source.train, source.heldout, all);
-  print_row("all", manifest.train, manifest.heldout, all);
+  std::int64_t documents = 0;
+  for (const data::SourceRecord& source : manifest.sources) {
+    const bool tails = manifest.split.tail > 0 && !source.heldout_source;
+    const std::int64_t of_source = source.train.documents + (tails ? 0 : source.heldout.documents);
+    print_row(source.name, of_source, source.train, source.heldout, all);
+    documents += of_source;
+  }
+  print_row("all", documents, manifest.train, manifest.heldout, all);
   fmt::print("vocabulary   {} entries ({}), {:.3f} bytes/token\n", format_count(manifest.vocab_size), manifest.tokenizer_origin,
              manifest.bytes_per_token());
-  fmt::print("split        by document hash, salt \"{}\", fraction {}\n", manifest.salt, manifest.heldout_fraction);
+  fmt::print("split        {}\n", manifest.describe_split());
   for (const data::SourceRecord& source : manifest.sources) {
     if (source.empty_documents > 0) fmt::print("note         {}: {} empty documents skipped\n", source.name, source.empty_documents);
     if (source.replaced_sequences > 0)
       fmt::print("note         {}: {} invalid UTF-8 sequences replaced by U+FFFD\n", source.name, source.replaced_sequences);
   }
+  if (manifest.overlap_documents > 0)
+    fmt::print("note         {} document{} to train on {} also held out: {}{}\n", format_count(manifest.overlap_documents),
+               manifest.overlap_documents == 1 ? "" : "s", manifest.overlap_documents == 1 ? "is" : "are",
+               fmt::join(manifest.overlap_names, ", "), manifest.overlap_documents > std::ssize(manifest.overlap_names) ? ", …" : "");
   if (manifest.heldout.documents == 0)
-    fmt::print("note         nothing is held out: no validation on this dataset; raise --heldout-fraction or give more documents\n");
+    fmt::print(
+        "note         nothing is held out: no validation on this dataset; hold out the end of each document (--heldout-tail 0.1), or text "
+        "of your own (--heldout-source NAME=PATH)\n");
 }
 
 int prepare(int argc, char** argv) {
   CommandLine line(
       "longhaul data prepare",
-      "Splits text by document hash, trains (or loads) a vocabulary, and writes verified token shards.\n"
+      "Divides text into training and held-out text, trains (or loads) a vocabulary, and writes verified token shards.\n"
       "Example: longhaul data prepare --source books=corpus/books --source web=crawl.jsonl --vocab-size 8192 --out data\n"
       "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
+      "         longhaul data prepare --source books=corpus/books --heldout-source test=book.txt --vocab-size 8192 --out data\n"
+      "         longhaul data prepare --source test=book.txt --tokenizer data/tokenizer.json --eval-only --out data-test\n"
       "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson), or folders of\n"
       "them. Every other file that is met is counted under a reason.");
-  std::vector<std::string> sources;
+  std::vector<std::string> sources, heldout_sources;
+  double heldout_fraction = -1, heldout_tail = -1;  // not given
   data::PrepareOptions options;
   IngestArguments ingest;
   std::string pattern;
@@ -102,8 +124,14 @@ int prepare(int argc, char** argv) {
   line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
   const Option tokenizer = line.option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
   line.option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own").not_empty().needs(tokenizer);
-  line.option("--heldout-fraction,--heldout", options.heldout_fraction, "share of documents held out, 0 … 1").show_default();
-  line.option("--salt", options.salt, "of the split's hash: another salt holds out other documents").show_default();
+  line.option("--heldout-fraction,--heldout", heldout_fraction,
+              "share of documents held out, chosen by hash (default 0.05; 0 beside --heldout-source); of a single document, --heldout-tail")
+      .non_negative();
+  line.option("--heldout-tail", heldout_tail, "share of every document's text held out, from its end (default 0.1 of a single document)")
+      .non_negative();
+  line.option("--heldout-source", heldout_sources, "NAME=PATH, held out whole, for your own split; repeat for several");
+  line.flag("--eval-only", options.split.eval_only, "hold out everything, for `longhaul eval RUN.toml --data`; needs --tokenizer");
+  line.option("--salt", options.split.salt, "of the split's hash: another salt holds out other documents").show_default();
   ingest.add_to(line);
   line.flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
   line.option("--threads", options.threads, "threads; never reaches the result").show_default();
@@ -111,6 +139,9 @@ int prepare(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   options.sources = parse_sources(sources, "--source");
+  options.heldout_sources = parse_sources(heldout_sources, "--heldout-source");
+  if (heldout_fraction >= 0) options.split.heldout_fraction = heldout_fraction;
+  if (heldout_tail >= 0) options.split.heldout_tail = heldout_tail;
   if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
   options.ingest = ingest.options();
   const train::Console console = make_console();

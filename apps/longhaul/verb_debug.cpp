@@ -53,6 +53,7 @@ void write_batches(const std::filesystem::path& path, const data::Batch& all, co
 /// `sequences` from global sample `first` on, as training reads them. `documents` says who may see whom, so where documents are not
 /// isolated each sequence is one: the mask that another implementation builds from it is the one that was used.
 data::Batch batch_at(const config::RunConfig& config, const data::Dataset& dataset, std::int64_t first, std::int64_t sequences) {
+  dataset.require_training_text();
   data::Batch batch = data::make_batch(dataset.train(), train::loader_options(config), first, sequences);
   if (!config.data.isolate_documents) std::fill(batch.documents.begin(), batch.documents.end(), 0);
   return batch;

@@ -43,11 +43,11 @@ std::optional<int> parse(EvalArguments& arguments, int argc, char** argv) {
       "How well a run's newest verified checkpoint (its average where the run keeps one) predicts a text: nats/token, bits/byte,\n"
       "perplexity per token and per word. The text is the run's held-out text unless --text or --data names another.\n"
       "Example: longhaul eval examples/demo.toml\n"
-      "         longhaul eval examples/demo.toml --text essay.txt --text letters --per-document --stride 128");
+      "         longhaul eval examples/demo.toml --text book.txt --text corpus/books --per-document --stride 64");
   arguments.run.add_to(line);
   const Option text =
       line.option("--text", arguments.texts,
-                  "a .txt file (one document), a .jsonl file (a document a line) or a directory of them; repeat for several")
+                  "files and folders as data prepare takes them: text files (a document each), files of rows (.jsonl); repeat for several")
           .one_value_each_time();
   line.option("--data", arguments.data, "the held-out text of another dataset, prepared with the run's tokenizer").excludes(text);
   arguments.ingest.add_to(line);
@@ -66,11 +66,11 @@ std::optional<int> parse(EvalArguments& arguments, int argc, char** argv) {
 data::Dataset open_other(const std::string& directory, const data::Dataset& of_run) {
   data::Dataset other = data::Dataset::open(directory);
   if (other.manifest().tokenizer_fingerprint != of_run.manifest().tokenizer_fingerprint)
-    throw DataError(
-        fmt::format("{}: encoded with another tokenizer than the run ({} {}, the run's {} {}); prepare it with --tokenizer {}, or "
-                    "evaluate its files with --text",
-                    directory, other.tokenizer_path().string(), other.manifest().tokenizer_fingerprint, of_run.tokenizer_path().string(),
-                    of_run.manifest().tokenizer_fingerprint, of_run.tokenizer_path().string()));
+    throw DataError(fmt::format(
+        "{}: encoded with another tokenizer than the run ({} {}, the run's {} {}); `longhaul data prepare --tokenizer {}` makes one "
+        "of its text, --text evaluates the files themselves",
+        directory, other.tokenizer_path().string(), other.manifest().tokenizer_fingerprint, of_run.tokenizer_path().string(),
+        of_run.manifest().tokenizer_fingerprint, of_run.tokenizer_path().string()));
   return other;
 }
 

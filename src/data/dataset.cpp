@@ -130,6 +130,14 @@ Dataset Dataset::open(const fs::path& directory, Verify verify) {
   return Dataset(directory, std::move(manifest), std::move(train), std::move(heldout));
 }
 
+void Dataset::require_training_text() const {
+  if (train_.documents() == 0)
+    throw DataError(
+        fmt::format("{}: has no text to train on (prepared with --eval-only); `longhaul eval RUN.toml --data {}` evaluates a run on it, "
+                    "`longhaul data prepare` without --eval-only makes a dataset to train on",
+                    directory_.string(), directory_.string()));
+}
+
 void Dataset::require_vocabulary(std::int64_t vocab_size, const std::string& fingerprint) const {
   if (manifest_.vocab_size > vocab_size)
     throw DataError(

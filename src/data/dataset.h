@@ -64,6 +64,8 @@ class Dataset {
   const Manifest& manifest() const { return manifest_; }
   const TokenStream& train() const { return train_; }
   const TokenStream& heldout() const { return heldout_; }
+  /// @throws DataError when the dataset is for evaluation alone
+  void require_training_text() const;
   std::filesystem::path tokenizer_path() const { return directory_ / manifest_.tokenizer_file; }
 
   /// The run's vocabulary must be the one the data was encoded with.

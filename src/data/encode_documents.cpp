@@ -4,6 +4,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace longhaul::data {
 namespace {
@@ -33,22 +34,21 @@ void encode_block(std::vector<EncodedDocument>& block, std::vector<Encoder>& enc
 
 }  // namespace
 
-void encode_documents(DocumentReader& reader, const Tokenizer& tokenizer, int threads, const std::function<void(EncodedDocument&)>& take,
-                      const std::function<void(std::int64_t)>& progress) {
+void encode_documents(const std::function<bool(EncodedDocument&)>& next, const Tokenizer& tokenizer, int threads,
+                      const std::function<void(const EncodedDocument&)>& take, const std::function<void()>& progress) {
   std::vector<Encoder> encoders;
   for (int t = 0; t < threads; ++t) encoders.emplace_back(tokenizer);
-  Document document;
   bool more = true;
   while (more) {
     std::vector<EncodedDocument> block;
     std::size_t bytes = 0;
-    while (bytes < kBlockBytes * encoders.size() && (more = reader.next(document))) {
+    for (EncodedDocument document; bytes < kBlockBytes * encoders.size() && (more = next(document)); document = {}) {
       bytes += document.text.size();
-      block.push_back({std::string(document.text), document.source, document.file, document.line, {}});
+      block.push_back(std::move(document));
     }
     encode_block(block, encoders);
-    for (EncodedDocument& encoded : block) take(encoded);
-    if (progress) progress(reader.bytes_read());
+    for (const EncodedDocument& document : block) take(document);
+    progress();
   }
 }
 

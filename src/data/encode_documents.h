@@ -1,5 +1,5 @@
-// data/encode_documents.h — documents of text files with their token ids: read by one thread, encoded by several, handed over in the
-// order of reading. What a dataset holds and what is evaluated from a text file go through here, so both have the same ids.
+// data/encode_documents.h — texts with their token ids: read by one thread, encoded by several, handed over in the order of reading. What a
+// dataset holds and what is evaluated from a text file go through here, so both have the same ids.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest.h"
 #include "data/tokenizer.h"
 
 namespace longhaul::data {
@@ -17,14 +16,16 @@ struct EncodedDocument {
   std::string text;
   std::size_t source = 0, file = 0;  ///< as in Document
   std::int64_t line = 0;
+  bool heldout = false;           ///< the side of the split, where there is one
   std::vector<std::int32_t> ids;  ///< of the text alone, not framed
 };
 
-/// Reads to the end of `reader`. Which thread encodes which document reaches nothing.
-/// @param take      called with each document, on the caller's thread
-/// @param progress  called now and then with the bytes of files that were read; may be empty
-/// @throws DataError of the reader, and whatever `take` throws
-void encode_documents(DocumentReader& reader, const Tokenizer& tokenizer, int threads, const std::function<void(EncodedDocument&)>& take,
-                      const std::function<void(std::int64_t)>& progress);
+/// Reads to the end. Which thread encodes which text reaches nothing.
+/// @param next      fills all but the ids of the next text; false at the end
+/// @param take      called with each text, on the caller's thread
+/// @param progress  called now and then, after some megabytes
+/// @throws whatever `next` and `take` throw
+void encode_documents(const std::function<bool(EncodedDocument&)>& next, const Tokenizer& tokenizer, int threads,
+                      const std::function<void(const EncodedDocument&)>& take, const std::function<void()>& progress);
 
 }  // namespace longhaul::data

@@ -32,8 +32,10 @@ std::int64_t count_words(std::string_view text) {
 EvaluationText heldout_text(const Dataset& dataset) {
   const TokenStream& stream = dataset.heldout();
   if (stream.documents() == 0)
-    throw DataError(fmt::format("{}: nothing is held out; prepare it with --heldout-fraction, or evaluate files with --text",
-                                dataset.directory().string()));
+    throw DataError(
+        fmt::format("{}: nothing is held out; evaluate files with --text, or prepare it anew with --heldout-tail, --heldout-source or, for "
+                    "evaluation alone, --eval-only",
+                    dataset.directory().string()));
   const fs::path file = dataset.directory() / "heldout.txt";
   std::optional<files::MappedFile> mapping;
   try {
@@ -74,14 +76,20 @@ EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOpt
   std::vector<std::string> names;
   std::vector<std::int64_t> words;
   encode_documents(
-      reader, tokenizer, threads,
+      [&](EncodedDocument& next) {
+        Document document;
+        if (!reader.next(document)) return false;
+        next = {std::string(document.text), document.source, document.file, document.line, false, {}};
+        return true;
+      },
+      tokenizer, threads,
       [&](const EncodedDocument& document) {
         shard.add(document.ids, static_cast<std::uint32_t>(document.text.size()), static_cast<std::uint32_t>(document.source));
         names.push_back(document_name(files[document.file], document.line));
         words.push_back(count_words(document.text));
       },
-      [&](std::int64_t bytes) {
-        if (progress) progress(bytes, total);
+      [&] {
+        if (progress) progress(reader.bytes_read(), total);
       });
   if (names.empty()) {
     std::string given;

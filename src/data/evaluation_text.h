@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/ingest.h"
+#include "data/ingest/documents.h"
 #include "data/tokenizer.h"
 
 namespace longhaul::data {

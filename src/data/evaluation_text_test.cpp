@@ -36,7 +36,7 @@ struct Corpus {
     options.sources = {{"all", directory / "corpus"}};
     options.directory = directory / "data";
     options.vocab_size = 270;
-    options.heldout_fraction = 0.5;
+    options.split.heldout_fraction = 0.5;
     prepare_dataset(options);
   }
   EvaluationText read(const std::vector<std::string>& names, int threads = 1) const {
@@ -94,7 +94,7 @@ TEST(EvaluationText, RefusesFilesWithoutTextAndADatasetWithoutHeldOutText) {
   options.sources = {{"all", corpus.directory / "corpus"}};
   options.directory = corpus.directory / "all-train";
   options.vocab_size = 270;
-  options.heldout_fraction = 0;
+  options.split.heldout_fraction = 0;
   prepare_dataset(options);
   EXPECT_TRUE(contains(message_of<DataError>([&] { heldout_text(Dataset::open(options.directory)); }), "nothing is held out"));
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "files/read.h"
@@ -39,6 +40,12 @@ class Reader {
     if (!value.is_string()) wrong(key, "a string");
     return value.get<std::string>();
   }
+  /// A field that datasets of earlier versions do not have.
+  bool flag_or(const char* key, bool absent) const {
+    if (!object_.contains(key)) return absent;
+    if (!at(key).is_boolean()) wrong(key, "true or false");
+    return at(key).get<bool>();
+  }
   std::int64_t count(const char* key) const {
     const Json& value = at(key);
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::uint64_t{1} << 56) wrong(key, "a count from 0 to 2^56");
@@ -64,7 +71,14 @@ class Reader {
     if (!inside) wrong(key, "a relative path without \"..\"");
     return value;
   }
+  bool has(const char* key) const { return object_.contains(key); }
   Reader object(const char* key) const { return Reader(at(key), fmt::format("{}.{}", where_, key)); }
+  std::vector<std::string> texts(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_array() || !std::all_of(value.begin(), value.end(), [](const Json& item) { return item.is_string(); }))
+      wrong(key, "a list of strings");
+    return value.get<std::vector<std::string>>();
+  }
   template <class T, class Make>
   std::vector<T> list(const char* key, const Make& make) const {
     const Json& value = at(key);
@@ -117,6 +131,7 @@ OrderedJson list_to_json(const std::vector<T>& items, const Convert& convert) {
 OrderedJson to_json(const SourceRecord& source) {
   return {{"name", source.name},
           {"path", source.path},
+          {"heldout_source", source.heldout_source},
           {"train", to_json(source.train)},
           {"heldout", to_json(source.heldout)},
           {"empty_documents", source.empty_documents},
@@ -128,6 +143,7 @@ OrderedJson to_json(const SourceRecord& source) {
 SourceRecord read_source(const Reader& in) {
   return {in.text("name"),
           in.text("path"),
+          in.flag_or("heldout_source", false),
           read_counts(in.object("train")),
           read_counts(in.object("heldout")),
           in.count("empty_documents"),
@@ -135,6 +151,18 @@ SourceRecord read_source(const Reader& in) {
           in.count("file_count"),
           in.digest("files_hash"),
           in.list<SourceFile>("files", read_file_record<SourceFile>)};
+}
+
+OrderedJson to_json(const Split& split) {
+  return {{"salt", split.salt},
+          {"heldout_fraction", split.fraction},
+          {"heldout_tail", split.tail},
+          {"eval_only", split.eval_only},
+          {"hash", "xxh3-64"}};
+}
+Split read_rule(const Reader& in) {
+  return {in.text("salt"), in.number("heldout_fraction"), in.has("heldout_tail") ? in.number("heldout_tail") : 0,
+          in.flag_or("eval_only", false)};
 }
 
 OrderedJson split_to_json(const Counts& counts, const std::vector<ShardRecord>& shards) {
@@ -170,13 +198,22 @@ double Manifest::bytes_per_token() const {
   return tokens == 0 ? 0 : static_cast<double>(train.bytes + heldout.bytes) / static_cast<double>(tokens);
 }
 
+std::string Manifest::describe_split() const {
+  std::string whole;
+  for (const SourceRecord& source : sources)
+    if (source.heldout_source) whole += fmt::format("{}source {} is held out", whole.empty() ? "" : "; ", source.name);
+  if (whole.empty()) return split.describe();
+  return split.fraction > 0 || split.tail > 0 ? split.describe() + "; " + whole : whole;
+}
+
 std::string Manifest::to_json() const {
   const OrderedJson json = {{"format", kFormat},
                             {"version", kVersion},
                             {"longhaul_version", longhaul_version},
                             {"recipe_hash", recipe_hash},
                             {"content_hash", content_hash},
-                            {"split", {{"salt", salt}, {"heldout_fraction", heldout_fraction}, {"hash", "xxh3-64"}}},
+                            {"split", data::to_json(split)},
+                            {"overlap", {{"documents", overlap_documents}, {"names", overlap_names}}},
                             {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}}},
                             {"tokenizer",
                              {{"file", tokenizer_file},
@@ -202,9 +239,12 @@ Manifest Manifest::from_json(const std::string& text, const std::string& file_na
   manifest.longhaul_version = in.text("longhaul_version");
   manifest.recipe_hash = in.digest("recipe_hash");
   manifest.content_hash = in.digest("content_hash");
-  const Reader split = in.object("split"), ingest = in.object("ingest"), tokenizer = in.object("tokenizer");
-  manifest.salt = split.text("salt");
-  manifest.heldout_fraction = split.number("heldout_fraction");
+  manifest.split = read_rule(in.object("split"));
+  if (in.has("overlap")) {
+    manifest.overlap_documents = in.object("overlap").count("documents");
+    manifest.overlap_names = in.object("overlap").texts("names");
+  }
+  const Reader ingest = in.object("ingest"), tokenizer = in.object("tokenizer");
   manifest.text_field = ingest.text("text_field");
   manifest.invalid_utf8 = ingest.text("invalid_utf8");
   manifest.tokenizer_file = tokenizer.path("file");

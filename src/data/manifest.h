@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "data/split.h"
+
 namespace longhaul::data {
 
 /// Documents, UTF-8 bytes and tokens (with one <|endoftext|> a document).
@@ -30,7 +32,8 @@ struct SourceFile {
 
 struct SourceRecord {
   std::string name;
-  std::string path;  ///< as given, for the reader; not part of the recipe
+  std::string path;             ///< as given, for the reader; not part of the recipe
+  bool heldout_source = false;  ///< given by --heldout-source: all of it is held out
   Counts train, heldout;
   std::int64_t empty_documents = 0;     ///< skipped
   std::int64_t replaced_sequences = 0;  ///< invalid UTF-8 sequences replaced by U+FFFD
@@ -62,8 +65,7 @@ struct Manifest {
   std::string longhaul_version;
   std::string recipe_hash;   ///< SHA-256 of the options and the sources' file hashes
   std::string content_hash;  ///< SHA-256 of tokenizer fingerprint and shard hashes: the identity of the data in a run's config hash
-  std::string salt;
-  double heldout_fraction = 0;
+  Split split;
   std::string text_field;
   std::string invalid_utf8;  ///< "stop", "replace" or "skip-document" ("error" of earlier versions is "stop")
   std::int64_t vocab_size = 0;
@@ -72,11 +74,16 @@ struct Manifest {
   std::string tokenizer_fingerprint;  ///< Tokenizer::fingerprint()
   std::string tokenizer_origin;       ///< "trained" or "loaded"
   Counts train, heldout;
+  /// Documents that are trained on and equal to one of a held-out source, and the names of the first.
+  std::int64_t overlap_documents = 0;
+  std::vector<std::string> overlap_names;
   std::vector<SourceRecord> sources;
   std::vector<ShardRecord> train_shards, heldout_shards;
   std::vector<FileRecord> files;
 
   double bytes_per_token() const;
+  /// "by document hash, salt "longhaul", fraction 0.05; source tests is held out".
+  std::string describe_split() const;
   /// What content_hash must be: of the tokenizer's fingerprint and the digest of each shard, in order. A run's identity rests on it.
   std::string hash_of_contents() const;
   std::string to_json() const;

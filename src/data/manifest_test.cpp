@@ -15,8 +15,9 @@ Manifest example() {
   manifest.longhaul_version = "0.1.0";
   manifest.recipe_hash = digest;
   manifest.content_hash = std::string(64, 'b');
-  manifest.salt = "longhaul";
-  manifest.heldout_fraction = 0.05;
+  manifest.split = {"longhaul", 0, 0.05, false};
+  manifest.overlap_documents = 1;
+  manifest.overlap_names = {"corpus/ü.txt"};
   manifest.text_field = "text";
   manifest.invalid_utf8 = "error";
   manifest.vocab_size = 8192;
@@ -26,7 +27,7 @@ Manifest example() {
   manifest.tokenizer_origin = "trained";
   manifest.train = {3, 400, 103};
   manifest.heldout = {1, 100, 26};
-  manifest.sources = {{"bücher", "some/where", {3, 400, 103}, {1, 100, 26}, 2, 1, 1, digest, {{"a.txt", 500, digest}}}};
+  manifest.sources = {{"bücher", "some/where", true, {3, 400, 103}, {1, 100, 26}, 2, 1, 1, digest, {{"a.txt", 500, digest}}}};
   manifest.train_shards = {{"train/shard-00000.tokens", {1, 150, 40}, 200, digest},
                            {"train/shard-00001.tokens", {2, 250, 63}, 300, digest}};
   manifest.heldout_shards = {{"heldout/shard-00000.tokens", {1, 100, 26}, 150, digest}};
@@ -47,6 +48,23 @@ std::string error_of(const std::string& text) {
 TEST(Manifest, ReadsBackWhatItWrites) {
   EXPECT_EQ(Manifest::from_json(example().to_json(), "dataset.json"), example());
   EXPECT_NEAR(example().bytes_per_token(), 500.0 / 129, 1e-12);
+}
+
+TEST(Manifest, ReadsWhatWasWrittenBeforeThereWereTailsAndHeldOutSources) {
+  std::string text = example().to_json();
+  for (const char* key : {"heldout_tail", "eval_only", "heldout_source"}) {
+    const std::size_t begin = text.find("\"" + std::string(key));
+    ASSERT_NE(begin, std::string::npos) << key;
+    text.erase(begin, text.find(',', begin) + 1 - begin);
+  }
+  const std::size_t begin = text.find("\"overlap\"");
+  text.erase(begin, text.find("},", begin) + 2 - begin);
+  Manifest expected = example();
+  expected.split.tail = 0;
+  expected.sources[0].heldout_source = false;
+  expected.overlap_documents = 0;
+  expected.overlap_names.clear();
+  EXPECT_EQ(Manifest::from_json(text, "dataset.json"), expected);
 }
 
 TEST(Manifest, EveryTruncationIsRefused) {

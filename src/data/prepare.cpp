@@ -8,6 +8,7 @@
 #include <set>
 
 #include "data/bpe_train.h"
+#include "data/corpus.h"
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
 #include "data/encode_documents.h"
@@ -29,35 +30,42 @@ constexpr int kRecipeVersion = 1;
 void check_options(const PrepareOptions& options) {
   if (options.sources.empty()) throw UsageError("no source given; name at least one: --source NAME=PATH");
   std::set<std::string> names;
-  for (const Source& source : options.sources) {
+  std::vector<Source> sources = options.sources;
+  sources.insert(sources.end(), options.heldout_sources.begin(), options.heldout_sources.end());
+  for (const Source& source : sources) {
     if (source.name.empty()) throw UsageError(fmt::format("a source without a name: {}; write --source NAME=PATH", source.given()));
     if (!names.insert(source.name).second) throw UsageError(fmt::format("two sources are named {}; names must differ", source.name));
   }
   if ((options.vocab_size > 0) == !options.tokenizer_file.empty())
     throw UsageError("give either --vocab-size (a vocabulary is trained) or --tokenizer FILE (one is loaded), and not both");
-  if (!(options.heldout_fraction >= 0 && options.heldout_fraction < 1))
-    throw UsageError(fmt::format("held-out fraction {}: allowed is 0 up to, not including, 1 (usual: 0.05)", options.heldout_fraction));
+  if (options.split.eval_only && options.vocab_size > 0)
+    throw UsageError(
+        "--eval-only leaves no text to train a vocabulary on; give the one of the runs that are to be evaluated: --tokenizer "
+        "DATA/tokenizer.json, DATA being their dataset");
   if (options.directory.empty()) throw UsageError("no directory given for the dataset: --out DIR");
   if (options.threads < 1 || options.shard_tokens < 1)
     throw UsageError(fmt::format("threads = {} and shard_tokens = {} must be at least 1", options.threads, options.shard_tokens));
 }
 
 /// What the result depends on; the paths of sources are not among it, so a moved corpus is recognised.
-std::string recipe_hash(const PrepareOptions& options, const std::string& tokenizer, const std::vector<InputFile>& files,
+std::string recipe_hash(const PrepareOptions& options, const std::string& tokenizer, const Corpus& corpus,
                         const std::vector<std::string>& digests) {
   std::string fields;
   const auto add = [&](const std::string& field) { fields += fmt::format("{}:{};", field.size(), field); };
   add(fmt::format("recipe {}", kRecipeVersion));
   add(tokenizer);
-  add(options.salt);
-  add(fmt::format("{:a}", options.heldout_fraction));
+  add(corpus.split().salt);
+  add(fmt::format("{:a}", corpus.split().fraction));
+  if (corpus.split().tail > 0) add(fmt::format("tail {:a}", corpus.split().tail));
+  if (corpus.split().eval_only) add("evaluation only");
   add(options.ingest.text_field);
   add(std::string(invalid_utf8_name(options.ingest.invalid_utf8)));
   add(fmt::format("{} {}", options.shard_tokens, options.write_train_text));
-  for (const Source& source : options.sources) add(source.name);
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    add(std::to_string(files[i].source));
-    add(files[i].name);
+  for (std::size_t s = 0; s < corpus.sources().size(); ++s)
+    add(corpus.of_heldout_source(s) ? "held out: " + corpus.sources()[s].name : corpus.sources()[s].name);
+  for (std::size_t i = 0; i < corpus.files().size(); ++i) {
+    add(std::to_string(corpus.files()[i].source));
+    add(corpus.files()[i].name);
     add(digests[i]);
   }
   return files::sha256_hex(fields);
@@ -68,7 +76,7 @@ std::string tokenizer_recipe(const PrepareOptions& options, const std::optional<
 }
 
 /// The finished dataset of an earlier call, if there is one and it is what would be made now.
-std::optional<Manifest> find_finished(const PrepareOptions& options, const std::string& tokenizer, const std::vector<InputFile>& files,
+std::optional<Manifest> find_finished(const PrepareOptions& options, const std::string& tokenizer, const Corpus& corpus,
                                       const Progress& progress) {
   if (!fs::exists(options.directory) || (fs::is_directory(options.directory) && fs::is_empty(options.directory))) return std::nullopt;
   if (!fs::exists(options.directory / "dataset.json"))
@@ -76,37 +84,37 @@ std::optional<Manifest> find_finished(const PrepareOptions& options, const std::
         fmt::format("{}: exists and is no dataset (it has no dataset.json); choose another --out", options.directory.string()));
   const Manifest manifest = Manifest::read(options.directory);
   std::vector<std::string> digests;
-  std::int64_t done = 0, total = 0;
-  for (const InputFile& file : files) total += file.bytes;
-  for (const InputFile& file : files) {
+  std::int64_t done = 0;
+  for (const InputFile& file : corpus.files()) {
     digests.push_back(files::digest_file(file.path).sha256);
-    if (progress) progress({"verifying", done += file.bytes, total});
+    if (progress) progress({"verifying", done += file.bytes, corpus.bytes()});
   }
-  if (manifest.recipe_hash != recipe_hash(options, tokenizer, files, digests))
+  if (manifest.recipe_hash != recipe_hash(options, tokenizer, corpus, digests))
     throw UsageError(
-        fmt::format("{}: holds a dataset made from other text or with other options (salt \"{}\", held-out fraction {}, {} vocabulary of "
-                    "{}); remove it to make it anew, or choose another --out",
-                    options.directory.string(), manifest.salt, manifest.heldout_fraction, manifest.tokenizer_origin, manifest.vocab_size));
+        fmt::format("{}: holds a dataset made from other text or with other options ({}; {} vocabulary of {}); remove it to make "
+                    "it anew, or choose another --out",
+                    options.directory.string(), manifest.describe_split(), manifest.tokenizer_origin, manifest.vocab_size));
   return Dataset::open(options.directory).manifest();
 }
 
-DataError empty_corpus(const PrepareOptions& options) {
+DataError empty_corpus(const Corpus& corpus) {
   std::string paths;
-  for (const Source& source : options.sources) paths += (paths.empty() ? "" : ", ") + source.given();
+  for (std::size_t s = 0; s < corpus.sources().size(); ++s)
+    if (!corpus.of_heldout_source(s)) paths += (paths.empty() ? "" : ", ") + corpus.sources()[s].given();
   return DataError(fmt::format("the corpus is empty: no document with text in {}", paths));
 }
 
-DataError all_held_out(const PrepareOptions& options, std::int64_t documents) {
-  return DataError(
-      fmt::format("all {} documents are held out, none is left for training; lower --heldout-fraction {}, change --salt, or give "
-                  "more documents (a .txt file is one, a .jsonl line is one)",
-                  documents, options.heldout_fraction));
+/// Only by hash can that happen: any other rule leaves text to training, or asks for none.
+DataError all_held_out(const Corpus& corpus, std::int64_t documents) {
+  return DataError(fmt::format(
+      "the hash holds out all {} documents (fraction {}), none is left for training; hold out the end of each instead (--heldout-tail {}), "
+      "give the held-out text yourself (--heldout-source NAME=PATH), or prepare text for evaluation alone (--eval-only)",
+      documents, corpus.split().fraction, corpus.split().fraction));
 }
 
-/// The first pass: training documents only, so that nothing of the held-out text reaches the vocabulary.
-Tokenizer train_vocabulary(const PrepareOptions& options, const std::vector<InputFile>& files, std::int64_t total,
-                           const Progress& progress) {
-  DocumentReader reader(files, options.ingest);
+/// The first pass: training text only, so that nothing of the held-out text reaches the vocabulary.
+Tokenizer train_vocabulary(const PrepareOptions& options, const Corpus& corpus, const Progress& progress) {
+  DocumentReader reader(corpus.train_files(), corpus.ingest());
   std::exception_ptr error;  // the trainer's threads call; a file's fault is thrown on ours
   std::int64_t documents = 0;
   const DocumentStream stream = [&](std::string& text) {
@@ -114,9 +122,8 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const std::vector<Inpu
       Document document;
       while (reader.next(document)) {
         ++documents;
-        if (is_heldout(document.text, options.salt, options.heldout_fraction)) continue;
-        text = document.text;
-        return true;
+        text = corpus.split().divide(document.text, false).train;
+        if (!text.empty()) return true;
       }
     } catch (...) {
       error = std::current_exception();
@@ -129,7 +136,7 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const std::vector<Inpu
   if (progress)
     training.on_progress = [&](const TrainProgress& at) {
       if (at.entries == 0)
-        progress({"reading", static_cast<std::int64_t>(at.bytes_read), total});
+        progress({"reading", static_cast<std::int64_t>(at.bytes_read), corpus.bytes()});
       else
         progress({"training the vocabulary", at.entries, at.entries_goal});
     };
@@ -139,45 +146,48 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const std::vector<Inpu
     return tokenizer;
   } catch (const DataError&) {
     if (error) std::rethrow_exception(error);
-    if (documents > 0) throw all_held_out(options, documents);
-    throw empty_corpus(options);
+    if (documents > 0) throw all_held_out(corpus, documents);
+    throw empty_corpus(corpus);
   }
 }
 
 /// The second pass: encodes everything, writes the shards, fills counts and file hashes of the manifest.
 class EncodePass {
  public:
-  EncodePass(const PrepareOptions& options, const Tokenizer& tokenizer, const fs::path& directory, Manifest& manifest)
-      : options_(options),
+  EncodePass(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer, const fs::path& directory, Manifest& manifest)
+      : threads_(options.threads),
+        corpus_(corpus),
         tokenizer_(tokenizer),
         manifest_(manifest),
         train_(directory, "train", tokenizer, options.shard_tokens, options.write_train_text),
         heldout_(directory, "heldout", tokenizer, options.shard_tokens, true) {}
 
   /// @return SHA-256 of each file
-  std::vector<std::string> run(const std::vector<InputFile>& files, std::int64_t total, const Progress& progress) {
-    DocumentReader reader(files, options_.ingest);
-    encode_documents(
-        reader, tokenizer_, options_.threads, [&](const EncodedDocument& document) { write(document); },
-        [&](std::int64_t bytes) {
-          if (progress) progress({"encoding", bytes, total});
-        });
+  std::vector<std::string> run(const Progress& progress) {
+    DividedReader reader(corpus_);
+    encode_documents([&](EncodedDocument& part) { return reader.next(part); }, tokenizer_, threads_,
+                     [&](const EncodedDocument& part) { write(part); },
+                     [&] {
+                       if (progress) progress({"encoding", reader.bytes_read(), corpus_.bytes()});
+                     });
     train_.finish(manifest_.train_shards, manifest_.files);
     heldout_.finish(manifest_.heldout_shards, manifest_.files);
-    return record_files(files, reader.summaries());
+    manifest_.overlap_documents = reader.overlap().documents();
+    manifest_.overlap_names = reader.overlap().names();
+    return record_files(reader.summaries());
   }
 
  private:
-  void write(const EncodedDocument& document) {
-    const bool heldout = is_heldout(document.text, options_.salt, options_.heldout_fraction);
-    (heldout ? heldout_ : train_).add(document.text, document.ids, static_cast<std::uint32_t>(document.source));
-    const Counts counts{1, static_cast<std::int64_t>(document.text.size()), static_cast<std::int64_t>(document.ids.size()) + 1};
-    SourceRecord& source = manifest_.sources[document.source];
-    (heldout ? source.heldout : source.train) += counts;
-    (heldout ? manifest_.heldout : manifest_.train) += counts;
+  void write(const EncodedDocument& part) {
+    (part.heldout ? heldout_ : train_).add(part.text, part.ids, static_cast<std::uint32_t>(part.source));
+    const Counts counts{1, static_cast<std::int64_t>(part.text.size()), static_cast<std::int64_t>(part.ids.size()) + 1};
+    SourceRecord& source = manifest_.sources[part.source];
+    (part.heldout ? source.heldout : source.train) += counts;
+    (part.heldout ? manifest_.heldout : manifest_.train) += counts;
   }
 
-  std::vector<std::string> record_files(const std::vector<InputFile>& files, const std::vector<FileSummary>& summaries) {
+  std::vector<std::string> record_files(const std::vector<FileSummary>& summaries) {
+    const std::vector<InputFile>& files = corpus_.files();
     std::vector<std::string> digests, lines(manifest_.sources.size());
     for (std::size_t i = 0; i < files.size(); ++i) {
       SourceRecord& source = manifest_.sources[files[i].source];
@@ -193,17 +203,17 @@ class EncodePass {
     return digests;
   }
 
-  const PrepareOptions& options_;
+  int threads_;
+  const Corpus& corpus_;
   const Tokenizer& tokenizer_;
   Manifest& manifest_;
   SplitWriter train_, heldout_;
 };
 
-Manifest describe(const PrepareOptions& options, const Tokenizer& tokenizer) {
+Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {
   Manifest manifest;
   manifest.longhaul_version = LONGHAUL_VERSION;
-  manifest.salt = options.salt;
-  manifest.heldout_fraction = options.heldout_fraction;
+  manifest.split = corpus.split();
   manifest.text_field = options.ingest.text_field;
   manifest.invalid_utf8 = invalid_utf8_name(options.ingest.invalid_utf8);
   manifest.vocab_size = tokenizer.vocab_size();
@@ -211,33 +221,41 @@ Manifest describe(const PrepareOptions& options, const Tokenizer& tokenizer) {
   manifest.tokenizer_file = "tokenizer.json";
   manifest.tokenizer_fingerprint = tokenizer.fingerprint();
   manifest.tokenizer_origin = options.tokenizer_file.empty() ? "trained" : "loaded";
-  for (const Source& source : options.sources) {
-    manifest.sources.emplace_back().name = source.name;
-    manifest.sources.back().path = source.given();
+  for (std::size_t s = 0; s < corpus.sources().size(); ++s) {
+    SourceRecord& source = manifest.sources.emplace_back();
+    source.name = corpus.sources()[s].name;
+    source.path = corpus.sources()[s].given();
+    source.heldout_source = corpus.of_heldout_source(s);
   }
   return manifest;
+}
+
+/// Each side that the split asks for has text. (Where nothing is held out there is no validation, which is no error.)
+void require_text(const Manifest& manifest, const Corpus& corpus) {
+  std::int64_t held_out = 0;  // of the sources to train on
+  for (const SourceRecord& source : manifest.sources)
+    if (!source.heldout_source) held_out += source.heldout.documents;
+  if (manifest.train.documents == 0 && !(corpus.split().eval_only && held_out > 0))
+    throw held_out == 0 ? empty_corpus(corpus) : all_held_out(corpus, held_out);
 }
 
 }  // namespace
 
 PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress) {
   check_options(options);
-  const std::vector<InputFile> files = walk_sources(options.sources, options.ingest.walk).files;
-  std::int64_t total = 0;
-  for (const InputFile& file : files) total += file.bytes;
+  const Corpus corpus(options.sources, options.heldout_sources, options.split, options.ingest);
   std::optional<Tokenizer> tokenizer;
   if (!options.tokenizer_file.empty()) tokenizer = Tokenizer::load(options.tokenizer_file, options.pattern);
   const std::string vocabulary = tokenizer_recipe(options, tokenizer);
-  if (auto finished = find_finished(options, vocabulary, files, progress)) return {std::move(*finished), true};
+  if (auto finished = find_finished(options, vocabulary, corpus, progress)) return {std::move(*finished), true};
 
   PartialDirectory directory(options.directory);
-  if (!tokenizer) tokenizer = train_vocabulary(options, files, total, progress);
-  Manifest manifest = describe(options, *tokenizer);
-  const std::vector<std::string> digests = EncodePass(options, *tokenizer, directory.path(), manifest).run(files, total, progress);
-  if (manifest.train.documents == 0)
-    throw manifest.heldout.documents == 0 ? empty_corpus(options) : all_held_out(options, manifest.heldout.documents);
+  if (!tokenizer) tokenizer = train_vocabulary(options, corpus, progress);
+  Manifest manifest = describe(options, corpus, *tokenizer);
+  const std::vector<std::string> digests = EncodePass(options, corpus, *tokenizer, directory.path(), manifest).run(progress);
+  require_text(manifest, corpus);
   manifest.files.push_back(write_file(directory.path(), manifest.tokenizer_file, tokenizer->to_json()));
-  manifest.recipe_hash = recipe_hash(options, vocabulary, files, digests);
+  manifest.recipe_hash = recipe_hash(options, vocabulary, corpus, digests);
   manifest.content_hash = manifest.hash_of_contents();
   write_file(directory.path(), "dataset.json", manifest.to_json());
   directory.commit();

@@ -1,9 +1,9 @@
 // data/prepare.h — from text files to a dataset directory: split, vocabulary, token shards, manifest.
 //
-// Two passes over the files. The first counts, hashes and passes the training documents to the BPE trainer; the second encodes on several
-// threads and writes shards in the order of reading, so the result is the same at any thread count. Everything is written under a
-// temporary name next to the target, synced and renamed: the directory appears complete or not at all. Preparing again from the same
-// files with the same options finds the finished directory, verifies it and reuses it.
+// Two passes over the files. The first passes the training text to the BPE trainer; the second divides the text again (data/split.h),
+// encodes it on several threads and writes shards in the order of reading, so the result is the same at any thread count. Everything is
+// written under a temporary name next to the target, synced and renamed: the directory appears complete or not at all. Preparing again from
+// the same files with the same options finds the finished directory, verifies it and reuses it.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +12,21 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest.h"
+#include "data/ingest/documents.h"
 #include "data/manifest.h"
+#include "data/split.h"
 #include "data/tokenizer.h"
 
 namespace longhaul::data {
 
 struct PrepareOptions {
   std::vector<Source> sources;
+  std::vector<Source> heldout_sources;   ///< held out whole, in a list of their own
   std::filesystem::path directory;       ///< to be made
   std::int64_t vocab_size = 0;           ///< of the BPE to train; exclusive with tokenizer_file
   std::filesystem::path tokenizer_file;  ///< tokenizer.json or a tiktoken rank file to load instead
   std::optional<Pattern> pattern;        ///< of a rank file that is not one of OpenAI's
-  double heldout_fraction = 0.05;
-  std::string salt = "longhaul";
+  SplitOptions split;
   IngestOptions ingest;
   bool write_train_text = false;  ///< train.txt beside heldout.txt, for the primed compressor
   int threads = 1;

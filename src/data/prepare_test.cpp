@@ -36,7 +36,7 @@ PrepareOptions options_of(const TestDirectory& directory, const std::string& out
   options.sources = {{"text", directory / "corpus/text"}, {"lines", directory / "corpus/lines.jsonl"}};
   options.directory = directory / out;
   options.vocab_size = 320;
-  options.heldout_fraction = 0.2;
+  options.split.heldout_fraction = 0.2;
   options.shard_tokens = 2000;
   options.write_train_text = true;
   return options;
@@ -107,8 +107,8 @@ TEST(Prepare, ASecondTimeReusesAndOtherOptionsAreRefused) {
   EXPECT_EQ(second.manifest, first);
 
   PrepareOptions salted = options;
-  salted.salt = "other";
-  EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(salted); }), "other options (salt \"longhaul\""));
+  salted.split.salt = "other";
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(salted); }), "other options (by document hash, salt \"longhaul\""));
   directory.write("corpus/text/0.txt", "changed");
   EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(options); }), "made from other text"));
 }
@@ -129,7 +129,7 @@ TEST(Prepare, TheSaltMovesTheSplit) {
   const TestDirectory directory;
   write_corpus(directory);
   PrepareOptions other = options_of(directory, "other");
-  other.salt = "pepper";
+  other.split.salt = "pepper";
   prepare_dataset(options_of(directory));
   prepare_dataset(other);
   EXPECT_NE(TestDirectory::read(directory / "data/heldout.txt"), TestDirectory::read(directory / "other/heldout.txt"));
@@ -139,16 +139,17 @@ TEST(Prepare, RefusalsLeaveNothingBehind) {
   const TestDirectory directory;
   directory.write("hollow/a.txt", "");
   directory.write("bad/a.txt", "caf\xE9");
-  directory.write("one/a.txt", "a single document");
+  directory.write("two/a.txt", "a document");
+  directory.write("two/b.txt", "another document");
   const auto attempt = [&](const std::string& source, double fraction) {
     PrepareOptions options = options_of(directory);
     options.sources = {{"s", directory / source}};
-    options.heldout_fraction = fraction;
+    options.split.heldout_fraction = fraction;
     return message_of<DataError>([&] { prepare_dataset(options); });
   };
   EXPECT_TRUE(contains(attempt("hollow", 0.1), "hollow: nothing can be taken; 1 seen: 1 empty (a.txt)"));
   EXPECT_TRUE(contains(attempt("bad", 0.1), "a.txt: byte offset 3: invalid UTF-8"));
-  EXPECT_TRUE(contains(attempt("one", 0.999999), "all 1 documents are held out"));
+  EXPECT_TRUE(contains(attempt("two", 0.999999), "the hash holds out all 2 documents"));
   EXPECT_TRUE(contains(attempt("none", 0.1), "does not exist"));
   EXPECT_FALSE(std::filesystem::exists(directory / "data"));
   EXPECT_FALSE(std::filesystem::exists(directory / "data.partial"));
@@ -164,7 +165,7 @@ TEST(Prepare, ContradictionsAreUsageErrors) {
   };
   EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.vocab_size = 0; }), "--vocab-size"));
   EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.tokenizer_file = "x"; }), "not both"));
-  EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.heldout_fraction = 1; }), "held-out fraction 1"));
+  EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.split.heldout_fraction = 1; }), "--heldout-fraction 1"));
   EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.sources[1].name = "text"; }), "two sources are named text"));
   EXPECT_TRUE(contains(refused([&](PrepareOptions& o) { o.directory = directory / "corpus"; }), "is no dataset"));
   EXPECT_TRUE(contains(refused([](PrepareOptions& o) { o.sources.clear(); }), "no source"));
@@ -182,6 +183,88 @@ TEST(Prepare, AKilledPreparationIsTidiedAndARunningOneIsLeftAlone) {
   prepare_dataset(options_of(directory));
   EXPECT_NO_THROW(Dataset::open(directory / "data"));
   EXPECT_FALSE(std::filesystem::exists(directory / "data.partial"));
+}
+
+/// train.txt or heldout.txt.
+std::string text_of(const TestDirectory& directory, const std::string& name) { return TestDirectory::read(directory / ("data/" + name)); }
+
+TEST(Prepare, OneDocumentHoldsOutItsTail) {
+  const TestDirectory directory;
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "line " + std::to_string(100 + i) + " of a single text.\n";
+  directory.write("one/book.txt", text);
+  directory.write("one/empty.txt", "");
+  PrepareOptions options = options_of(directory);
+  options.sources = {{"book", directory / "one"}};
+  options.split.heldout_fraction.reset();
+  const Manifest manifest = prepare_dataset(options).manifest;
+  EXPECT_EQ(manifest.split, (Split{"longhaul", 0, 0.1, false}));
+  EXPECT_EQ(manifest.train.documents, 1);
+  EXPECT_EQ(manifest.heldout.documents, 1);
+  EXPECT_EQ(text_of(directory, "train.txt") + text_of(directory, "heldout.txt"), text);
+  EXPECT_EQ(text_of(directory, "heldout.txt").substr(0, 8), "line 190");
+  EXPECT_TRUE(prepare_dataset(options).reused);
+  // What is held out reaches no entry of the vocabulary.
+  PrepareOptions head = options;
+  head.sources = {{"book", directory.write("head/book.txt", text_of(directory, "train.txt"))}};
+  head.split.heldout_fraction = 0;
+  head.directory = directory / "head-data";
+  EXPECT_EQ(prepare_dataset(head).manifest.tokenizer_fingerprint, manifest.tokenizer_fingerprint);
+}
+
+TEST(Prepare, ATailIsHeldOutOfEveryDocumentWhereAskedFor) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  PrepareOptions options = options_of(directory);
+  options.split = {.heldout_tail = 0.25};
+  const Manifest manifest = prepare_dataset(options).manifest;
+  EXPECT_EQ(manifest.train.documents, 200);
+  EXPECT_EQ(manifest.heldout.documents, 200);
+  EXPECT_NEAR(static_cast<double>(manifest.heldout.bytes) / static_cast<double>(manifest.train.bytes + manifest.heldout.bytes), 0.25, 0.01);
+}
+
+TEST(Prepare, HeldOutSourcesAreTheUsersOwnSplit) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  directory.write("own/a.txt", "Nobody trains on this.");
+  directory.write("own/b.txt", TestDirectory::read(directory / "corpus/text/8.txt"));
+  PrepareOptions options = options_of(directory);
+  options.split = {};
+  options.heldout_sources = {{"own", directory / "own"}};
+  const Manifest manifest = prepare_dataset(options).manifest;
+  EXPECT_EQ(manifest.train.documents, 200);
+  EXPECT_EQ(manifest.heldout.documents, 2);
+  EXPECT_EQ(manifest.overlap_documents, 1);
+  EXPECT_EQ(manifest.overlap_names, (std::vector<std::string>{(directory / "corpus/text/8.txt").string()}));
+  ASSERT_EQ(manifest.sources.size(), 3u);
+  EXPECT_TRUE(manifest.sources[2].heldout_source);
+  EXPECT_EQ(manifest.sources[2].heldout, manifest.heldout);
+  EXPECT_EQ(Dataset::open(options.directory).heldout().document_entry(1).source, 2u);
+  EXPECT_TRUE(prepare_dataset(options).reused);
+  PrepareOptions trained = options;  // the same files, of which none is held out
+  trained.sources.push_back(options.heldout_sources[0]);
+  trained.heldout_sources.clear();
+  trained.split.heldout_fraction = 0;
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(trained); }), "source own is held out"));
+}
+
+TEST(Prepare, EvaluationOnlyHasNoTextToTrainOn) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  prepare_dataset(options_of(directory));
+  PrepareOptions options = options_of(directory, "eval");
+  options.sources = {{"test", directory.write("test.txt", "a single test document")}};
+  options.split = {.eval_only = true};
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { prepare_dataset(options); }), "--tokenizer"));
+  options.vocab_size = 0;
+  options.tokenizer_file = directory / "data/tokenizer.json";
+  const Manifest manifest = prepare_dataset(options).manifest;
+  EXPECT_EQ(manifest.train, Counts{});
+  EXPECT_EQ(manifest.heldout.documents, 1);
+  const Dataset dataset = Dataset::open(directory / "eval");
+  EXPECT_EQ(dataset.heldout().text_bytes(), 22);
+  EXPECT_TRUE(contains(message_of<DataError>([&] { dataset.require_training_text(); }), "--eval-only"));
+  EXPECT_NO_THROW(Dataset::open(directory / "data").require_training_text());
 }
 
 class DamagedDataset : public ::testing::Test {

@@ -14,6 +14,7 @@ namespace {
 data::Dataset open_data(const config::RunConfig& config, const Console& console) {
   console.begin("verifying the data");
   data::Dataset dataset = data::Dataset::open(config.data.directory);
+  dataset.require_training_text();
   dataset.require_vocabulary(config.model.vocab);
   return dataset;
 }
@@ -57,7 +58,8 @@ void Run::record_launch(const std::vector<std::string>& damaged) {
     launch_->say(message);
     ledger.event("checkpoint_damaged", {{"message", message}});
   }
-  if (!training_->has_heldout()) launch_->say("the dataset holds no text out: nothing is validated (data prepare --heldout-fraction)");
+  if (!training_->has_heldout())
+    launch_->say("the dataset holds no text out: nothing is validated (data prepare --heldout-tail or --heldout-source)");
   if (resumed_from_step_) launch_->say(fmt::format("resumed from step {} of {}", *resumed_from_step_, config().run.steps));
   if (ledger.discarded() > 0)
     launch_->say(fmt::format("{} records after step {} moved to ledger/discarded-{}.jsonl", ledger.discarded(), training_->state.step,

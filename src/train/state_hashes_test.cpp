@@ -30,7 +30,7 @@ void prepare_genesis(const std::filesystem::path& directory) {
   options.sources = {{"genesis", kGolden + "genesis.jsonl"}};
   options.directory = directory;
   options.vocab_size = 331;
-  options.heldout_fraction = 0.1;
+  options.split.heldout_fraction = 0.1;
   data::prepare_dataset(options);
 }
 

@@ -1,0 +1,50 @@
+#include "data/corpus.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <utility>
+
+namespace longhaul::data {
+
+Corpus::Corpus(const std::vector<Source>& sources, const std::vector<Source>& heldout_sources, const SplitOptions& split,
+               IngestOptions ingest)
+    : ingest_(std::move(ingest)), heldout_sources_from_(sources.size()), sources_(sources) {
+  sources_.insert(sources_.end(), heldout_sources.begin(), heldout_sources.end());
+  files_ = walk_sources(sources_, ingest_.walk).files;
+  std::stable_partition(files_.begin(), files_.end(), [&](const InputFile& file) { return of_heldout_source(file.source); });
+  for (const InputFile& file : files_) bytes_ += file.bytes;
+  split_ = Split::decide(split, !heldout_sources.empty(), [&] { return one_document(); });
+}
+
+std::vector<InputFile> Corpus::train_files() const {
+  std::vector<InputFile> result;
+  std::copy_if(files_.begin(), files_.end(), std::back_inserter(result),
+               [&](const InputFile& file) { return !of_heldout_source(file.source); });
+  return result;
+}
+
+bool Corpus::one_document() const {
+  DocumentReader reader(train_files(), ingest_);
+  Document document;
+  return reader.next(document) && !reader.next(document);
+}
+
+bool DividedReader::next(EncodedDocument& part) {
+  if (rest_.train.empty() && rest_.heldout.empty()) {
+    if (!reader_.next(document_)) return false;
+    const bool heldout_source = corpus_.of_heldout_source(document_.source);
+    rest_ = corpus_.split().divide(document_.text, heldout_source);
+    if (heldout_source) overlap_.add_heldout(document_.text);
+    if (!rest_.train.empty())
+      overlap_.check_train(document_.text, [&] { return document_name(corpus_.files()[document_.file], document_.line); });
+  }
+  part.heldout = rest_.train.empty();
+  part.text = std::exchange(part.heldout ? rest_.heldout : rest_.train, {});
+  part.source = document_.source;
+  part.file = document_.file;
+  part.line = document_.line;
+  return true;
+}
+
+}  // namespace longhaul::data

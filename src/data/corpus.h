@@ -1,0 +1,60 @@
+// data/corpus.h — what `data prepare` reads: the files of all sources, the split that was decided for them, and their text in its two
+// parts.
+//
+// Files of held-out sources are read first, so that each document that is trained on can be compared with what they hold out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "data/encode_documents.h"
+#include "data/ingest/documents.h"
+#include "data/split.h"
+
+namespace longhaul::data {
+
+class Corpus {
+ public:
+  /// Lists the files; reads two documents where the split depends on whether there is a second.
+  /// @throws UsageError of Split::decide(), DataError of walk_sources() and DocumentReader
+  Corpus(const std::vector<Source>& sources, const std::vector<Source>& heldout_sources, const SplitOptions& split, IngestOptions ingest);
+
+  const std::vector<Source>& sources() const { return sources_; }  ///< those of --source, then those of --heldout-source
+  bool of_heldout_source(std::size_t source) const { return source >= heldout_sources_from_; }
+  const std::vector<InputFile>& files() const { return files_; }
+  std::vector<InputFile> train_files() const;  ///< of the sources that are not held out whole
+  std::int64_t bytes() const { return bytes_; }
+  const Split& split() const { return split_; }
+  const IngestOptions& ingest() const { return ingest_; }
+
+ private:
+  bool one_document() const;
+  IngestOptions ingest_;
+  std::size_t heldout_sources_from_;
+  std::vector<Source> sources_;
+  std::vector<InputFile> files_;
+  std::int64_t bytes_ = 0;
+  Split split_;
+};
+
+/// Hands out the documents of a corpus divided: what is trained on of one, then what is held out of it.
+class DividedReader {
+ public:
+  /// The corpus must outlive the reader.
+  explicit DividedReader(const Corpus& corpus) : corpus_(corpus), reader_(corpus.files(), corpus.ingest()) {}
+  /// Fills all but the ids; false at the end.
+  bool next(EncodedDocument& part);
+  const Overlap& overlap() const { return overlap_; }
+  const std::vector<FileSummary>& summaries() const { return reader_.summaries(); }
+  std::int64_t bytes_read() const { return reader_.bytes_read(); }
+
+ private:
+  const Corpus& corpus_;
+  DocumentReader reader_;
+  Document document_;
+  SplitText rest_;  // of the document, to be handed out
+  Overlap overlap_;
+};
+
+}  // namespace longhaul::data
