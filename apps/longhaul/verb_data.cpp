@@ -52,7 +52,11 @@ nlohmann::json to_json(const Manifest& manifest, const std::string& directory) {
             {"eval_only", manifest.split.eval_only}}},
           {"overlap", {{"documents", manifest.overlap_documents}, {"names", manifest.overlap_names}}},
           {"tokenizer",
-           {{"vocab_size", manifest.vocab_size}, {"origin", manifest.tokenizer_origin}, {"fingerprint", manifest.tokenizer_fingerprint}}},
+           {{"vocab_size", manifest.vocab_size},
+            {"origin", manifest.tokenizer_origin},
+            {"fingerprint", manifest.tokenizer_fingerprint},
+            {"begin", manifest.framing.has_begin() ? nlohmann::json(manifest.framing.begin) : nlohmann::json()},
+            {"end", manifest.framing.end}}},
           {"shards", {{"train", manifest.train_shards.size()}, {"heldout", manifest.heldout_shards.size()}}},
           {"sources", sources}};
 }
@@ -112,7 +116,7 @@ int prepare(int argc, char** argv) {
   double heldout_fraction = -1, heldout_tail = -1;  // not given
   data::PrepareOptions options;
   IngestArguments ingest;
-  std::string pattern;
+  std::string pattern, begin, end;
   bool json = false;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   line.option(
@@ -132,6 +136,12 @@ int prepare(int argc, char** argv) {
   line.option("--heldout-source", heldout_sources, "NAME=PATH, held out whole, for your own split; repeat for several");
   line.flag("--eval-only", options.split.eval_only, "hold out everything, for `longhaul eval RUN.toml --data`; needs --tokenizer");
   line.option("--salt", options.split.salt, "of the split's hash: another salt holds out other documents").show_default();
+  line.option("--begin", begin, "special token of --tokenizer that begins each document, or none (default: by the tokenizer)")
+      .not_empty()
+      .needs(tokenizer);
+  line.option("--end", end, "special token of --tokenizer that ends each document (default: by the tokenizer)")
+      .not_empty()
+      .needs(tokenizer);
   ingest.add_to(line);
   line.flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
   line.option("--threads", options.threads, "threads; never reaches the result").show_default();
@@ -142,6 +152,8 @@ int prepare(int argc, char** argv) {
   options.heldout_sources = parse_sources(heldout_sources, "--heldout-source");
   if (heldout_fraction >= 0) options.split.heldout_fraction = heldout_fraction;
   if (heldout_tail >= 0) options.split.heldout_tail = heldout_tail;
+  if (!begin.empty()) options.begin = begin;
+  if (!end.empty()) options.end = end;
   if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
   options.ingest = ingest.options();
   const train::Console console = make_console();
@@ -164,8 +176,8 @@ int prepare(int argc, char** argv) {
 /// The beginning of a document as one printable line.
 std::string excerpt(const data::TokenStream& stream, std::int64_t document, const data::Tokenizer& tokenizer) {
   constexpr std::int64_t kTokens = 40;
-  const std::int64_t begin = stream.document_begin(document) + 1;
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(std::min(kTokens, stream.document_begin(document + 1) - begin)));
+  const std::int64_t begin = stream.text_begin(document);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(std::min(kTokens, stream.text_end(document) - begin)));
   stream.read(begin, ids);
   // As a JSON string: control characters escaped, a character that was cut in the middle replaced.
   return nlohmann::json(tokenizer.decode(ids)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -79,7 +79,8 @@ data::EvaluationText read_text(const EvalArguments& arguments, const data::Datas
   if (!arguments.data.empty()) return data::heldout_text(open_other(arguments.data, of_run));
   const data::Tokenizer tokenizer = data::Tokenizer::load(of_run.tokenizer_path());
   of_run.require_vocabulary(tokenizer.vocab_size(), tokenizer.fingerprint());
-  return data::text_of_files({arguments.texts.begin(), arguments.texts.end()}, arguments.ingest.options(), tokenizer, threads,
+  return data::text_of_files({arguments.texts.begin(), arguments.texts.end()}, arguments.ingest.options(), tokenizer,
+                             of_run.manifest().framing, threads,
                              [&](std::int64_t done, std::int64_t total) { progress.show("encoding", done, total); });
 }
 
@@ -92,7 +93,7 @@ std::string perplexity_text(double value) { return value < 1e6 ? fmt::format("{:
 /// The figures of document `d`: the same as those of the whole text.
 train::Evaluation of_document(const train::Evaluation& whole, const data::TokenStream& stream, std::int64_t d) {
   const train::DocumentLoss& document = whole.documents[static_cast<std::size_t>(d)];
-  return train::Evaluation::of(document.nats, document.targets, stream.document_entry(d).text_bytes);
+  return train::Evaluation::of(document.nats, document.targets, stream.document_entry(d).text_bytes, whole.covers_text);
 }
 
 nlohmann::json documents_json(const train::Evaluation& whole, const data::EvaluationText& text) {
@@ -137,6 +138,7 @@ nlohmann::json to_json(const EvalArguments& arguments, const config::RunConfig& 
                         {"complete", result.complete},
                         {"sequence_length", config.batch.sequence_length},
                         {"stride", arguments.stride(config)},
+                        {"end_of_text_loss", config.data.end_of_text_loss},
                         {"nats", result.nats},
                         {"targets", result.targets},
                         {"loss", result.loss},
@@ -156,7 +158,9 @@ void print(const EvalArguments& arguments, const config::RunConfig& config, cons
              result.complete ? "" : "; only its beginning was read");
   fmt::print("windows of {} tokens, stride {}\n", config.batch.sequence_length, arguments.stride(config));
   fmt::print("{:.4f} nats/token over {} targets\n", result.loss, result.targets);
-  if (result.bits_per_byte) fmt::print("longhaul {:.3f} bits/byte\n", *result.bits_per_byte);
+  if (result.bits_per_byte) fmt::print("longhaul {:.3f} bits/byte{}\n", *result.bits_per_byte, train::end_of_text_note(config));
+  if (!result.covers_text)
+    fmt::print("no bits/byte: documents are isolated and have no begin token, so their first tokens are not predicted\n");
   fmt::print("perplexity {} per token", perplexity_text(result.perplexity()));
   if (const auto word = result.word_perplexity(text.total_words())) fmt::print(", {} per word", perplexity_text(*word));
   fmt::print("\n");

@@ -18,34 +18,49 @@
 namespace longhaul::app {
 namespace {
 
-void write_folder(const train::Engine& engine, const data::Tokenizer& tokenizer, const std::filesystem::path& folder) {
+/// What generation needs to know: the tokens that begin and end a text.
+nlohmann::json generation_config(const data::Framing& framing) {
+  nlohmann::json out = {{"eos_token_id", framing.end}};
+  if (framing.has_begin()) out["bos_token_id"] = framing.begin;
+  return out;
+}
+
+nlohmann::json tokenizer_config(const data::Tokenizer& tokenizer, const data::Framing& framing, std::int64_t sequence_length) {
+  nlohmann::json out = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                        {"eos_token", tokenizer.token_bytes(framing.end)},
+                        {"model_max_length", sequence_length},
+                        {"clean_up_tokenization_spaces", false}};
+  if (framing.has_begin()) out["bos_token"] = tokenizer.token_bytes(framing.begin);
+  return out;
+}
+
+void write_folder(const train::Engine& engine, const data::Tokenizer& tokenizer, const data::Framing& framing,
+                  const std::filesystem::path& folder) {
   const files::Disk disk;
   const config::RunConfig& config = engine.config();
   std::vector<checkpoint::TensorView> tensors;
   for (const checkpoint::TensorEntry& entry : engine.registry_of(checkpoint::kWeights, engine.weights()))
     tensors.push_back({entry.name, ElementType::f32, entry.shape, std::as_bytes(entry.data)});
   checkpoint::write_safetensors(disk, folder / "model.safetensors", std::move(tensors), {{"format", "pt"}});
-  const nlohmann::json model = model::hf_config(config.model, config.batch.sequence_length, tokenizer.endoftext());
+  const std::optional<std::int64_t> begin = framing.has_begin() ? std::optional<std::int64_t>(framing.begin) : std::nullopt;
+  const nlohmann::json model = model::hf_config(config.model, config.batch.sequence_length, begin, framing.end);
   files::write_file_atomically(disk, folder / "config.json", model.dump(2) + "\n");
   files::write_file_atomically(disk, folder / "tokenizer.json", tokenizer.to_json());
-  const std::string end(tokenizer.token_bytes(tokenizer.endoftext()));
-  const nlohmann::json settings = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                                   {"bos_token", end},
-                                   {"eos_token", end},
-                                   {"model_max_length", config.batch.sequence_length},
-                                   {"clean_up_tokenization_spaces", false}};
-  files::write_file_atomically(disk, folder / "tokenizer_config.json", settings.dump(2) + "\n");
+  files::write_file_atomically(disk, folder / "generation_config.json", generation_config(framing).dump(2) + "\n");
+  files::write_file_atomically(disk, folder / "tokenizer_config.json",
+                               tokenizer_config(tokenizer, framing, config.batch.sequence_length).dump(2) + "\n");
   disk.sync_directory(folder);
 }
 
 /// Written under a temporary name and renamed: the folder appears whole or not at all.
-void export_hf(const train::Engine& engine, const data::Tokenizer& tokenizer, const std::filesystem::path& out) {
+void export_hf(const train::Engine& engine, const data::Tokenizer& tokenizer, const data::Framing& framing,
+               const std::filesystem::path& out) {
   if (std::filesystem::exists(out))
     throw UsageError(fmt::format("{} exists: export writes a new folder and replaces nothing", out.string()));
   const std::filesystem::path folder = out.parent_path() / (out.filename().string() + ".tmp-" + files::random_uuid());
   std::filesystem::create_directories(folder);
   try {
-    write_folder(engine, tokenizer, folder);
+    write_folder(engine, tokenizer, framing, folder);
     files::Disk().rename(folder, out);
   } catch (...) {
     std::error_code ignored;  // the first error is the one to tell
@@ -80,7 +95,7 @@ int verb_export(int argc, char** argv) {
     engine.initialise();
   else
     step = train::load_trained(engine, dataset, complain).commit.step;
-  export_hf(engine, tokenizer, std::filesystem::absolute(out).lexically_normal());
+  export_hf(engine, tokenizer, dataset.manifest().framing, std::filesystem::absolute(out).lexically_normal());
   if (arguments.json)
     print_json(nlohmann::json{{"directory", out}, {"step", step}});
   else

@@ -28,7 +28,8 @@ nlohmann::json to_json(const train::TrainSummary& s) {
   return out;
 }
 
-std::string to_text(const train::TrainSummary& s, std::int64_t steps) {
+std::string to_text(const train::TrainSummary& s, const config::RunConfig& config) {
+  const std::int64_t steps = config.run.steps;
   std::string out;
   if (s.stop == train::StopReason::signal)
     out = fmt::format("stopped by a signal at step {} of {}; saved: the same command goes on\n", s.steps, steps);
@@ -37,7 +38,9 @@ std::string to_text(const train::TrainSummary& s, std::int64_t steps) {
   if (s.steps > 0)
     out += fmt::format(", {} loss {:.4f} nats/token", s.stop == train::StopReason::finished ? "final" : "last", s.final_loss);
   if (s.validation) out += fmt::format(", held-out {:.4f} nats/token", s.validation->loss);
-  if (s.validation && s.validation->bits_per_byte) out += fmt::format(", {:.4f} bits/byte", *s.validation->bits_per_byte);
+  if (s.validation && s.validation->bits_per_byte) {
+    out += fmt::format(", {:.4f} bits/byte{}", *s.validation->bits_per_byte, train::end_of_text_note(config));
+  }
   return out + fmt::format("\nstate {}\n", s.state_hash);
 }
 
@@ -136,7 +139,7 @@ int verb_train(int argc, char** argv) {
   if (arguments.json)
     print_json(to_json(trained.summary));
   else
-    fmt::print("{}", to_text(trained.summary, resolved.config.run.steps));
+    fmt::print("{}", to_text(trained.summary, resolved.config));
   if (!trained.measured && trained.summary.stop == train::StopReason::finished && everything_printed())
     measure_afterwards(resolved.config, trained, console);
   return exit_code(trained.summary.stop);

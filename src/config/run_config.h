@@ -40,6 +40,7 @@ struct RunTable {
 struct DataTable {
   std::string directory;  ///< a prepared dataset (dataset.json)
   bool isolate_documents = true;
+  bool end_of_text_loss = true;
 };
 struct BatchTable {
   std::int64_t sequence_length = 0;  ///< tokens

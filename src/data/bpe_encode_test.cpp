@@ -37,7 +37,7 @@ Tokenizer small_vocabulary() {
 Tokenizer ranked_vocabulary() {
   const Tokenizer trained = small_vocabulary();
   TokenizerParts parts;
-  for (std::int32_t id = 0; id < trained.endoftext(); ++id) parts.tokens.emplace_back(trained.token_bytes(id));
+  for (std::int32_t id = 0; id < trained.framing().end; ++id) parts.tokens.emplace_back(trained.token_bytes(id));
   parts.merge_by_rank = parts.whole_piece_first = true;
   parts.origin = "test";
   return Tokenizer(parts);

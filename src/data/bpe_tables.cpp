@@ -65,7 +65,7 @@ BpeTables::BpeTables(TokenizerParts parts)
     check_merges();
   }
   index_merges(parts.merge_by_rank);
-  choose_endoftext();
+  choose_framing();
   compute_fingerprint();
 }
 
@@ -176,14 +176,27 @@ void BpeTables::index_merges(bool rank_is_id) {
   }
 }
 
-void BpeTables::choose_endoftext() {
-  for (const std::string_view name : {"<|endoftext|>", "<|end_of_text|>", "</s>"}) {
-    for (const SpecialToken& special : specials_) {
-      if (special.text == name) {
-        endoftext_ = special.id;
-        return;
-      }
-    }
+std::int32_t BpeTables::special_id(std::string_view text) const {
+  const auto found = std::find_if(specials_.begin(), specials_.end(), [&](const SpecialToken& special) { return special.text == text; });
+  return found == specials_.end() ? kNoId : found->id;
+}
+
+/// By the names that published tokenizers give their special tokens: GPT-2 and Qwen have one for both ends, Llama 3, Llama 2 and Mistral,
+/// Gemma and DeepSeek two.
+void BpeTables::choose_framing() {
+  struct Names {
+    std::string_view begin, end;
+  };
+  constexpr std::array<Names, 5> kNames = {{{"<|endoftext|>", "<|endoftext|>"},
+                                            {"<|begin_of_text|>", "<|end_of_text|>"},
+                                            {"<s>", "</s>"},
+                                            {"<bos>", "<eos>"},
+                                            {"<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"}}};
+  for (const Names& names : kNames) {
+    const std::int32_t begin = special_id(names.begin), end = special_id(names.end);
+    if (end == kNoId) continue;
+    framing_ = {begin == kNoId ? end : begin, end};  // an end alone serves as both
+    return;
   }
 }
 

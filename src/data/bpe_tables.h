@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/framing.h"
 #include "data/tokenizer_parts.h"
 
 namespace longhaul::data {
@@ -42,7 +43,10 @@ class BpeTables {
   std::string_view token_bytes(std::int32_t id) const;
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(offsets_.size()) - 1; }
   bool is_special(std::int32_t id) const;
-  std::int32_t endoftext() const { return endoftext_; }
+  /// How documents are framed by default; end = kNone where no special token says so.
+  const Framing& framing() const { return framing_; }
+  /// Id of a special token, kNoId where there is none of this text.
+  std::int32_t special_id(std::string_view text) const;
   Pattern pattern() const { return pattern_; }
   const std::vector<SpecialToken>& specials() const { return specials_; }
   const std::vector<Merge>& merges() const { return merges_; }
@@ -66,7 +70,7 @@ class BpeTables {
   void check_merges() const;
   void merges_from_ranks();
   void index_merges(bool rank_is_id);
-  void choose_endoftext();
+  void choose_framing();
   void compute_fingerprint();
 
   Pattern pattern_;
@@ -80,7 +84,7 @@ class BpeTables {
   std::vector<TokenSlot> token_slots_;
   std::vector<PairSlot> pair_slots_;
   int pair_shift_ = 63;
-  std::int32_t endoftext_ = kNoId;
+  Framing framing_;
   std::string fingerprint_;
 
   // Multiplicative (Fibonacci) hashing: the upper bits of a product with 2^64/φ depend on all bits of the pair.

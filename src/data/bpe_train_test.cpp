@@ -99,7 +99,7 @@ TEST(BpeTrain, IdsAreBytesThenMergesThenEndoftext) {
   const Tokenizer tokenizer = trained({"low lower lowest"}, 256 + 4 + 1);
   for (int byte = 0; byte < 256; ++byte) EXPECT_EQ(tokenizer.token_bytes(byte), std::string(1, static_cast<char>(byte)));
   for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(tokenizer.tables().merges()[i].merged, 256 + static_cast<int>(i));
-  EXPECT_EQ(tokenizer.endoftext(), 260);
+  EXPECT_EQ(tokenizer.framing().end, 260);
   EXPECT_EQ(tokenizer.vocab_size(), 261);
 }
 

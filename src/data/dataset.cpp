@@ -14,19 +14,26 @@ namespace fs = std::filesystem;
 
 TokenStream::TokenStream(std::vector<std::shared_ptr<const Shard>> shards) : shards_(std::move(shards)) {
   for (const auto& shard : shards_) {
-    first_token_.push_back(tokens_);
+    first_token_.push_back(stored_);
     first_document_.push_back(documents_);
     const ShardHeader& header = shard->view().header;
-    tokens_ += static_cast<std::int64_t>(header.token_count);
+    assert(shard == shards_.front() || header.framing == framing_);
+    framing_ = header.framing;
+    stored_ += static_cast<std::int64_t>(header.token_count);
     documents_ += static_cast<std::int64_t>(header.document_count);
     text_bytes_ += static_cast<std::int64_t>(header.text_bytes);
   }
-  first_token_.push_back(tokens_);
+  first_token_.push_back(stored_);
   first_document_.push_back(documents_);
 }
 
 void TokenStream::read(std::int64_t first, std::span<std::int32_t> out) const {
-  assert(first >= 0 && first + static_cast<std::int64_t>(out.size()) <= tokens_);
+  assert(first >= 0 && first + std::ssize(out) <= tokens());
+  if (!out.empty() && first + std::ssize(out) > stored_) {
+    out.back() = framing_.end;
+    out = out.first(out.size() - 1);
+  }
+  if (out.empty()) return;
   auto shard = static_cast<std::size_t>(std::upper_bound(first_token_.begin(), first_token_.end(), first) - first_token_.begin() - 1);
   while (!out.empty()) {
     const auto count = std::min(out.size(), static_cast<std::size_t>(first_token_[shard + 1] - first));
@@ -45,7 +52,7 @@ TokenStream::Place TokenStream::place_of_document(std::int64_t document) const {
 }
 
 std::int64_t TokenStream::document_begin(std::int64_t document) const {
-  if (document >= documents_) return tokens_;
+  if (document >= documents_) return stored_;
   const Place place = place_of_document(document);
   return first_token_[place.shard] + static_cast<std::int64_t>(shards_[place.shard]->view().document(place.local).first_token);
 }
@@ -56,7 +63,7 @@ DocumentEntry TokenStream::document_entry(std::int64_t document) const {
 }
 
 std::int64_t TokenStream::document_of(std::int64_t position) const {
-  assert(position >= 0 && position < tokens_);
+  assert(position >= 0 && position < stored_);
   std::int64_t low = 0, high = documents_;  // document_begin(low) <= position < document_begin(high)
   while (high - low > 1) {
     const std::int64_t middle = low + (high - low) / 2;
@@ -75,7 +82,7 @@ void check_record(const ShardView& view, const ShardRecord& record, const Manife
   if (found != record.counts)
     throw DataError(fmt::format("{}: {} tokens in {} documents, dataset.json promises {} in {}; the shard belongs to another dataset", name,
                                 found.tokens, found.documents, record.counts.tokens, record.counts.documents));
-  if (header.vocab_size != manifest.vocab_size || header.endoftext != manifest.endoftext ||
+  if (header.vocab_size != manifest.vocab_size || header.framing != manifest.framing ||
       header.tokenizer_hash != tokenizer_hash(manifest.tokenizer_fingerprint))
     throw DataError(
         fmt::format("{}: encoded with another vocabulary ({} entries) than dataset.json names ({} entries); prepare the dataset again",

@@ -18,21 +18,26 @@
 
 namespace longhaul::data {
 
-/// One split as one sequence of tokens: document = <|endoftext|> t₁ … tₙ, documents back to back.
+/// One split as one sequence of tokens: framed documents back to back (data/framing.h). Where one token is begin and end, the stream closes
+/// with it, so that the last document has its end too; that one is not stored.
 class TokenStream {
  public:
   /// Takes shards of one split in order. Views stay valid as long as the stream (or a copy of it) lives.
   explicit TokenStream(std::vector<std::shared_ptr<const Shard>> shards);
 
-  std::int64_t tokens() const { return tokens_; }
+  std::int64_t tokens() const { return stored_ + (documents_ > 0 && framing_.shared() ? 1 : 0); }
+  const Framing& framing() const { return framing_; }
   std::int64_t documents() const { return static_cast<std::int64_t>(documents_); }
-  /// UTF-8 bytes of the documents' text (without separators): the denominator of bits/byte.
+  /// UTF-8 bytes of the documents' text (without their frames): the denominator of bits/byte.
   std::int64_t text_bytes() const { return text_bytes_; }
   /// Copies tokens [first, first + out.size()); the range must lie within the stream.
   void read(std::int64_t first, std::span<std::int32_t> out) const;
-  /// First token of a document; document_begin(documents()) = tokens().
+  /// First token of a document, its frame included; document_begin(documents()) is the end of what is stored.
   std::int64_t document_begin(std::int64_t document) const;
-  /// The document that token `position` belongs to; O(log documents).
+  /// The document's text, t₁ … tₙ, is [text_begin, text_end); its end token is at text_end.
+  std::int64_t text_begin(std::int64_t document) const { return document_begin(document) + (framing_.has_begin() ? 1 : 0); }
+  std::int64_t text_end(std::int64_t document) const { return document_begin(document + 1) - (framing_.shared() ? 0 : 1); }
+  /// The document that the stored token `position` belongs to; O(log documents).
   std::int64_t document_of(std::int64_t position) const;
   /// Bytes of the document's text, and the index of its source in the manifest.
   DocumentEntry document_entry(std::int64_t document) const;
@@ -47,7 +52,8 @@ class TokenStream {
   std::vector<std::shared_ptr<const Shard>> shards_;
   std::vector<std::int64_t> first_token_;     // of each shard, and the end
   std::vector<std::int64_t> first_document_;  // of each shard, and the end
-  std::int64_t tokens_ = 0, documents_ = 0, text_bytes_ = 0;
+  Framing framing_;                           // of every shard
+  std::int64_t stored_ = 0, documents_ = 0, text_bytes_ = 0;
 };
 
 enum class Verify {

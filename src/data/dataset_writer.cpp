@@ -72,17 +72,15 @@ void PartialDirectory::commit() {
   disk.sync_directory(parent.empty() ? fs::path(".") : parent);
 }
 
-SplitWriter::SplitWriter(const fs::path& directory, std::string name, const Tokenizer& tokenizer, std::int64_t shard_tokens,
-                         bool write_text)
-    : directory_(directory), name_(std::move(name)), tokenizer_(tokenizer), shard_tokens_(shard_tokens) {
+SplitWriter::SplitWriter(const fs::path& directory, std::string name, const Tokenizer& tokenizer, const Framing& framing,
+                         std::int64_t shard_tokens, bool write_text)
+    : directory_(directory), name_(std::move(name)), tokenizer_(tokenizer), framing_(framing), shard_tokens_(shard_tokens) {
   fs::create_directory(directory_ / name_);
   if (write_text) text_.emplace(files::Disk(), directory_ / (name_ + ".txt"));
 }
 
 void SplitWriter::add(std::string_view text, std::span<const std::int32_t> ids, std::uint32_t source) {
-  if (!shard_)
-    shard_.emplace(static_cast<std::uint32_t>(tokenizer_.vocab_size()), static_cast<std::uint32_t>(tokenizer_.endoftext()),
-                   tokenizer_.fingerprint());
+  if (!shard_) shard_.emplace(static_cast<std::uint32_t>(tokenizer_.vocab_size()), framing_, tokenizer_.fingerprint());
   shard_->add(ids, static_cast<std::uint32_t>(text.size()), source);
   if (text_) text_->write(text);
   if (static_cast<std::int64_t>(shard_->header().token_count) >= shard_tokens_) close_shard();

@@ -42,8 +42,8 @@ class PartialDirectory {
 class SplitWriter {
  public:
   /// @param name  "train" or "heldout": the subdirectory and the text file's stem
-  SplitWriter(const std::filesystem::path& directory, std::string name, const Tokenizer& tokenizer, std::int64_t shard_tokens,
-              bool write_text);
+  SplitWriter(const std::filesystem::path& directory, std::string name, const Tokenizer& tokenizer, const Framing& framing,
+              std::int64_t shard_tokens, bool write_text);
   void add(std::string_view text, std::span<const std::int32_t> ids, std::uint32_t source);
   /// Closes the last shard and the text file, and adds both to the manifest's lists.
   void finish(std::vector<ShardRecord>& shards, std::vector<FileRecord>& files);
@@ -53,6 +53,7 @@ class SplitWriter {
   std::filesystem::path directory_;
   std::string name_;
   const Tokenizer& tokenizer_;
+  Framing framing_;
   std::int64_t shard_tokens_;
   std::optional<ShardBuilder> shard_;
   std::optional<files::FileWriter> text_;

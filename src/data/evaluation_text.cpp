@@ -62,8 +62,8 @@ EvaluationText heldout_text(const Dataset& dataset) {
   return result;
 }
 
-EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer, int threads,
-                             const std::function<void(std::int64_t, std::int64_t)>& progress) {
+EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer,
+                             const Framing& framing, int threads, const std::function<void(std::int64_t, std::int64_t)>& progress) {
   std::vector<Source> sources;
   for (const fs::path& path : paths) sources.push_back({"--text", path});
   const std::vector<InputFile> files = walk_sources(sources, ingest.walk).files;
@@ -71,8 +71,7 @@ EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOpt
   for (const InputFile& file : files) total += file.bytes;
 
   DocumentReader reader(files, ingest);
-  ShardBuilder shard(static_cast<std::uint32_t>(tokenizer.vocab_size()), static_cast<std::uint32_t>(tokenizer.endoftext()),
-                     tokenizer.fingerprint());
+  ShardBuilder shard(static_cast<std::uint32_t>(tokenizer.vocab_size()), framing, tokenizer.fingerprint());
   std::vector<std::string> names;
   std::vector<std::int64_t> words;
   encode_documents(

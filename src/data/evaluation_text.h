@@ -34,10 +34,10 @@ std::int64_t count_words(std::string_view text);
 /// @throws DataError when there is none, or heldout.txt is not its text
 EvaluationText heldout_text(const Dataset& dataset);
 
-/// The documents of files and directories, encoded with the run's tokenizer.
+/// The documents of files and directories, encoded with the run's tokenizer and framed as its dataset frames them.
 /// @param progress  called with bytes read and in all
 /// @throws DataError as walk_sources() and DocumentReader do, and when there is no text at all
 EvaluationText text_of_files(const std::vector<std::filesystem::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer,
-                             int threads, const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+                             const Framing& framing, int threads, const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
 }  // namespace longhaul::data

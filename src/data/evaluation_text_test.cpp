@@ -42,7 +42,8 @@ struct Corpus {
   EvaluationText read(const std::vector<std::string>& names, int threads = 1) const {
     std::vector<std::filesystem::path> paths;
     for (const std::string& name : names) paths.push_back(directory / name);
-    return text_of_files(paths, {}, Tokenizer::load(directory / "data/tokenizer.json"), threads);
+    const Tokenizer tokenizer = Tokenizer::load(directory / "data/tokenizer.json");
+    return text_of_files(paths, {}, tokenizer, tokenizer.framing(), threads);
   }
   TestDirectory directory;
 };

@@ -14,17 +14,20 @@ HeldoutWindows::HeldoutWindows(const TokenStream& stream, const HeldoutOptions& 
   if (length < 1 || stride < 1 || stride > length)
     throw UsageError(fmt::format("stride {} is outside 1 … sequence_length = {}", stride, length));
   if (stream.tokens() < 2) throw DataError("the held-out split has no text; prepare the dataset with a larger held-out fraction");
-  if (options.isolate_documents)
+  const std::int64_t unseen = options.packing.end_of_text_loss ? 0 : 1;  // ends that are no targets
+  if (options.packing.isolate_documents) {
     for (std::int64_t d = 0; d < stream.documents(); ++d)
-      add_span(stream.document_begin(d), stream.document_begin(d + 1) - stream.document_begin(d) - 1, stride);
-  else
+      add_span(stream.document_begin(d), stream.text_end(d) - stream.document_begin(d) - unseen, stride);
+  } else {
     add_span(0, stream.tokens() - 1, stride);
+    target_tokens_ -= unseen * stream.documents();
+  }
 
   // Windows share a sequence in order while they fit (next fit). Without isolation attention would cross from one to the next, so each
   // has a sequence of its own.
   std::int64_t used = length;
   for (std::size_t w = 0; w < windows_.size(); ++w) {
-    if (!options.isolate_documents || used + windows_[w].length > length) {
+    if (!options.packing.isolate_documents || used + windows_[w].length > length) {
       first_window_.push_back(static_cast<std::int64_t>(w));
       used = 0;
     }
@@ -41,6 +44,12 @@ void HeldoutWindows::add_span(std::int64_t begin, std::int64_t targets, std::int
     windows_.push_back({begin + start, end - start, begin + counted});
     counted = end;
   }
+}
+
+/// Whether `place` holds the end of a document. @param document  of the place before, moved along; places are asked for in rising order
+bool HeldoutWindows::is_end(std::int64_t place, std::int64_t& document) const {
+  while (place > stream_.text_end(document) && document + 1 < stream_.documents()) ++document;
+  return place == stream_.text_end(document);
 }
 
 Batch HeldoutWindows::batch(std::int64_t first, std::int64_t count, std::vector<std::int64_t>* places) const {
@@ -64,12 +73,14 @@ Batch HeldoutWindows::batch(std::int64_t first, std::int64_t count, std::vector<
       for (std::int64_t w = first_window_[s]; w < first_window_[s + 1]; ++w, ++segment) {
         const Window& window = windows_[static_cast<std::size_t>(w)];
         stream_.read(window.begin, std::span(ids).first(static_cast<std::size_t>(window.length) + 1));
+        std::int64_t document = options_.packing.end_of_text_loss ? 0 : stream_.document_of(window.begin);
         for (std::int64_t i = 0; i < window.length; ++i) {
           const std::size_t at = place(i, used);
           if (places) (*places)[at] = window.begin + i;
           batch.tokens[at] = ids[static_cast<std::size_t>(i)];
           batch.targets[at] = ids[static_cast<std::size_t>(i) + 1];
-          batch.loss_mask[at] = window.begin + i >= window.counted;
+          batch.loss_mask[at] =
+              window.begin + i >= window.counted && (options_.packing.end_of_text_loss || !is_end(window.begin + i + 1, document));
           batch.target_tokens += batch.loss_mask[at];
         }
         used += window.length;

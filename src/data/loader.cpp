@@ -9,7 +9,6 @@
 #include <mutex>
 #include <thread>
 
-#include "data/packing.h"
 #include "data/permutation.h"
 #include "kernels/random.h"
 #include "units/error.h"
@@ -37,7 +36,7 @@ Batch make_batch(const TokenStream& stream, const LoaderOptions& options, std::i
       epoch = global / samples;
       order = KeyedPermutation(samples, options.seed, static_cast<std::uint32_t>(epoch));
     }
-    pack_sequence(stream, order(global % samples) * options.sequence_length, options.isolate_documents, batch, row);
+    pack_sequence(stream, order(global % samples) * options.sequence_length, options.packing, batch, row);
   }
   return batch;
 }

@@ -11,6 +11,7 @@
 
 #include "data/batch.h"
 #include "data/dataset.h"
+#include "data/packing.h"
 
 namespace longhaul::data {
 
@@ -18,7 +19,7 @@ struct LoaderOptions {
   std::uint64_t seed = 0;
   std::int64_t sequence_length = 0;
   std::int64_t global_batch = 0;  ///< sequences a step
-  bool isolate_documents = true;
+  PackingOptions packing;
   int prefetch = 2;  ///< batches prepared ahead by the loader's thread; 0 = none, no thread
 };
 

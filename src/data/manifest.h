@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "data/framing.h"
 #include "data/split.h"
 
 namespace longhaul::data {
 
-/// Documents, UTF-8 bytes and tokens (with one <|endoftext|> a document).
+/// Documents, UTF-8 bytes and tokens (with those that frame documents, as stored).
 struct Counts {
   std::int64_t documents = 0;
   std::int64_t bytes = 0;
@@ -69,7 +70,7 @@ struct Manifest {
   std::string text_field;
   std::string invalid_utf8;  ///< "stop", "replace" or "skip-document" ("error" of earlier versions is "stop")
   std::int64_t vocab_size = 0;
-  std::int64_t endoftext = 0;
+  Framing framing;
   std::string tokenizer_file;         ///< "tokenizer.json"
   std::string tokenizer_fingerprint;  ///< Tokenizer::fingerprint()
   std::string tokenizer_origin;       ///< "trained" or "loaded"

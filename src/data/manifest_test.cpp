@@ -21,7 +21,7 @@ Manifest example() {
   manifest.text_field = "text";
   manifest.invalid_utf8 = "error";
   manifest.vocab_size = 8192;
-  manifest.endoftext = 8191;
+  manifest.framing = {8191, 8191};
   manifest.tokenizer_file = "tokenizer.json";
   manifest.tokenizer_fingerprint = digest;
   manifest.tokenizer_origin = "trained";
@@ -65,6 +65,15 @@ TEST(Manifest, ReadsWhatWasWrittenBeforeThereWereTailsAndHeldOutSources) {
   expected.overlap_documents = 0;
   expected.overlap_names.clear();
   EXPECT_EQ(Manifest::from_json(text, "dataset.json"), expected);
+}
+
+TEST(Manifest, FramesDocumentsByOneTokenByTwoOrByAnEndAlone) {
+  for (const Framing framing : {Framing{8190, 8191}, Framing{Framing::kNone, 8191}}) {
+    Manifest manifest = example();
+    manifest.framing = framing;
+    EXPECT_EQ(Manifest::from_json(manifest.to_json(), "dataset.json"), manifest);
+  }
+  EXPECT_FALSE(contains(example().to_json(), "\"begin\"")) << "datasets with one token keep the manifest that they had";
 }
 
 TEST(Manifest, EveryTruncationIsRefused) {

@@ -1,9 +1,9 @@
 // data/packing.h — from a stream of documents to sequences of fixed length.
 //
 // Documents are concatenated and cut every sequence_length tokens (one token more is read, for the last target): nothing is lost and
-// nothing is padded. With isolated documents a token sees and predicts only its own document: positions restart, document_start is
-// where attention begins, and the last token of a document has no target (accounting A11). Without, the next document's <|endoftext|>
-// is a target like any other and attention runs over the whole sequence.
+// nothing is padded. The end token is the target of a document's last token (accounting A11), so that a model learns to stop. With
+// isolated documents a token sees only its own document: positions restart and document_start is where attention begins. Where an end
+// token is stored (data/framing.h), what follows it belongs to the next document and is a target only without isolation.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,13 @@
 
 namespace longhaul::data {
 
+struct PackingOptions {
+  bool isolate_documents = true;
+  bool end_of_text_loss = true;  ///< false: the end of a document is no target (Megatron's eod-mask-loss)
+};
+
 /// Fills sequence `row` of `batch` with stream tokens [first, first + sequence_length + 1) and adds to batch.target_tokens.
-void pack_sequence(const TokenStream& stream, std::int64_t first, bool isolate_documents, Batch& batch, std::int64_t row);
+void pack_sequence(const TokenStream& stream, std::int64_t first, const PackingOptions& options, Batch& batch, std::int64_t row);
 
 /// Real tokens ÷ allocated tokens (accounting E2).
 struct PackingUtilisation {

@@ -42,6 +42,8 @@ void check_options(const PrepareOptions& options) {
     throw UsageError(
         "--eval-only leaves no text to train a vocabulary on; give the one of the runs that are to be evaluated: --tokenizer "
         "DATA/tokenizer.json, DATA being their dataset");
+  if (options.tokenizer_file.empty() && (options.begin || options.end))
+    throw UsageError("--begin and --end name special tokens of a --tokenizer; a vocabulary trained here has <|endoftext|> alone");
   if (options.directory.empty()) throw UsageError("no directory given for the dataset: --out DIR");
   if (options.threads < 1 || options.shard_tokens < 1)
     throw UsageError(fmt::format("threads = {} and shard_tokens = {} must be at least 1", options.threads, options.shard_tokens));
@@ -71,8 +73,11 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
   return files::sha256_hex(fields);
 }
 
+/// The vocabulary, and how documents are framed where that is not by one token. @throws UsageError for a token that the tokenizer lacks
 std::string tokenizer_recipe(const PrepareOptions& options, const std::optional<Tokenizer>& loaded) {
-  return loaded ? "loaded " + loaded->fingerprint() : fmt::format("trained {}", options.vocab_size);
+  if (!loaded) return fmt::format("trained {}", options.vocab_size);
+  const Framing framing = loaded->framing(options.begin, options.end);
+  return "loaded " + loaded->fingerprint() + (framing.shared() ? "" : fmt::format(" framed {} {}", framing.begin, framing.end));
 }
 
 /// The finished dataset of an earlier call, if there is one and it is what would be made now.
@@ -159,8 +164,8 @@ class EncodePass {
         corpus_(corpus),
         tokenizer_(tokenizer),
         manifest_(manifest),
-        train_(directory, "train", tokenizer, options.shard_tokens, options.write_train_text),
-        heldout_(directory, "heldout", tokenizer, options.shard_tokens, true) {}
+        train_(directory, "train", tokenizer, manifest.framing, options.shard_tokens, options.write_train_text),
+        heldout_(directory, "heldout", tokenizer, manifest.framing, options.shard_tokens, true) {}
 
   /// @return SHA-256 of each file
   std::vector<std::string> run(const Progress& progress) {
@@ -180,7 +185,7 @@ class EncodePass {
  private:
   void write(const EncodedDocument& part) {
     (part.heldout ? heldout_ : train_).add(part.text, part.ids, static_cast<std::uint32_t>(part.source));
-    const Counts counts{1, static_cast<std::int64_t>(part.text.size()), static_cast<std::int64_t>(part.ids.size()) + 1};
+    const Counts counts{1, std::ssize(part.text), manifest_.framing.stored(std::ssize(part.ids))};
     SourceRecord& source = manifest_.sources[part.source];
     (part.heldout ? source.heldout : source.train) += counts;
     (part.heldout ? manifest_.heldout : manifest_.train) += counts;
@@ -217,7 +222,7 @@ Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tok
   manifest.text_field = options.ingest.text_field;
   manifest.invalid_utf8 = invalid_utf8_name(options.ingest.invalid_utf8);
   manifest.vocab_size = tokenizer.vocab_size();
-  manifest.endoftext = tokenizer.endoftext();
+  manifest.framing = tokenizer.framing(options.begin, options.end);
   manifest.tokenizer_file = "tokenizer.json";
   manifest.tokenizer_fingerprint = tokenizer.fingerprint();
   manifest.tokenizer_origin = options.tokenizer_file.empty() ? "trained" : "loaded";

@@ -26,6 +26,8 @@ struct PrepareOptions {
   std::int64_t vocab_size = 0;           ///< of the BPE to train; exclusive with tokenizer_file
   std::filesystem::path tokenizer_file;  ///< tokenizer.json or a tiktoken rank file to load instead
   std::optional<Pattern> pattern;        ///< of a rank file that is not one of OpenAI's
+  std::optional<std::string> begin;  ///< special token of tokenizer_file that begins a document, or "none"; absent: Tokenizer::framing()
+  std::optional<std::string> end;    ///< likewise, that ends it
   SplitOptions split;
   IngestOptions ingest;
   bool write_train_text = false;  ///< train.txt beside heldout.txt, for the primed compressor

@@ -60,7 +60,7 @@ TEST(Prepare, EveryByteOfTextIsInOneSplitAndDecodesBack) {
       const std::int64_t begin = stream->document_begin(d), end = stream->document_begin(d + 1);
       std::vector<std::int32_t> ids(static_cast<std::size_t>(end - begin));
       stream->read(begin, ids);
-      EXPECT_EQ(ids[0], tokenizer.endoftext());
+      EXPECT_EQ(ids[0], tokenizer.framing().begin);
       const std::string document = tokenizer.decode(std::span(ids).subspan(1));
       EXPECT_EQ(document.size(), stream->document_entry(d).text_bytes);
       EXPECT_EQ(is_heldout(document, "longhaul", 0.2), stream == &dataset.heldout());
@@ -315,7 +315,7 @@ TEST_F(DamagedDataset, AnotherVocabularyIsNamed) {
 
 TEST_F(DamagedDataset, LoadsBatchesWhenWhole) {
   const Dataset dataset = Dataset::open(directory_ / "data", Verify::structure);
-  Loader loader(dataset.train(), {5, 64, 4, true, 2});
+  Loader loader(dataset.train(), {5, 64, 4, {}, 2});
   EXPECT_GT(loader.next().target_tokens, 0);
 }
 

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "units/error.h"
 
@@ -25,15 +26,18 @@ constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 56;
 /// Ids are int32 in memory.
 constexpr std::uint64_t kMaxVocabulary = std::uint64_t{1} << 31;
 
-/// The header's fields in file order; written and parsed as one block.
-struct RawHeader {
+/// The header's fields in file order, as blocks that are written and parsed whole: the fields of both versions, then version 2's framing,
+/// then the hash of all before it.
+struct RawFields {
   std::array<char, 8> magic;
-  std::uint32_t version, token_bytes, vocab_size, endoftext;
-  std::uint64_t token_count, document_count, text_bytes, tokenizer_hash, body_hash, header_hash;
+  std::uint32_t version, token_bytes, vocab_size, end;
+  std::uint64_t token_count, document_count, text_bytes, tokenizer_hash, body_hash;
 };
-static_assert(sizeof(RawHeader) == ShardHeader::kBytes);
-
-std::uint64_t hash_of_header(const RawHeader& raw) { return XXH3_64bits(&raw, offsetof(RawHeader, header_hash)); }
+struct RawFraming {
+  std::uint32_t begin, zero;
+};
+constexpr std::uint32_t kNoBegin = 0xFFFFFFFF;  // in RawFraming::begin
+static_assert(sizeof(RawFields) == 64 && sizeof(RawFraming) == 8);
 
 std::uint64_t padded_token_bytes(const ShardHeader& header) { return (header.token_count * header.token_bytes + 7) / 8 * 8; }
 
@@ -43,42 +47,72 @@ constexpr const char* kRestore = "prepare the dataset again (`longhaul data prep
   throw DataError(fmt::format("{}: {}; {}", name, what, kRestore));
 }
 
-ShardHeader parse_header(std::span<const std::byte> bytes, const std::string& name) {
-  if (bytes.size() < ShardHeader::kBytes)
-    damaged(name, fmt::format("the token shard is truncated: {} bytes, its header alone has {}", bytes.size(), ShardHeader::kBytes));
-  RawHeader raw;
+/// Bytes of the header before its hash.
+std::size_t hashed_bytes(std::uint32_t version) { return sizeof(RawFields) + (version == ShardHeader::kSeparate ? sizeof(RawFraming) : 0); }
+
+/// Fields, framing and hash; all that is asked of the bytes alone.
+std::pair<RawFields, RawFraming> read_header(std::span<const std::byte> bytes, const std::string& name) {
+  const auto require = [&](std::size_t size) {
+    if (bytes.size() < size)
+      damaged(name, fmt::format("the token shard is truncated: {} bytes, its header alone has {}", bytes.size(), size));
+  };
+  require(sizeof(RawFields) + sizeof(std::uint64_t));
+  RawFields raw;
   std::memcpy(&raw, bytes.data(), sizeof raw);
   if (raw.magic != kMagic) damaged(name, "not a token shard: offset 0 does not hold LHTOKENS");
-  if (raw.version != ShardHeader::kVersion)
-    damaged(name, fmt::format("offset 8: shard version {}, this program reads version {}", raw.version, ShardHeader::kVersion));
-  if (raw.header_hash != hash_of_header(raw))
-    damaged(name, fmt::format("the header (bytes 0 to 71) does not match its hash: {:016x} stored, {:016x} computed", raw.header_hash,
-                              hash_of_header(raw)));
+  if (raw.version != ShardHeader::kShared && raw.version != ShardHeader::kSeparate)
+    damaged(name, fmt::format("offset 8: shard version {}, this program reads versions {} and {}", raw.version, ShardHeader::kShared,
+                              ShardHeader::kSeparate));
+  const std::size_t size = hashed_bytes(raw.version);
+  require(size + sizeof(std::uint64_t));
+  RawFraming framing{raw.end, 0};
+  if (raw.version == ShardHeader::kSeparate) std::memcpy(&framing, bytes.data() + sizeof raw, sizeof framing);
+  std::uint64_t stored = 0;
+  std::memcpy(&stored, bytes.data() + size, sizeof stored);
+  if (const std::uint64_t computed = XXH3_64bits(bytes.data(), size); stored != computed)
+    damaged(name, fmt::format("the header (bytes 0 to {}) does not match its hash: {:016x} stored, {:016x} computed",
+                              size + sizeof stored - 1, stored, computed));
+  return {raw, framing};
+}
+
+ShardHeader parse_header(std::span<const std::byte> bytes, const std::string& name) {
+  const auto [raw, framing] = read_header(bytes, name);
   if (raw.token_bytes != 2 && raw.token_bytes != 4)
     damaged(name, fmt::format("offset 12: {} bytes a token, allowed: 2, 4", raw.token_bytes));
   if (raw.vocab_size == 0 || raw.vocab_size > kMaxVocabulary || (raw.token_bytes == 2 && raw.vocab_size > 65536))
     damaged(name, fmt::format("offset 16: a vocabulary of {} does not fit {}-byte tokens", raw.vocab_size, raw.token_bytes));
-  if (raw.endoftext >= raw.vocab_size)
-    damaged(name, fmt::format("offset 20: <|endoftext|> = {} is outside the vocabulary of {}", raw.endoftext, raw.vocab_size));
+  if (raw.end >= raw.vocab_size)
+    damaged(name, fmt::format("offset 20: the end token {} is outside the vocabulary of {}", raw.end, raw.vocab_size));
+  if (framing.begin != kNoBegin && framing.begin >= raw.vocab_size)
+    damaged(name, fmt::format("offset 64: the begin token {} is outside the vocabulary of {}", framing.begin, raw.vocab_size));
+  if (framing.zero != 0 || (raw.version == ShardHeader::kSeparate && framing.begin == raw.end))
+    damaged(name, "offset 64: version 2 is for a begin token that is not the end token, and four bytes of zero after it");
   if (raw.token_count >= kMaxCount || raw.document_count > raw.token_count)
     damaged(name, fmt::format("offset 24: {} tokens in {} documents is impossible", raw.token_count, raw.document_count));
-  return {raw.token_bytes,    raw.vocab_size, raw.endoftext,      raw.token_count,
-          raw.document_count, raw.text_bytes, raw.tokenizer_hash, raw.body_hash};
+  const Framing frame{framing.begin == kNoBegin ? Framing::kNone : static_cast<std::int32_t>(framing.begin),
+                      static_cast<std::int32_t>(raw.end)};
+  return {raw.token_bytes, raw.vocab_size, frame, raw.token_count, raw.document_count, raw.text_bytes, raw.tokenizer_hash, raw.body_hash};
 }
 
-/// Starts rise from 0, each document begins with <|endoftext|>, the bytes add up.
+/// Starts rise from 0, each document is framed, the bytes add up.
 void check_index(const ShardView& view, const std::string& name) {
   const ShardHeader& header = view.header;
   if (header.document_count == 0 && header.token_count != 0) damaged(name, fmt::format("{} tokens but no document", header.token_count));
-  std::uint64_t text_bytes = 0, previous = 0;
-  for (std::uint64_t d = 0; d < header.document_count; ++d) {
-    const DocumentEntry entry = view.document(static_cast<std::int64_t>(d));
-    const bool ordered = d == 0 ? entry.first_token == 0 : entry.first_token > previous;
-    if (!ordered || entry.first_token >= header.token_count)
-      damaged(name, fmt::format("document {} begins at token {}, after {} of {}", d, entry.first_token, previous, header.token_count));
-    if (view.token(static_cast<std::int64_t>(entry.first_token)) != static_cast<std::int32_t>(header.endoftext))
-      damaged(name, fmt::format("document {} does not begin with <|endoftext|> (token {})", d, entry.first_token));
-    previous = entry.first_token;
+  std::uint64_t text_bytes = 0;
+  const auto documents = static_cast<std::int64_t>(header.document_count);
+  for (std::int64_t d = 0; d < documents; ++d) {
+    const DocumentEntry entry = view.document(d);
+    const std::uint64_t next = d + 1 < documents ? view.document(d + 1).first_token : header.token_count;
+    if ((d == 0 && entry.first_token != 0) || entry.first_token >= next || next > header.token_count)
+      damaged(name,
+              fmt::format("document {} begins at token {} and ends before token {} of {}", d, entry.first_token, next, header.token_count));
+    const auto first = static_cast<std::int64_t>(entry.first_token), last = static_cast<std::int64_t>(next) - 1;
+    if (header.framing.has_begin() && view.token(first) != header.framing.begin)
+      damaged(name, fmt::format("document {} does not begin with the begin token {} (token {})", d, header.framing.begin, first));
+    if (!header.framing.shared() && view.token(last) != header.framing.end)
+      damaged(name, fmt::format("document {} does not end with the end token {} (token {})", d, header.framing.end, last));
+    if (last - first + 1 < header.framing.stored(0))
+      damaged(name, fmt::format("document {} has {} tokens, fewer than its frame", d, last - first + 1));
     text_bytes += entry.text_bytes;
   }
   if (text_bytes != header.text_bytes)
@@ -91,7 +125,7 @@ void check_ids(const ShardView& view, const std::string& name) {
     Id id;
     std::memcpy(&id, view.tokens + i * sizeof(Id), sizeof id);
     if (id >= view.header.vocab_size)
-      damaged(name, fmt::format("token {} (offset {}) is {}, outside the vocabulary of {}", i, ShardHeader::kBytes + i * sizeof(Id), id,
+      damaged(name, fmt::format("token {} (offset {}) is {}, outside the vocabulary of {}", i, view.header.bytes() + i * sizeof(Id), id,
                                 view.header.vocab_size));
   }
 }
@@ -129,17 +163,17 @@ DocumentEntry ShardView::document(std::int64_t document) const {
 ShardView parse_shard(std::span<const std::byte> bytes, const std::string& name, ShardCheck check) {
   ShardView view;
   view.header = parse_header(bytes, name);
-  const std::uint64_t expected = ShardHeader::kBytes + padded_token_bytes(view.header) + view.header.document_count * kIndexEntryBytes;
+  const std::uint64_t expected = view.header.bytes() + padded_token_bytes(view.header) + view.header.document_count * kIndexEntryBytes;
   if (bytes.size() != expected)
     damaged(name, fmt::format("the token shard is {}: {} bytes, its header promises {} ({} tokens, {} documents)",
                               bytes.size() < expected ? "truncated" : "too long", bytes.size(), expected, view.header.token_count,
                               view.header.document_count));
-  view.tokens = bytes.data() + ShardHeader::kBytes;
+  view.tokens = bytes.data() + view.header.bytes();
   view.index = view.tokens + padded_token_bytes(view.header);
   if (check == ShardCheck::structure) return view;
-  const std::uint64_t computed = XXH3_64bits(view.tokens, bytes.size() - ShardHeader::kBytes);
+  const std::uint64_t computed = XXH3_64bits(view.tokens, bytes.size() - view.header.bytes());
   if (computed != view.header.body_hash)
-    damaged(name, fmt::format("bytes {} to {} do not match their hash: {:016x} in the header, {:016x} computed", ShardHeader::kBytes,
+    damaged(name, fmt::format("bytes {} to {} do not match their hash: {:016x} in the header, {:016x} computed", view.header.bytes(),
                               bytes.size() - 1, view.header.body_hash, computed));
   if (view.header.token_bytes == 2)
     check_ids<std::uint16_t>(view, name);
@@ -173,12 +207,12 @@ void Shard::release_pages() const {
   if (mapping_ && !bytes_.empty()) ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
-ShardBuilder::ShardBuilder(std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint) {
+ShardBuilder::ShardBuilder(std::uint32_t vocab_size, const Framing& framing, const std::string& tokenizer_fingerprint) {
   header_.token_bytes = vocab_size <= 65536 ? 2 : 4;
   header_.vocab_size = vocab_size;
-  header_.endoftext = endoftext;
+  header_.framing = framing;
   header_.tokenizer_hash = longhaul::data::tokenizer_hash(tokenizer_fingerprint);
-  bytes_.resize(ShardHeader::kBytes);  // its place
+  bytes_.resize(header_.bytes());  // its place
 }
 
 void ShardBuilder::add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source) {
@@ -188,31 +222,38 @@ void ShardBuilder::add(std::span<const std::int32_t> ids, std::uint32_t text_byt
     const auto* bytes = reinterpret_cast<const std::byte*>(&id);  // little-endian: the low bytes come first
     bytes_.insert(bytes_.end(), bytes, bytes + header_.token_bytes);
   };
-  append(static_cast<std::int32_t>(header_.endoftext));
+  const Framing& framing = header_.framing;
+  if (framing.has_begin()) append(framing.begin);
   for (const std::int32_t id : ids) append(id);
-  header_.token_count += ids.size() + 1;
+  if (!framing.shared()) append(framing.end);
+  header_.token_count += static_cast<std::uint64_t>(framing.stored(std::ssize(ids)));
   header_.text_bytes += text_bytes;
 }
 
 std::vector<std::byte> ShardBuilder::finish(ShardHeader& header) {
   header_.document_count = index_.size();
-  bytes_.resize(ShardHeader::kBytes + padded_token_bytes(header_));
+  bytes_.resize(header_.bytes() + padded_token_bytes(header_));
   const auto index = std::as_bytes(std::span(index_));
   bytes_.insert(bytes_.end(), index.begin(), index.end());
-  header_.body_hash = XXH3_64bits(bytes_.data() + ShardHeader::kBytes, bytes_.size() - ShardHeader::kBytes);
-  RawHeader raw{kMagic,
-                ShardHeader::kVersion,
-                header_.token_bytes,
-                header_.vocab_size,
-                header_.endoftext,
-                header_.token_count,
-                header_.document_count,
-                header_.text_bytes,
-                header_.tokenizer_hash,
-                header_.body_hash,
-                0};
-  raw.header_hash = hash_of_header(raw);
+  header_.body_hash = XXH3_64bits(bytes_.data() + header_.bytes(), bytes_.size() - header_.bytes());
+  const RawFields raw{kMagic,
+                      header_.version(),
+                      header_.token_bytes,
+                      header_.vocab_size,
+                      static_cast<std::uint32_t>(header_.framing.end),
+                      header_.token_count,
+                      header_.document_count,
+                      header_.text_bytes,
+                      header_.tokenizer_hash,
+                      header_.body_hash};
   std::memcpy(bytes_.data(), &raw, sizeof raw);
+  const std::size_t size = hashed_bytes(raw.version);
+  if (raw.version == ShardHeader::kSeparate) {
+    const RawFraming framing{header_.framing.has_begin() ? static_cast<std::uint32_t>(header_.framing.begin) : kNoBegin, 0};
+    std::memcpy(bytes_.data() + sizeof raw, &framing, sizeof framing);
+  }
+  const std::uint64_t hash = XXH3_64bits(bytes_.data(), size);
+  std::memcpy(bytes_.data() + size, &hash, sizeof hash);
   header = header_;
   return std::move(bytes_);
 }

@@ -1,8 +1,9 @@
 // data/shard.h — one file of token ids with its document index (docs/formats.md, "Token shard").
 //
-// Little-endian. A header of 72 bytes with its own hash, the ids (u16 up to 65,536 entries of vocabulary, else u32) padded with zeros
-// to 8 bytes, then one 16-byte entry a document. Every byte of the file is covered by one of the two hashes and the file's size follows
-// from the header, so any flipped byte and any truncation is detected without the manifest. The parser checks every field that it reads.
+// Little-endian. A header of 72 bytes (80 where documents have an end token of their own) with its own hash, the ids (u16 up to 65,536
+// entries of vocabulary, else u32) padded with zeros to 8 bytes, then one 16-byte entry a document. Every byte of the file is covered by
+// one of the two hashes and the file's size follows from the header, so any flipped byte and any truncation is detected without the
+// manifest. The parser checks every field that it reads.
 #pragma once
 
 #include <cstddef>
@@ -14,21 +15,26 @@
 #include <string>
 #include <vector>
 
+#include "data/framing.h"
 #include "files/read.h"
 
 namespace longhaul::data {
 
 struct ShardHeader {
-  static constexpr std::size_t kBytes = 72;
-  static constexpr std::uint32_t kVersion = 1;
+  /// Version 1: one token for begin and end. Version 2 has both.
+  static constexpr std::uint32_t kShared = 1, kSeparate = 2;
   std::uint32_t token_bytes = 0;  ///< 2 or 4
   std::uint32_t vocab_size = 0;
-  std::uint32_t endoftext = 0;
+  Framing framing;
   std::uint64_t token_count = 0;
   std::uint64_t document_count = 0;
   std::uint64_t text_bytes = 0;      ///< UTF-8 bytes of all documents
   std::uint64_t tokenizer_hash = 0;  ///< XXH3-64 of the tokenizer's fingerprint
   std::uint64_t body_hash = 0;       ///< XXH3-64 of everything after the header
+
+  std::uint32_t version() const { return framing.shared() ? kShared : kSeparate; }
+  /// Of the header in its file.
+  std::size_t bytes() const { return framing.shared() ? 72 : 80; }
 };
 
 /// One entry of the document index.
@@ -82,8 +88,8 @@ class Shard {
 /// Builds one shard document by document, in memory: its header holds hashes of all that follows.
 class ShardBuilder {
  public:
-  ShardBuilder(std::uint32_t vocab_size, std::uint32_t endoftext, const std::string& tokenizer_fingerprint);
-  /// Adds <|endoftext|> and the document's ids (all below vocab_size).
+  ShardBuilder(std::uint32_t vocab_size, const Framing& framing, const std::string& tokenizer_fingerprint);
+  /// Adds a document, framed; its ids are below vocab_size.
   void add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source);
   const ShardHeader& header() const { return header_; }
   /// The whole file; the builder is spent afterwards. @param header  set to what was written

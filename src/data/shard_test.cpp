@@ -18,7 +18,8 @@ using Bytes = std::vector<std::byte>;
 
 /// A small shard: documents [e 1 2 3], [e], [e 7]; e = vocab_size − 1.
 Bytes small_shard(std::uint32_t vocab_size) {
-  ShardBuilder builder(vocab_size, vocab_size - 1, "fingerprint");
+  const auto e = static_cast<std::int32_t>(vocab_size - 1);
+  ShardBuilder builder(vocab_size, {e, e}, "fingerprint");
   builder.add(Ids{1, 2, 3}, 11, 0);
   builder.add(Ids{}, 1, 1);
   builder.add(Ids{7}, 5, 0);
@@ -48,8 +49,33 @@ TEST(Shard, ReadsBackWhatWasWrittenInBothWidths) {
   }
 }
 
-TEST(Shard, EveryFlippedBitIsFound) {
-  const Bytes good = small_shard(100);
+/// Documents [b 1 2 3 e] and [b 7 e]; without b where it is kNone.
+Bytes separate_shard(std::int32_t begin) {
+  ShardBuilder builder(100, {begin, 99}, "fingerprint");
+  builder.add(Ids{1, 2, 3}, 11, 0);
+  builder.add(Ids{7}, 5, 0);
+  ShardHeader header;
+  return builder.finish(header);
+}
+
+TEST(Shard, StoresBothTokensWhereBeginAndEndDiffer) {
+  for (const std::int32_t begin : {98, Framing::kNone}) {
+    const Bytes bytes = separate_shard(begin);
+    const ShardView view = parse_shard(bytes, "memory", ShardCheck::contents);
+    EXPECT_EQ(view.header.framing, (Framing{begin, 99}));
+    Ids ids(view.header.token_count);
+    view.read(0, ids);
+    EXPECT_EQ(ids, (begin == 98 ? Ids{98, 1, 2, 3, 99, 98, 7, 99} : Ids{1, 2, 3, 99, 7, 99}));
+  }
+}
+
+class ShardKinds : public ::testing::TestWithParam<int> {
+ protected:
+  Bytes good = GetParam() == 0 ? small_shard(100) : separate_shard(GetParam() == 1 ? 98 : Framing::kNone);
+};
+INSTANTIATE_TEST_SUITE_P(Framings, ShardKinds, ::testing::Values(0, 1, 2));
+
+TEST_P(ShardKinds, EveryFlippedBitIsFound) {
   EXPECT_NO_THROW(parse_shard(good, "good", ShardCheck::contents));
   for (std::size_t at = 0; at < good.size(); ++at) {
     for (int bit = 0; bit < 8; ++bit) {
@@ -60,8 +86,7 @@ TEST(Shard, EveryFlippedBitIsFound) {
   }
 }
 
-TEST(Shard, EveryTruncationAndExtensionIsFoundWithoutReadingTheContents) {
-  const Bytes good = small_shard(100);
+TEST_P(ShardKinds, EveryTruncationAndExtensionIsFoundWithoutReadingTheContents) {
   for (std::size_t size = 0; size < good.size(); ++size)
     ASSERT_THROW(parse_shard(std::span(good).first(size), "cut", ShardCheck::structure), DataError) << size;
   Bytes longer = good;
@@ -78,7 +103,7 @@ long resident_file_kib() {
 }
 
 TEST(Shard, ReleasedPagesAreNotResidentAndReadAgain) {
-  ShardBuilder builder(100, 99, "fingerprint");
+  ShardBuilder builder(100, {99, 99}, "fingerprint");
   builder.add(Ids(std::size_t{4} << 20, 7), 11, 0);  // 8 MiB
   ShardHeader header;
   const Bytes bytes = builder.finish(header);
@@ -114,15 +139,18 @@ TEST(TokenStream, ShardsReadAsOneStream) {
   std::vector<std::shared_ptr<const Shard>> shards;
   for (const char* name : {"a", "b", "c"}) shards.push_back(Shard::map(write_shard(directory, name), ShardCheck::contents));
   const TokenStream stream(shards);
-  EXPECT_EQ(stream.tokens(), 21);
+  EXPECT_EQ(stream.tokens(), 22) << "with the end of the last document";
   EXPECT_EQ(stream.documents(), 9);
   EXPECT_EQ(stream.text_bytes(), 51);
   Ids ids(10);
   stream.read(5, ids);  // over two joints' worth of the first, into the third
   EXPECT_EQ(ids, (Ids{99, 7, 99, 1, 2, 3, 99, 99, 7, 99}));
+  Ids last(3);
+  stream.read(19, last);
+  EXPECT_EQ(last, (Ids{99, 7, 99}));
   EXPECT_EQ(stream.document_begin(3), 7);
   EXPECT_EQ(stream.document_begin(9), 21);
-  for (std::int64_t position = 0; position < stream.tokens(); ++position) {
+  for (std::int64_t position = 0; position < stream.document_begin(9); ++position) {
     const std::int64_t document = stream.document_of(position);
     EXPECT_LE(stream.document_begin(document), position);
     EXPECT_GT(stream.document_begin(document + 1), position);

@@ -64,11 +64,38 @@ std::string_view Tokenizer::token_bytes(std::int32_t id) const { return tables_-
 std::int32_t Tokenizer::vocab_size() const { return tables_->vocab_size(); }
 const std::string& Tokenizer::fingerprint() const { return tables_->fingerprint(); }
 
-std::int32_t Tokenizer::endoftext() const {
-  if (tables_->endoftext() == kNoId) {
-    throw DataError(tables_->origin() + ": no special token <|endoftext|>, <|end_of_text|> or </s>, which must begin every document");
-  }
-  return tables_->endoftext();
+Framing Tokenizer::framing() const {
+  if (tables_->framing().end == kNoId)
+    throw DataError(
+        fmt::format("{}: no special token that is known to end a text (<|endoftext|>, <|end_of_text|>, </s>, <eos>); name it "
+                    "with --end, and --begin TOKEN or none; {}",
+                    tables_->origin(), special_tokens()));
+  return tables_->framing();
+}
+
+Framing Tokenizer::framing(const std::optional<std::string>& begin, const std::optional<std::string>& end) const {
+  const auto id_of = [&](const char* option, const std::string& text) {
+    const std::int32_t id = tables_->special_id(text);
+    if (id == kNoId)
+      throw UsageError(fmt::format("{} {}: no such special token in {}; {}", option, text, tables_->origin(), special_tokens()));
+    return id;
+  };
+  Framing framing = end ? tables_->framing() : this->framing();
+  const bool was_shared = framing.shared();
+  if (end) framing.end = id_of("--end", *end);
+  if (begin) framing.begin = *begin == "none" ? Framing::kNone : id_of("--begin", *begin);
+  if (end && !begin && was_shared) framing.begin = framing.end;  // one token stays one token
+  return framing;
+}
+
+/// For messages.
+std::string Tokenizer::special_tokens() const {
+  constexpr std::size_t kShown = 20;
+  const std::vector<SpecialToken>& specials = tables_->specials();
+  std::string text = specials.empty() ? "it has no special tokens" : "its special tokens:";
+  for (std::size_t i = 0; i < std::min(kShown, specials.size()); ++i) text += " " + specials[i].text;
+  if (specials.size() > kShown) text += fmt::format(" and {} more", specials.size() - kShown);
+  return text;
 }
 
 }  // namespace longhaul::data

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/framing.h"
 #include "data/tokenizer_parts.h"
 
 namespace longhaul::data {
@@ -57,8 +58,12 @@ class Tokenizer {
   /// Largest id + 1: rows of an embedding that holds them all.
   std::int32_t vocab_size() const;
 
-  /// Id of <|endoftext|> (or of <|end_of_text|>, </s>), which begins every document. @throws DataError if there is none
-  std::int32_t endoftext() const;
+  /// How documents are framed with this tokenizer, by the names of its special tokens: <|endoftext|> for both ends (GPT-2), or a begin and
+  /// an end (Llama 3: <|begin_of_text|>, <|end_of_text|>). @throws DataError if no special token is known to end a text
+  Framing framing() const;
+  /// The same with tokens chosen by their text; begin may be "none". Absent: the default.
+  /// @throws UsageError for a text that is no special token, naming those that there are
+  Framing framing(const std::optional<std::string>& begin, const std::optional<std::string>& end) const;
 
   /// SHA-256 (hex) of pattern, tokens and special tokens: equal fingerprints give equal meaning to every id. The list of merges is
   /// left out on purpose: GPT-2 from vocab.bpe, from a rank file and from tokenizer.json is the same vocabulary.
@@ -67,6 +72,8 @@ class Tokenizer {
   const BpeTables& tables() const { return *tables_; }
 
  private:
+  std::string special_tokens() const;
+
   std::shared_ptr<const BpeTables> tables_;  // shared: copies of a Tokenizer are cheap
 };
 

@@ -59,7 +59,7 @@ TEST(TokenizerJson, SavingAndLoadingKeepsIdsAndFingerprint) {
     const Tokenizer loaded = Tokenizer::load(file);
     EXPECT_EQ(loaded.fingerprint(), saved.fingerprint());
     EXPECT_EQ(loaded.tables().pattern(), pattern);
-    EXPECT_EQ(loaded.endoftext(), saved.endoftext());
+    EXPECT_EQ(loaded.framing().end, saved.framing().end);
     EXPECT_EQ(loaded.encode_ordinary(kText), saved.encode_ordinary(kText));
     EXPECT_EQ(loaded.to_json(), saved.to_json());
   }
@@ -117,7 +117,7 @@ TEST(TokenizerJson, WhatCannotBeDoneExactlyIsRefusedByName) {
 TEST(TiktokenFile, RanksAreIdsAndEndoftextIsNext) {
   const Tokenizer tokenizer = Tokenizer::parse(byte_lines() + base64("ab") + " 256\n" + base64("abc") + " 257\n", "v", Pattern::gpt2);
   EXPECT_EQ(tokenizer.encode_ordinary("abc abcab"), (std::vector<std::int32_t>{257, 32, 257, 256}));
-  EXPECT_EQ(tokenizer.endoftext(), 258);
+  EXPECT_EQ(tokenizer.framing().end, 258);
   EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{257, 258}), "abc<|endoftext|>");
 }
 
@@ -153,7 +153,7 @@ TEST(VocabBpe, BytesComeFirstInGpt2sOrderThenMerges) {
   EXPECT_EQ(tokenizer.token_bytes(188), std::string(1, '\0'));
   EXPECT_EQ(tokenizer.token_bytes(220), " ");
   EXPECT_EQ(tokenizer.encode_ordinary(" the t"), (std::vector<std::int32_t>{258, 256}));
-  EXPECT_EQ(tokenizer.endoftext(), 259);
+  EXPECT_EQ(tokenizer.framing().end, 259);
 }
 
 TEST(VocabBpe, DamageIsNamedWithItsLine) {

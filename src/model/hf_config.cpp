@@ -52,12 +52,12 @@ nlohmann::json llama_config(const ModelSpec& spec, std::int64_t sequence_length)
 
 }  // namespace
 
-nlohmann::json hf_config(const ModelSpec& spec, std::int64_t sequence_length, std::int64_t end_of_text) {
+nlohmann::json hf_config(const ModelSpec& spec, std::int64_t sequence_length, std::optional<std::int64_t> begin, std::int64_t end) {
   nlohmann::json out = family_of(spec) == Family::gpt2 ? gpt2_config(spec) : llama_config(spec, sequence_length);
   out["vocab_size"] = spec.vocab;
   out["tie_word_embeddings"] = spec.tied_embeddings;
-  out["bos_token_id"] = end_of_text;
-  out["eos_token_id"] = end_of_text;
+  out["bos_token_id"] = begin ? nlohmann::json(*begin) : nlohmann::json();
+  out["eos_token_id"] = end;
   out["torch_dtype"] = "float32";
   return out;
 }

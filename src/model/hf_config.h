@@ -4,15 +4,18 @@
 // (qk_norm). Tensor names and layouts are already theirs (model/param_table.h).
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "model/spec.h"
 
 namespace longhaul::model {
 
 /// @param sequence_length  longest context the model was trained on
-/// @param end_of_text      id of <|endoftext|>, which begins every document
+/// @param begin            id of the token that begins every document; none: null in the file
+/// @param end              id of the token that ends it
 /// @throws UsageError      naming the combination of axes that no such class has
-nlohmann::json hf_config(const ModelSpec& spec, std::int64_t sequence_length, std::int64_t end_of_text);
+nlohmann::json hf_config(const ModelSpec& spec, std::int64_t sequence_length, std::optional<std::int64_t> begin, std::int64_t end);
 
 }  // namespace longhaul::model

@@ -27,7 +27,7 @@ bool mentions(const std::vector<std::string>& lines, const std::string& word) {
 
 /// What export writes reads back to the same model. The name and what config.json has no key for are left out of the comparison.
 void round_trip(ModelSpec spec) {
-  const json written = hf_config(spec, spec.position_rows > 0 ? spec.position_rows : 2048, 0);
+  const json written = hf_config(spec, spec.position_rows > 0 ? spec.position_rows : 2048, 0, 0);
   const HfModel again = read_hf_config(written, "config.json");
   EXPECT_TRUE(again.notes.empty()) << again.notes.front();
   EXPECT_TRUE(again.assumed.empty()) << again.assumed.front();

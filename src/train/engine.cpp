@@ -90,6 +90,10 @@ std::optional<Unsupported> beyond_one_rank(const config::RunConfig& config) {
   return std::nullopt;
 }
 
+data::PackingOptions packing_options(const config::RunConfig& config) {
+  return {config.data.isolate_documents, config.data.end_of_text_loss};
+}
+
 program::BuildOptions step_options(const config::RunConfig& config, int threads) {
   return options_for(config,
                      {config.batch.micro_batch, config.batch.sequence_length, static_cast<int>(config.micro_batches()),

@@ -11,6 +11,7 @@
 
 #include "checkpoint/registry.h"
 #include "config/run_config.h"
+#include "data/packing.h"
 #include "kernels/context.h"
 #include "kernels/product/gemm.h"
 #include "machine/arena.h"
@@ -26,6 +27,9 @@ int thread_count(const config::RunConfig& config);
 /// run.family, or the fastest this processor has. @throws UsageError when the processor lacks the one asked for
 kernels::Family family_of_run(const config::RunConfig& config);
 kernels::Order order_of_run(const config::RunConfig& config);
+
+/// How documents become sequences, in training and in evaluation.
+data::PackingOptions packing_options(const config::RunConfig& config);
 
 /// What one optimizer step is made of on this rank: input of program::build_step().
 program::BuildOptions step_options(const config::RunConfig& config, int threads);

@@ -41,27 +41,30 @@ class DocumentSums {
 
 }  // namespace
 
-Evaluation Evaluation::of(double nats, std::int64_t targets, std::int64_t text_bytes) {
+Evaluation Evaluation::of(double nats, std::int64_t targets, std::int64_t text_bytes, bool covers_text) {
   Evaluation result;
   result.nats = nats;
   result.targets = targets;
   result.complete = true;
+  result.covers_text = covers_text;
   result.loss = targets > 0 ? nats / static_cast<double>(targets) : 0;
-  if (text_bytes > 0) result.bits_per_byte = nats / std::numbers::ln2 / static_cast<double>(text_bytes);
+  if (text_bytes > 0 && covers_text) result.bits_per_byte = nats / std::numbers::ln2 / static_cast<double>(text_bytes);
   return result;
 }
+
+std::string_view end_of_text_note(const config::RunConfig& config) { return config.data.end_of_text_loss ? "" : " (end of text left out)"; }
 
 double Evaluation::perplexity() const { return std::exp(loss); }
 
 std::optional<double> Evaluation::word_perplexity(std::int64_t words) const {
-  if (!complete || words == 0) return std::nullopt;
+  if (!complete || !covers_text || words == 0) return std::nullopt;
   return std::exp(nats / static_cast<double>(words));
 }
 
 Evaluation evaluate(Engine& engine, const data::TokenStream& stream, const EvaluationOptions& options, const EvaluationProgress& progress) {
   const config::RunConfig& config = engine.config();
   const std::int64_t length = config.batch.sequence_length;
-  const data::HeldoutWindows windows(stream, {length, config.data.isolate_documents, options.stride});
+  const data::HeldoutWindows windows(stream, {length, packing_options(config), options.stride});
   const std::int64_t sequences =
       options.max_tokens > 0 ? std::min(windows.sequences(), std::max<std::int64_t>(1, options.max_tokens / length)) : windows.sequences();
 
@@ -88,7 +91,7 @@ Evaluation evaluate(Engine& engine, const data::TokenStream& stream, const Evalu
     }
     if (progress) progress(first + count, sequences);
   }
-  Evaluation result = Evaluation::of(nats, targets, stream.text_bytes());
+  Evaluation result = Evaluation::of(nats, targets, stream.text_bytes(), windows.covers_text());
   result.complete = sequences == windows.sequences();
   if (!result.complete) result.bits_per_byte.reset();
   if (options.per_document) result.documents = documents.take();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "data/dataset.h"
@@ -29,19 +30,23 @@ struct DocumentLoss {
 struct Evaluation {
   double nats = 0;  ///< −ln p, summed over the targets
   std::int64_t targets = 0;
-  double loss = 0;        ///< nats per target
-  bool complete = false;  ///< all of the text was read, so its bytes and words may divide the sum
-  /// −log₂ p over all targets ÷ bytes of the text (accounting G); absent when only a part was read.
+  double loss = 0;          ///< nats per target
+  bool complete = false;    ///< all of the text was read
+  bool covers_text = true;  ///< data::HeldoutWindows::covers_text(): with `complete`, bytes and words of the text may divide the sum
+  /// −log₂ p over all targets ÷ bytes of the text (accounting G); absent when only a part was read or predicted.
   std::optional<double> bits_per_byte;
   std::vector<DocumentLoss> documents;  ///< of the stream, in order; empty unless asked for
 
   /// The figures of a text that was read to its end.
-  static Evaluation of(double nats, std::int64_t targets, std::int64_t text_bytes);
+  static Evaluation of(double nats, std::int64_t targets, std::int64_t text_bytes, bool covers_text);
   /// e^(nats per target).
   double perplexity() const;
-  /// e^(nats ÷ words of the text); absent when only a part was read, or there are no words.
+  /// e^(nats ÷ words of the text); absent when only a part was read or predicted, or there are no words.
   std::optional<double> word_perplexity(std::int64_t words) const;
 };
+
+/// " (end of text left out)" where data.end_of_text_loss is false, to stand after a figure that it changes; else nothing.
+std::string_view end_of_text_note(const config::RunConfig& config);
 
 /// Called with sequences done and in all.
 using EvaluationProgress = std::function<void(std::int64_t, std::int64_t)>;

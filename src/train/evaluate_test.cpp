@@ -37,12 +37,14 @@ struct Model {
 };
 
 TEST(Evaluation, FiguresFollowFromTheSum) {
-  const Evaluation result = Evaluation::of(8 * std::numbers::ln2, 4, 2);
+  const Evaluation result = Evaluation::of(8 * std::numbers::ln2, 4, 2, true);
   EXPECT_DOUBLE_EQ(result.loss, 2 * std::numbers::ln2);
   EXPECT_DOUBLE_EQ(result.bits_per_byte.value(), 4);
   EXPECT_DOUBLE_EQ(result.perplexity(), 4);
   EXPECT_DOUBLE_EQ(result.word_perplexity(2).value(), 16);
   EXPECT_FALSE(result.word_perplexity(0).has_value());
+  const Evaluation without_first_tokens = Evaluation::of(8 * std::numbers::ln2, 4, 2, false);
+  EXPECT_FALSE(without_first_tokens.bits_per_byte.has_value() || without_first_tokens.word_perplexity(2).has_value());
 }
 
 TEST(Evaluate, DocumentsAddUpToTheWhole) {
@@ -96,7 +98,7 @@ TEST(Evaluate, AStrideGivesEachTargetTheContextOfTheFirstWindowThatReachesIt) {
       for (std::int64_t i = 0; i < kLength && begin + i < kTokens; ++i) {
         const auto at = static_cast<std::size_t>(i), from = static_cast<std::size_t>(begin + i);
         batch.tokens[at] = ids[from];
-        batch.targets[at] = from + 1 < ids.size() ? ids[from + 1] : 0;
+        batch.targets[at] = from + 1 < ids.size() ? ids[from + 1] : stream.framing().end;
         batch.positions[at] = static_cast<std::int32_t>(i);
       }
       batch.loss_mask[static_cast<std::size_t>(j - begin)] = 1;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/flops.h"
+#include "train/evaluate.h"
 #include "units/format.h"
 #include "units/statistics.h"
 
@@ -61,7 +62,7 @@ std::string Launch::progress_line(const ledger::Record& record) const {
   if (record.timing.mfu) line += fmt::format("  MFU {:.1f} %", 100 * *record.timing.mfu);
   line += fmt::format("  ETA {}", format(Seconds(left)));
   if (result.validation_loss) line += fmt::format("  held-out {:.4f} nats/token", *result.validation_loss);
-  if (result.bits_per_byte) line += fmt::format(" {:.4f} bits/byte", *result.bits_per_byte);
+  if (result.bits_per_byte) line += fmt::format(" {:.4f} bits/byte{}", *result.bits_per_byte, end_of_text_note(config_));
   return line;
 }
 

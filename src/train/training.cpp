@@ -8,8 +8,7 @@
 namespace longhaul::train {
 
 data::LoaderOptions loader_options(const config::RunConfig& config) {
-  return {static_cast<std::uint64_t>(config.run.seed), config.batch.sequence_length, config.batch.global_batch,
-          config.data.isolate_documents, 2};
+  return {static_cast<std::uint64_t>(config.run.seed), config.batch.sequence_length, config.batch.global_batch, packing_options(config), 2};
 }
 
 Training::Training(const config::RunConfig& config, data::Dataset dataset) : engine(config), dataset_(std::move(dataset)) {}
