@@ -62,7 +62,15 @@ std::optional<int> parse(EvalArguments& arguments, int argc, char** argv) {
   return line.parse(argc, argv);
 }
 
-/// The other dataset's ids must mean what the run's mean.
+/// "<|begin_of_text|> … <|end_of_text|>".
+std::string frame(const data::Dataset& dataset) {
+  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  const data::Framing& framing = dataset.manifest().framing;
+  return fmt::format("{} … {}", framing.has_begin() ? tokenizer.token_bytes(framing.begin) : "no begin",
+                     tokenizer.token_bytes(framing.end));
+}
+
+/// The other dataset's ids must mean what the run's mean, and its documents begin and end as the run's.
 data::Dataset open_other(const std::string& directory, const data::Dataset& of_run) {
   data::Dataset other = data::Dataset::open(directory);
   if (other.manifest().tokenizer_fingerprint != of_run.manifest().tokenizer_fingerprint)
@@ -71,6 +79,11 @@ data::Dataset open_other(const std::string& directory, const data::Dataset& of_r
         "of its text, --text evaluates the files themselves",
         directory, other.tokenizer_path().string(), other.manifest().tokenizer_fingerprint, of_run.tokenizer_path().string(),
         of_run.manifest().tokenizer_fingerprint, of_run.tokenizer_path().string()));
+  if (other.manifest().framing != of_run.manifest().framing)
+    throw DataError(fmt::format(
+        "{}: its documents are framed otherwise ({}) than those that the run was trained on ({}, {}); `longhaul data prepare` has --begin "
+        "and --end, --text evaluates the files themselves",
+        directory, frame(other), frame(of_run), of_run.directory().string()));
   return other;
 }
 

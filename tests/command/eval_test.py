@@ -6,6 +6,7 @@ import shutil
 import unittest
 
 import harness
+from end_of_text_test import LLAMA3, byte_tokenizer
 from harness import DAMAGED, DONE, USAGE, expect, json_of, refused
 
 LENGTH = harness.RUN["batch"]["sequence_length"]
@@ -166,6 +167,19 @@ class Evaluation(unittest.TestCase):
         expect(self, DAMAGED, "eval", self.run_file, "--data", data,
                says=[data / "tokenizer.json", ours, theirs, "--tokenizer", "--text"])
         expect(self, DAMAGED, "eval", self.run_file, "--data", harness.SCRATCH / "eval", says=["dataset.json"])
+
+    def test_a_dataset_of_other_frames_is_refused_naming_both(self):
+        tokenizer = harness.write("frames/tokenizer.json", byte_tokenizer(LLAMA3))
+        datasets = [harness.SCRATCH / f"frames-{i}" for i in range(2)]
+        for data, begin in zip(datasets, ([], ["--begin", "none"])):
+            expect(self, DONE, "data", "prepare", "--source", f"text={harness.SCRATCH / 'corpus'}", "--tokenizer", tokenizer,
+                   "--heldout-fraction", "0.1", "--out", data, *begin)
+        run_file = harness.write_run("frames-run", run={"steps": 2}, data={"directory": str(datasets[0])})
+        expect(self, DONE, "train", run_file)
+        expect(self, DAMAGED, "eval", run_file, "--data", datasets[1],
+               says=[datasets[1], "no begin … <|end_of_text|>", "<|begin_of_text|> … <|end_of_text|>"])
+        own, as_files = (json_of(self, "eval", run_file, *where) for where in ([], ["--data", datasets[0]]))
+        self.assert_same_figures(own, as_files)
 
     def test_damaged_text_of_another_dataset_is_refused(self):
         data = harness.SCRATCH / "damaged-data"

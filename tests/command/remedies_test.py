@@ -57,8 +57,9 @@ REQUIRED = {
     "debug batches": [(("", "--model"), [RUN]), (("--out",), ["--out", "made.safetensors"])],
 }
 # Of options that an advice names without a value, or with a stand-in for one.
-VALUES = {"--cluster": "a100x8", "--data": "data", "--out": "made", "--law": "law.toml", "--family": "avx2", "--threads": "1", "--tokenizer": "tokenizer.json",
-          "--explain": "memory.peak", "--html": "made.html", "--trace": "made.json", "--profile": "machine.toml", "--from-runs": "runs.csv", "--vocab-size": "512"}
+VALUES = {"--cluster": "a100x8", "--data": "data", "--out": "made", "--law": "law.toml", "--family": "avx2", "--threads": "1",
+          "--explain": "memory.peak", "--html": "made.html", "--trace": "made.json", "--profile": "machine.toml", "--from-runs": "runs.csv",
+          "--vocab-size": "512", "--tokenizer": "tokenizer.json"}
 # Less work than advised, so that all is done in seconds.
 SMALLER = {
     "bench step": ["--steps", "1", "--set", "model.layers=1", "--set", "batch.sequence_length=64", "--set", "batch.global_batch=4"],
