@@ -13,10 +13,12 @@
 #include "command_line.h"
 #include "console.h"
 #include "data/dataset.h"
+#include "data/dry_run.h"
 #include "data/prepare.h"
 #include "data/pretokenizer.h"
 #include "data/tokenizer.h"
 #include "ingest_arguments.h"
+#include "ingest_report.h"
 #include "progress_line.h"
 #include "units/format.h"
 #include "verbs.h"
@@ -38,6 +40,9 @@ nlohmann::json to_json(const Manifest& manifest, const std::string& directory) {
                        {"heldout_source", source.heldout_source},
                        {"train", to_json(source.train)},
                        {"heldout", to_json(source.heldout)},
+                       {"files", account_json(source.walk)},
+                       {"rows", account_json(source.rows)},
+                       {"undivided_files", undivided_json(source.undivided)},
                        {"empty_documents", source.empty_documents},
                        {"replaced_sequences", source.replaced_sequences}});
   return {{"directory", directory},
@@ -73,6 +78,10 @@ void print_row(std::string_view name, std::int64_t documents, const Counts& trai
 }
 
 void print_summary(const Manifest& manifest) {
+  std::vector<AccountRow> accounts;
+  for (const data::SourceRecord& source : manifest.sources) accounts.push_back({source.name, &source.walk, &source.rows});
+  print_accounts(accounts);
+  fmt::print("\n");
   const std::int64_t all = manifest.train.bytes + manifest.heldout.bytes;
   fmt::print("{:<12} {:>10} {:>14} {:>8} {:>14} {:>9} {:>12} {:>12} {:>8}\n", "source", "documents", "bytes", "share", "train tokens",
              "held out", "bytes", "tokens", "of source");
@@ -88,7 +97,7 @@ void print_summary(const Manifest& manifest) {
              manifest.bytes_per_token());
   fmt::print("split        {}\n", manifest.describe_split());
   for (const data::SourceRecord& source : manifest.sources) {
-    if (source.empty_documents > 0) fmt::print("note         {}: {} empty documents skipped\n", source.name, source.empty_documents);
+    print_undivided(source.name, source.undivided);
     if (source.replaced_sequences > 0)
       fmt::print("note         {}: {} invalid UTF-8 sequences replaced by U+FFFD\n", source.name, source.replaced_sequences);
   }
@@ -100,6 +109,22 @@ void print_summary(const Manifest& manifest) {
     fmt::print(
         "note         nothing is held out: no validation on this dataset; hold out the end of each document (--heldout-tail 0.1), or text "
         "of your own (--heldout-source NAME=PATH)\n");
+}
+
+/// What would be made, without making it; fails as the preparation would.
+int dry_run(const data::PrepareOptions& options, bool json) {
+  data::check_vocabulary(options);
+  const bool trained = options.tokenizer_file.empty();
+  std::optional<data::Tokenizer> tokenizer;
+  if (!trained) tokenizer = data::Tokenizer::load(options.tokenizer_file, options.pattern);
+  std::vector<data::Source> sources = options.sources;
+  sources.insert(sources.end(), options.heldout_sources.begin(), options.heldout_sources.end());
+  const data::DryRun run = data::dry_run(sources, options.ingest, tokenizer, options.vocab_size, options.threads);
+  if (json)
+    print_json(dry_run_json(run, trained));
+  else
+    print_dry_run(run, trained);
+  return static_cast<int>(run.would_stop() ? ExitCode::damaged : ExitCode::done);
 }
 
 int prepare(int argc, char** argv) {
@@ -117,14 +142,14 @@ int prepare(int argc, char** argv) {
   data::PrepareOptions options;
   IngestArguments ingest;
   std::string pattern, begin, end;
-  bool json = false;
+  bool json = false, dry = false;
   options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   line.option(
           "--source", sources,
           "NAME=PATH; repeat for several sources, or for several paths of one. A path is a file, a folder, a pattern (\"corpus/**/*.txt\", "
           "\"part-{000..119}.jsonl\") or @FILE, a list of paths")
       .required();
-  line.option("--out", options.directory, "directory to make; an equal, intact one is reused").required();
+  line.option("--out", options.directory, "directory to make; an equal, intact one is reused");
   line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
   const Option tokenizer = line.option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
   line.option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own").not_empty().needs(tokenizer);
@@ -145,6 +170,8 @@ int prepare(int argc, char** argv) {
   ingest.add_to(line);
   line.flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
   line.option("--threads", options.threads, "threads; never reaches the result").show_default();
+  line.flag("--dry-run", dry,
+            "write nothing: look at every file's name and a sample of the text, print what would be made and how long it takes");
   line.flag("--json", json, "print one JSON document");
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
@@ -156,6 +183,7 @@ int prepare(int argc, char** argv) {
   if (!end.empty()) options.end = end;
   if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
   options.ingest = ingest.options();
+  if (dry) return dry_run(options, json);
   const train::Console console = make_console();
   ProgressLine progress(console);
   const auto [manifest, reused] =

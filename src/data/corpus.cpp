@@ -11,15 +11,14 @@ Corpus::Corpus(const std::vector<Source>& sources, const std::vector<Source>& he
                IngestOptions ingest)
     : ingest_(std::move(ingest)), heldout_sources_from_(sources.size()), sources_(sources) {
   sources_.insert(sources_.end(), heldout_sources.begin(), heldout_sources.end());
-  files_ = walk_sources(sources_, ingest_.walk).files;
-  std::stable_partition(files_.begin(), files_.end(), [&](const InputFile& file) { return of_heldout_source(file.source); });
-  for (const InputFile& file : files_) bytes_ += file.bytes;
+  walk_ = walk_sources(sources_, ingest_.walk);
+  std::stable_partition(walk_.files.begin(), walk_.files.end(), [&](const InputFile& file) { return of_heldout_source(file.source); });
   split_ = Split::decide(split, !heldout_sources.empty(), [&] { return one_document(); });
 }
 
 std::vector<InputFile> Corpus::train_files() const {
   std::vector<InputFile> result;
-  std::copy_if(files_.begin(), files_.end(), std::back_inserter(result),
+  std::copy_if(walk_.files.begin(), walk_.files.end(), std::back_inserter(result),
                [&](const InputFile& file) { return !of_heldout_source(file.source); });
   return result;
 }

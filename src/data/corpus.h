@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "data/encode_documents.h"
@@ -22,9 +24,10 @@ class Corpus {
 
   const std::vector<Source>& sources() const { return sources_; }  ///< those of --source, then those of --heldout-source
   bool of_heldout_source(std::size_t source) const { return source >= heldout_sources_from_; }
-  const std::vector<InputFile>& files() const { return files_; }
+  const std::vector<InputFile>& files() const { return walk_.files; }
+  const SourceWalk& walk(std::size_t source) const { return walk_.sources[source]; }
   std::vector<InputFile> train_files() const;  ///< of the sources that are not held out whole
-  std::int64_t bytes() const { return bytes_; }
+  std::int64_t bytes() const { return walk_.bytes(); }
   const Split& split() const { return split_; }
   const IngestOptions& ingest() const { return ingest_; }
 
@@ -33,16 +36,16 @@ class Corpus {
   IngestOptions ingest_;
   std::size_t heldout_sources_from_;
   std::vector<Source> sources_;
-  std::vector<InputFile> files_;
-  std::int64_t bytes_ = 0;
+  Walk walk_;
   Split split_;
 };
 
 /// Hands out the documents of a corpus divided: what is trained on of one, then what is held out of it.
 class DividedReader {
  public:
-  /// The corpus must outlive the reader.
-  explicit DividedReader(const Corpus& corpus) : corpus_(corpus), reader_(corpus.files(), corpus.ingest()) {}
+  /// The corpus must outlive the reader. @param rejected  as in DocumentReader
+  DividedReader(const Corpus& corpus, std::function<void(const RejectedRow&)> rejected)
+      : corpus_(corpus), reader_(corpus.files(), corpus.ingest(), std::move(rejected)) {}
   /// Fills all but the ids; false at the end.
   bool next(EncodedDocument& part);
   const Overlap& overlap() const { return overlap_; }

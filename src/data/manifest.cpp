@@ -129,12 +129,47 @@ OrderedJson list_to_json(const std::vector<T>& items, const Convert& convert) {
   return list;
 }
 
+OrderedJson to_json(const Account& account) {
+  const auto skipped = [](const SkippedRecord& record) {
+    return OrderedJson{{"reason", record.reason}, {"count", record.count}, {"names", record.names}};
+  };
+  return {{"seen", account.seen}, {"taken", account.taken}, {"skipped", list_to_json(account.skipped, skipped)}};
+}
+Account read_account(const Reader& in) {
+  Account account{in.count("seen"), in.count("taken"), in.list<SkippedRecord>("skipped", [](const Reader& record) {
+                    return SkippedRecord{record.text("reason"), record.count("count"), record.texts("names")};
+                  })};
+  if (!account.adds_up()) in.wrong("seen", fmt::format("taken and skipped together ({})", account.taken + account.skipped_count()));
+  return account;
+}
+
+OrderedJson to_json(const UndividedFile& file) { return {{"path", file.path}, {"separator", file.separator}, {"count", file.count}}; }
+UndividedFile read_undivided(const Reader& in) { return {in.text("path"), in.text("separator"), in.count("count")}; }
+
+/// Datasets of earlier versions have no accounts: only what was taken is known.
+void read_accounts(const Reader& in, SourceRecord& source) {
+  if (!in.has("walk")) {
+    source.walk = {source.file_count, source.file_count, {}};
+    source.rows.seen = source.rows.taken = source.train.documents + source.heldout.documents;
+    if (source.empty_documents > 0) source.rows.skipped = {{"empty", source.empty_documents, {}}};
+    source.rows.seen += source.empty_documents;
+    return;
+  }
+  source.walk = read_account(in.object("walk"));
+  source.rows = read_account(in.object("rows"));
+  source.undivided = in.list<UndividedFile>("undivided", read_undivided);
+  if (source.walk.taken != source.file_count) in.wrong("walk", fmt::format("an account that takes {} files", source.file_count));
+}
+
 OrderedJson to_json(const SourceRecord& source) {
   return {{"name", source.name},
           {"path", source.path},
           {"heldout_source", source.heldout_source},
           {"train", to_json(source.train)},
           {"heldout", to_json(source.heldout)},
+          {"walk", to_json(source.walk)},
+          {"rows", to_json(source.rows)},
+          {"undivided", list_to_json(source.undivided, [](const UndividedFile& file) { return to_json(file); })},
           {"empty_documents", source.empty_documents},
           {"replaced_sequences", source.replaced_sequences},
           {"file_count", source.file_count},
@@ -142,16 +177,19 @@ OrderedJson to_json(const SourceRecord& source) {
           {"files", list_to_json(source.files, file_to_json<SourceFile>)}};
 }
 SourceRecord read_source(const Reader& in) {
-  return {in.text("name"),
-          in.text("path"),
-          in.flag_or("heldout_source", false),
-          read_counts(in.object("train")),
-          read_counts(in.object("heldout")),
-          in.count("empty_documents"),
-          in.count("replaced_sequences"),
-          in.count("file_count"),
-          in.digest("files_hash"),
-          in.list<SourceFile>("files", read_file_record<SourceFile>)};
+  SourceRecord source;
+  source.name = in.text("name");
+  source.path = in.text("path");
+  source.heldout_source = in.flag_or("heldout_source", false);
+  source.train = read_counts(in.object("train"));
+  source.heldout = read_counts(in.object("heldout"));
+  source.empty_documents = in.count("empty_documents");
+  source.replaced_sequences = in.count("replaced_sequences");
+  source.file_count = in.count("file_count");
+  source.files_hash = in.digest("files_hash");
+  source.files = in.list<SourceFile>("files", read_file_record<SourceFile>);
+  read_accounts(in, source);
+  return source;
 }
 
 OrderedJson to_json(const Split& split) {
@@ -227,7 +265,7 @@ std::string Manifest::to_json() const {
                       {"content_hash", content_hash},
                       {"split", data::to_json(split)},
                       {"overlap", {{"documents", overlap_documents}, {"names", overlap_names}}},
-                      {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}}},
+                      {"ingest", {{"text_field", text_field}, {"invalid_utf8", invalid_utf8}, {"bad_rows", bad_rows}}},
                       {"tokenizer",
                        {{"file", tokenizer_file},
                         {"origin", tokenizer_origin},
@@ -261,6 +299,7 @@ Manifest Manifest::from_json(const std::string& text, const std::string& file_na
   const Reader ingest = in.object("ingest"), tokenizer = in.object("tokenizer");
   manifest.text_field = ingest.text("text_field");
   manifest.invalid_utf8 = ingest.text("invalid_utf8");
+  if (ingest.has("bad_rows")) manifest.bad_rows = ingest.text("bad_rows");
   manifest.tokenizer_file = tokenizer.path("file");
   manifest.tokenizer_origin = tokenizer.text("origin");
   manifest.vocab_size = tokenizer.count("vocab_size");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/framing.h"
+#include "data/ingest/account.h"
 #include "data/split.h"
 
 namespace longhaul::data {
@@ -36,12 +37,16 @@ struct SourceRecord {
   std::string path;             ///< as given, for the reader; not part of the recipe
   bool heldout_source = false;  ///< given by --heldout-source: all of it is held out
   Counts train, heldout;
-  std::int64_t empty_documents = 0;     ///< skipped
-  std::int64_t replaced_sequences = 0;  ///< invalid UTF-8 sequences replaced by U+FFFD
+  Account walk;                          ///< of the files that were met
+  Account rows;                          ///< of what could be a document in the files taken
+  std::vector<UndividedFile> undivided;  ///< the first kUndivided
+  std::int64_t empty_documents = 0;      ///< skipped
+  std::int64_t replaced_sequences = 0;   ///< invalid UTF-8 sequences replaced by U+FFFD
   std::int64_t file_count = 0;
   std::string files_hash;         ///< SHA-256 over "sha256  path" and a newline of each file, in reading order (what sha256sum prints)
   std::vector<SourceFile> files;  ///< the first kListedFiles: the manifest stays small, the hash covers all
   static constexpr std::int64_t kListedFiles = 10000;
+  static constexpr std::size_t kUndivided = 3;
   bool operator==(const SourceRecord&) const = default;
 };
 
@@ -53,7 +58,7 @@ struct ShardRecord {
   bool operator==(const ShardRecord&) const = default;
 };
 
-/// Any other file of the dataset: tokenizer.json, heldout.txt, train.txt.
+/// Any other file of the dataset: tokenizer.json, heldout.txt, train.txt, rejected.jsonl.
 struct FileRecord {
   std::string path;
   std::int64_t bytes = 0;
@@ -68,7 +73,8 @@ struct Manifest {
   std::string content_hash;  ///< SHA-256 of tokenizer fingerprint and shard hashes: the identity of the data in a run's config hash
   Split split;
   std::string text_field;
-  std::string invalid_utf8;  ///< "stop", "replace" or "skip-document" ("error" of earlier versions is "stop")
+  std::string invalid_utf8;       ///< "stop", "replace" or "skip-document" ("error" of earlier versions is "stop")
+  std::string bad_rows = "stop";  ///< "stop", "skip" or "replace"
   std::int64_t vocab_size = 0;
   Framing framing;
   std::string tokenizer_file;         ///< "tokenizer.json"

@@ -19,7 +19,8 @@ Manifest example() {
   manifest.overlap_documents = 1;
   manifest.overlap_names = {"corpus/ü.txt"};
   manifest.text_field = "text";
-  manifest.invalid_utf8 = "error";
+  manifest.invalid_utf8 = "stop";
+  manifest.bad_rows = "skip";
   manifest.vocab_size = 8192;
   manifest.framing = {8191, 8191};
   manifest.tokenizer_file = "tokenizer.json";
@@ -27,7 +28,20 @@ Manifest example() {
   manifest.tokenizer_origin = "trained";
   manifest.train = {3, 400, 103};
   manifest.heldout = {1, 100, 26};
-  manifest.sources = {{"bücher", "some/where", true, {3, 400, 103}, {1, 100, 26}, 2, 1, 1, digest, {{"a.txt", 500, digest}}}};
+  SourceRecord& source = manifest.sources.emplace_back();
+  source.name = "bücher";
+  source.path = "some/where";
+  source.heldout_source = true;
+  source.train = {3, 400, 103};
+  source.heldout = {1, 100, 26};
+  source.walk = {3, 1, {{"unknown extension", 2, {"b.md", "c.pdf"}}}};
+  source.rows = {7, 4, {{"empty", 2, {"a.txt:9"}}, {"null", 1, {"a.txt:3"}}}};
+  source.undivided = {{"a.txt", "</s>", 12}};
+  source.empty_documents = 2;
+  source.replaced_sequences = 1;
+  source.file_count = 1;
+  source.files_hash = digest;
+  source.files = {{"a.txt", 500, digest}};
   manifest.train_shards = {{"train/shard-00000.tokens", {1, 150, 40}, 200, digest},
                            {"train/shard-00001.tokens", {2, 250, 63}, 300, digest}};
   manifest.heldout_shards = {{"heldout/shard-00000.tokens", {1, 100, 26}, 150, digest}};
@@ -74,6 +88,22 @@ TEST(Manifest, FramesDocumentsByOneTokenByTwoOrByAnEndAlone) {
     EXPECT_EQ(Manifest::from_json(manifest.to_json(), "dataset.json"), manifest);
   }
   EXPECT_FALSE(contains(example().to_json(), "\"begin\"")) << "datasets with one token keep the manifest that they had";
+}
+
+TEST(Manifest, AnAccountThatDoesNotAddUpIsRefused) {
+  const std::string good = example().to_json();
+  EXPECT_TRUE(
+      contains(error_of(replaced(good, "\"seen\": 3", "\"seen\": 4")), "sources[0].walk.seen: must be taken and skipped together (3)"));
+  EXPECT_TRUE(contains(error_of(replaced(good, "\"seen\": 7", "\"seen\": 6")), "sources[0].rows.seen: must be"));
+}
+
+TEST(Manifest, ADatasetWithoutAccountsIsRead) {
+  std::string text = example().to_json();
+  const std::size_t begin = text.find("      \"walk\""), end = text.find("      \"empty_documents\"");
+  text.erase(begin, end - begin);
+  const SourceRecord source = Manifest::from_json(text, "dataset.json").sources[0];
+  EXPECT_EQ(source.walk, (Account{1, 1, {}}));
+  EXPECT_EQ(source.rows, (Account{6, 4, {{"empty", 2, {}}}}));
 }
 
 TEST(Manifest, EveryTruncationIsRefused) {

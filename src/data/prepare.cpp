@@ -12,6 +12,7 @@
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
 #include "data/encode_documents.h"
+#include "data/ingest/rejected_rows.h"
 #include "data/tokenizer.h"
 #include "files/read.h"
 #include "units/error.h"
@@ -36,17 +37,18 @@ void check_options(const PrepareOptions& options) {
     if (source.name.empty()) throw UsageError(fmt::format("a source without a name: {}; write --source NAME=PATH", source.given()));
     if (!names.insert(source.name).second) throw UsageError(fmt::format("two sources are named {}; names must differ", source.name));
   }
-  if ((options.vocab_size > 0) == !options.tokenizer_file.empty())
-    throw UsageError("give either --vocab-size (a vocabulary is trained) or --tokenizer FILE (one is loaded), and not both");
-  if (options.split.eval_only && options.vocab_size > 0)
-    throw UsageError(
-        "--eval-only leaves no text to train a vocabulary on; give the one of the runs that are to be evaluated: --tokenizer "
-        "DATA/tokenizer.json, DATA being their dataset");
-  if (options.tokenizer_file.empty() && (options.begin || options.end))
-    throw UsageError("--begin and --end name special tokens of a --tokenizer; a vocabulary trained here has <|endoftext|> alone");
+  check_vocabulary(options);
   if (options.directory.empty()) throw UsageError("no directory given for the dataset: --out DIR");
   if (options.threads < 1 || options.shard_tokens < 1)
     throw UsageError(fmt::format("threads = {} and shard_tokens = {} must be at least 1", options.threads, options.shard_tokens));
+}
+
+/// What decides which text files give, besides the files themselves.
+void add_ingest(const IngestOptions& ingest, const std::function<void(const std::string&)>& add) {
+  add(std::string(invalid_utf8_name(ingest.invalid_utf8)));
+  add(fmt::format("{} {}", bad_rows_name(ingest.bad_rows), ingest.last_of_repeated_keys));
+  add(fmt::format("{}{}", ingest.split.paragraphs, ingest.split.separator));
+  for (const auto& [source, encoding] : ingest.walk.encodings) add(fmt::format("{}={}", source, encoding_name(encoding)));
 }
 
 /// What the result depends on; the paths of sources are not among it, so a moved corpus is recognised.
@@ -61,7 +63,7 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
   if (corpus.split().tail > 0) add(fmt::format("tail {:a}", corpus.split().tail));
   if (corpus.split().eval_only) add("evaluation only");
   add(options.ingest.text_field);
-  add(std::string(invalid_utf8_name(options.ingest.invalid_utf8)));
+  add_ingest(options.ingest, add);
   add(fmt::format("{} {}", options.shard_tokens, options.write_train_text));
   for (std::size_t s = 0; s < corpus.sources().size(); ++s)
     add(corpus.of_heldout_source(s) ? "held out: " + corpus.sources()[s].name : corpus.sources()[s].name);
@@ -165,11 +167,13 @@ class EncodePass {
         tokenizer_(tokenizer),
         manifest_(manifest),
         train_(directory, "train", tokenizer, manifest.framing, options.shard_tokens, options.write_train_text),
-        heldout_(directory, "heldout", tokenizer, manifest.framing, options.shard_tokens, true) {}
+        heldout_(directory, "heldout", tokenizer, manifest.framing, options.shard_tokens, true),
+        directory_(directory) {}
 
   /// @return SHA-256 of each file
   std::vector<std::string> run(const Progress& progress) {
-    DividedReader reader(corpus_);
+    RejectedRows rejected(directory_, corpus_.sources(), corpus_.files());
+    DividedReader reader(corpus_, [&](const RejectedRow& row) { rejected.add(row); });
     encode_documents([&](EncodedDocument& part) { return reader.next(part); }, tokenizer_, threads_,
                      [&](const EncodedDocument& part) { write(part); },
                      [&] {
@@ -177,6 +181,8 @@ class EncodePass {
                      });
     train_.finish(manifest_.train_shards, manifest_.files);
     heldout_.finish(manifest_.heldout_shards, manifest_.files);
+    if (const auto digest = rejected.finish())
+      manifest_.files.push_back({RejectedRows::kFileName, static_cast<std::int64_t>(digest->bytes), digest->sha256});
     manifest_.overlap_documents = reader.overlap().documents();
     manifest_.overlap_names = reader.overlap().names();
     return record_files(reader.summaries());
@@ -202,6 +208,9 @@ class EncodePass {
       if (const auto empty = summaries[i].skipped.find("empty"); empty != summaries[i].skipped.end())
         source.empty_documents += empty->second.count;
       source.replaced_sequences += summaries[i].replaced_sequences;
+      source.rows.add(summaries[i]);
+      if (!summaries[i].separator.empty() && source.undivided.size() < SourceRecord::kUndivided)
+        source.undivided.push_back({files[i].name, summaries[i].separator, summaries[i].separator_count});
       digests.push_back(summaries[i].sha256);
     }
     for (std::size_t s = 0; s < lines.size(); ++s) manifest_.sources[s].files_hash = files::sha256_hex(lines[s]);
@@ -213,6 +222,7 @@ class EncodePass {
   const Tokenizer& tokenizer_;
   Manifest& manifest_;
   SplitWriter train_, heldout_;
+  fs::path directory_;
 };
 
 Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {
@@ -221,6 +231,7 @@ Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tok
   manifest.split = corpus.split();
   manifest.text_field = options.ingest.text_field;
   manifest.invalid_utf8 = invalid_utf8_name(options.ingest.invalid_utf8);
+  manifest.bad_rows = bad_rows_name(options.ingest.bad_rows);
   manifest.vocab_size = tokenizer.vocab_size();
   manifest.framing = tokenizer.framing(options.begin, options.end);
   manifest.tokenizer_file = "tokenizer.json";
@@ -231,6 +242,7 @@ Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tok
     source.name = corpus.sources()[s].name;
     source.path = corpus.sources()[s].given();
     source.heldout_source = corpus.of_heldout_source(s);
+    source.walk = account_of(corpus.walk(s));
   }
   return manifest;
 }
@@ -245,6 +257,17 @@ void require_text(const Manifest& manifest, const Corpus& corpus) {
 }
 
 }  // namespace
+
+void check_vocabulary(const PrepareOptions& options) {
+  if ((options.vocab_size > 0) == !options.tokenizer_file.empty())
+    throw UsageError("give either --vocab-size (a vocabulary is trained) or --tokenizer FILE (one is loaded), and not both");
+  if (options.split.eval_only && options.vocab_size > 0)
+    throw UsageError(
+        "--eval-only leaves no text to train a vocabulary on; give the one of the runs that are to be evaluated: --tokenizer "
+        "DATA/tokenizer.json, DATA being their dataset");
+  if (options.tokenizer_file.empty() && (options.begin || options.end))
+    throw UsageError("--begin and --end name special tokens of a --tokenizer; a vocabulary trained here has <|endoftext|> alone");
+}
 
 PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress) {
   check_options(options);

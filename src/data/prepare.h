@@ -45,6 +45,9 @@ struct PrepareResult {
   bool reused = false;
 };
 
+/// @throws UsageError unless there is either a vocabulary to load or one to train
+void check_vocabulary(const PrepareOptions& options);
+
 /// @throws UsageError for options that contradict each other, DataError for the files' faults; nothing is left half-made
 PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress = {});
 

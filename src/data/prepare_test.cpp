@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,31 @@ TEST(Prepare, CountsAddUpOverSources) {
   EXPECT_EQ(manifest.sources[0].file_count, 100);
   EXPECT_EQ(manifest.sources[1].files_hash,
             files::sha256_hex(files::digest_file(directory / "corpus/lines.jsonl").sha256 + "  lines.jsonl\n"));
+}
+
+TEST(Prepare, WhatWasSkippedIsCountedAndKept) {
+  const TestDirectory directory;
+  write_corpus(directory);
+  directory.write("corpus/text/readme.md", "no text file");
+  const std::string lines = TestDirectory::read(directory / "corpus/lines.jsonl");
+  directory.write("corpus/lines.jsonl", lines + "{\"text\": null}\n{\"text\": \"\"}\n{\"text\": \"cut o");
+  PrepareOptions options = options_of(directory);
+  options.ingest.bad_rows = BadRows::skip;
+  const Manifest manifest = prepare_dataset(options).manifest;
+  EXPECT_EQ(manifest.sources[0].walk, (Account{101, 100, {{"unknown extension", 1, {"readme.md"}}}}));
+  EXPECT_EQ(
+      manifest.sources[1].rows,
+      (Account{103, 100, {{"cut off", 1, {"lines.jsonl:103"}}, {"empty", 1, {"lines.jsonl:102"}}, {"null", 1, {"lines.jsonl:101"}}}}));
+  const std::string rejected = TestDirectory::read(directory / "data/rejected.jsonl");
+  EXPECT_TRUE(
+      contains(rejected,
+               "{\"source\":\"lines\",\"file\":\"lines.jsonl\",\"line\":101,\"byte\":" + std::to_string(lines.size()) +
+                   ",\"reason\":\"null\",\"what\":\"the field \\\"text\\\" is null\",\"row_bytes\":14,\"row\":\"{\\\"text\\\": null}\"}\n"))
+      << rejected;
+  EXPECT_EQ(std::count(rejected.begin(), rejected.end(), '\n'), 2);
+  EXPECT_EQ(Dataset::open(directory / "data").manifest(), manifest);
+  directory.write("data/rejected.jsonl", rejected + "x");
+  EXPECT_TRUE(contains(message_of<DataError>([&] { Dataset::open(directory / "data"); }), "rejected.jsonl"));
 }
 
 TEST(Prepare, ThreadsDoNotReachTheBytes) {

@@ -177,6 +177,13 @@ class Shown(unittest.TestCase):
     def text(self):
         self.see(*harness.prepare_arguments(harness.SCRATCH / "corpus", harness.dataset()))
         self.see("data", "inspect", harness.dataset())
+        harness.write("mixed/readme.md", "no text file")
+        harness.write("mixed/a.txt", "one</s>two</s>three</s>four")
+        harness.write("mixed/b.jsonl", '{"text": "good"}\n{"text": null}\n')
+        mixed = harness.prepare_arguments(harness.SCRATCH / "mixed", harness.SCRATCH / "mixed-data", 300) + ["--bad-rows", "skip"]
+        self.see(*mixed)
+        self.see("data", "inspect", harness.SCRATCH / "mixed-data")
+        self.see(*mixed, "--dry-run")
         tokenizer = harness.SCRATCH / "tokenizer.json"
         self.see("tokenizer", "train", harness.SCRATCH / "corpus", "--vocab-size", "300", "--out", tokenizer)
         self.see("tokenizer", "encode", "--tokenizer", tokenizer, input="A whale.")

@@ -48,6 +48,13 @@ std::optional<ByteFault> find_byte_fault(std::string_view text) {
                    "--invalid-utf8 skip-document"};
 }
 
+/// The size of `text` without its last character, which may be cut.
+std::size_t whole_characters(std::string_view text) {
+  std::size_t size = text.size();
+  while (size > 0 && (static_cast<unsigned char>(text[size - 1]) & 0xC0) == 0x80) --size;
+  return size > 0 && static_cast<unsigned char>(text[size - 1]) >= 0xC0 ? size - 1 : size;
+}
+
 std::string replace_bytes(std::string_view text) {
   std::string repaired = replace_invalid_utf8(text);
   for (std::size_t at = repaired.find('\0'); at != std::string::npos; at = repaired.find('\0', at)) repaired.replace(at, 1, kReplacement);
@@ -89,7 +96,7 @@ class DocumentReader::Impl {
   void open() {
     const InputFile& file = files_[current_];
     text_ = std::make_unique<FileText>(file);
-    const auto more = [this](std::string& text) { return text_->more(text); };
+    const auto more = [this](std::string& text) { return options_.sample_bytes == 0 ? text_->more(text) : more_of_sample(text); };
     if (kind_of_name(file.name) == FileKind::rows)
       rows_.emplace(more, RowOptions{options_.text_field, options_.last_of_repeated_keys, options_.bad_rows == BadRows::replace});
     else
@@ -98,7 +105,9 @@ class DocumentReader::Impl {
 
   void close() {
     summary_.bytes = text_->bytes_read();
-    summary_.sha256 = text_->sha256();
+    if (options_.sample_bytes == 0) summary_.sha256 = text_->sha256();
+    if (sample_.given < sample_.read) summary_.bytes = summary_.bytes * sample_.given / sample_.read;
+    sample_ = {};
     summary_.separator = separators_.most_frequent(summary_.separator_count);
     bytes_ += summary_.bytes;
     summaries_.push_back(std::exchange(summary_, {}));
@@ -107,6 +116,25 @@ class DocumentReader::Impl {
     pieces_.reset();
     text_.reset();
     ++current_;
+  }
+
+  /// The next piece of a sample, which ends with a line (in text without line ends: with a character).
+  bool more_of_sample(std::string& text) {
+    if (sample_.ended) return false;
+    const std::size_t before = text.size();
+    const bool more = text_->more(text);
+    sample_.read += static_cast<std::int64_t>(text.size() - before);
+    if (sample_.read >= options_.sample_bytes) {
+      const std::size_t newline = text.rfind('\n');
+      const bool line_ends = newline != std::string::npos && newline >= before;
+      sample_.ended = line_ends || !rows_;
+      if (line_ends)
+        text.resize(newline + 1);
+      else if (!rows_)
+        text.resize(before + whole_characters(std::string_view(text).substr(before)));
+    }
+    sample_.given += static_cast<std::int64_t>(text.size() - before);
+    return more;
   }
 
   bool next_piece(Document& document) {
@@ -156,7 +184,7 @@ class DocumentReader::Impl {
       throw DataError(
           fmt::format("{}: byte offset {}{}: {}; {}", document_name(files_[current_], line), at, converted(), fault->what, fault->fix));
     if (options_.invalid_utf8 == InvalidUtf8::skip_document) {
-      count_rejected(line, byte, {fault->reason, fmt::format("byte offset {}: {}", at, fault->what)}, text);
+      count_rejected(line, byte, {fault->reason, fmt::format("byte offset {}: {}", at, fault->what)}, text, true);
       return false;
     }
     repaired_ = replace_bytes(text);
@@ -174,12 +202,12 @@ class DocumentReader::Impl {
     if (options_.bad_rows == BadRows::stop)
       throw DataError(fmt::format("{}: byte {}: {}; --bad-rows skip counts such rows and goes on", document_name(files_[current_], line),
                                   byte, fault.what));
-    count_rejected(line, byte, fault, raw);
+    count_rejected(line, byte, fault, raw, false);
   }
 
-  void count_rejected(std::int64_t line, std::int64_t byte, const RowFault& fault, std::string_view raw) {
+  void count_rejected(std::int64_t line, std::int64_t byte, const RowFault& fault, std::string_view raw, bool is_text_fault) {
     count_skipped(fault.reason, line);
-    if (rejected_) rejected_({current_, line, byte, fault.reason, fault.what, raw});
+    if (rejected_) rejected_({current_, line, byte, fault.reason, fault.what, raw, is_text_fault});
   }
   void skip_empty(std::int64_t line) { count_skipped("empty", line); }
   void count_skipped(const std::string& reason, std::int64_t line) {
@@ -196,6 +224,10 @@ class DocumentReader::Impl {
   std::optional<LineRows> rows_;
   std::string repaired_;
   KnownSeparators separators_;
+  struct {
+    std::int64_t read = 0, given = 0;  // bytes of text, of the current file
+    bool ended = false;
+  } sample_;
   FileSummary summary_;
   std::vector<FileSummary> summaries_;
   std::int64_t bytes_ = 0;

@@ -32,6 +32,7 @@ struct IngestOptions {
   bool last_of_repeated_keys = false;  ///< else a repeated key is a bad row
   TextSplit split;                     ///< of text files
   WalkOptions walk;
+  std::int64_t sample_bytes = 0;  ///< 0: all of a file; else about so many bytes of text from its start, to the end of a row
 };
 
 std::string_view invalid_utf8_name(InvalidUtf8 policy);
@@ -52,13 +53,14 @@ struct RejectedRow {
   std::size_t file = 0;
   std::int64_t line = 0, byte = 0;
   std::string_view reason, what;
-  std::string_view raw;  ///< as it stands; need not be UTF-8
+  std::string_view raw;        ///< as it stands; need not be UTF-8
+  bool is_text_fault = false;  ///< of its bytes (InvalidUtf8), not of the row (BadRows)
 };
 
 /// What reading one file found besides documents.
 struct FileSummary {
-  std::int64_t bytes = 0;
-  std::string sha256;  ///< of the file as it is on disk
+  std::int64_t bytes = 0;  ///< of the file on disk (of a sample: those that its text came from)
+  std::string sha256;      ///< of the file as it is on disk; empty for a sample
   std::int64_t rows = 0, documents = 0;
   std::map<std::string, SkippedCount> skipped;  ///< rows by reason; the names are file:line
   std::int64_t replaced_sequences = 0;          ///< invalid UTF-8, NUL bytes and half surrogate pairs replaced by U+FFFD

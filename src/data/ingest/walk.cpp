@@ -40,6 +40,14 @@ bool is_leftover_name(std::string_view name) {
          ends_with_any(lower_case(name), {".swp", ".swo", ".bak", ".tmp", ".partial", ".part", ".crdownload"});
 }
 
+/// A path as a name in the dataset: relative, without "." and "..".
+std::string name_of_path(const fs::path& path) {
+  fs::path name;
+  for (const fs::path& part : path.relative_path().lexically_normal())
+    if (part != ".." && part != ".") name /= part;
+  return name.generic_string();
+}
+
 std::string_view file_part(std::string_view name) { return name.substr(name.rfind('/') + 1); }
 
 /// Walks the paths of one source.
@@ -77,7 +85,7 @@ class SourceWalker {
 
   /// Several folders of one source keep their own names in front, so that names differ.
   std::string root_name(const fs::path& path) const {
-    const std::string last = (path.has_filename() ? path : path.parent_path()).filename().string();
+    const std::string last = name_of_path((path.has_filename() ? path : path.parent_path()).filename());
     return source_.paths.size() > 1 || !fs::is_directory(path) ? last : "";
   }
 
@@ -101,7 +109,7 @@ class SourceWalker {
       if (!fs::exists(fs::symlink_status(path, ignored)))
         throw DataError(
             fmt::format("{}:{}: {} does not exist; a list's paths are relative to its folder", list.string(), line, path.string()));
-      add_root(path, name, true);
+      add_root(path, name_of_path(name), true);
     }
   }
 

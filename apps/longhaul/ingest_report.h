@@ -1,0 +1,28 @@
+// apps/longhaul/ingest_report.h — what was met and what became of it, as tables and as JSON: of a dataset, and of a dry run.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "data/dry_run.h"
+#include "data/ingest/account.h"
+
+namespace longhaul::app {
+
+/// A row of the table of files: one line, and one more for each reason that something was skipped for.
+struct AccountRow {
+  std::string name;
+  const data::Account* files;
+  const data::Account* rows;
+};
+void print_accounts(const std::vector<AccountRow>& sources);
+nlohmann::json account_json(const data::Account& account);
+nlohmann::json undivided_json(const std::vector<data::UndividedFile>& files);
+/// A note on files that hold marks which usually divide documents.
+void print_undivided(const std::string& source, const std::vector<data::UndividedFile>& files);
+
+void print_dry_run(const data::DryRun& run, bool trained);
+nlohmann::json dry_run_json(const data::DryRun& run, bool trained);
+
+}  // namespace longhaul::app
