@@ -81,7 +81,6 @@ void print_summary(const Manifest& manifest) {
   std::vector<AccountRow> accounts;
   for (const data::SourceRecord& source : manifest.sources) accounts.push_back({source.name, &source.walk, &source.rows});
   print_accounts(accounts);
-  fmt::print("\n");
   const std::int64_t all = manifest.train.bytes + manifest.heldout.bytes;
   fmt::print("{:<12} {:>10} {:>14} {:>8} {:>14} {:>9} {:>12} {:>12} {:>8}\n", "source", "documents", "bytes", "share", "train tokens",
              "held out", "bytes", "tokens", "of source");
