@@ -21,11 +21,22 @@ namespace {
 nlohmann::json to_json(const train::TrainSummary& s) {
   nlohmann::json out = {
       {"steps", s.steps}, {"tokens", s.tokens}, {"skipped", s.skipped}, {"final_loss", s.final_loss}, {"state_hash", s.state_hash}};
+  out["noise_scale_sequences"] = s.noise_sequences ? nlohmann::json(*s.noise_sequences) : nlohmann::json();
   out["stop"] = s.stop == train::StopReason::signal ? "signal" : s.stop == train::StopReason::guard ? "guard" : "finished";
   out["resumed_from_step"] = s.resumed_from_step ? nlohmann::json(*s.resumed_from_step) : nlohmann::json();
   out["validation_loss"] = s.validation ? nlohmann::json(s.validation->loss) : nlohmann::json();
   out["bits_per_byte"] = s.validation && s.validation->bits_per_byte ? nlohmann::json(*s.validation->bits_per_byte) : nlohmann::json();
   return out;
+}
+
+/// The gradient noise scale, which suggests a batch (accounting A8).
+std::string noise_line(const train::TrainSummary& s, const config::RunConfig& config) {
+  if (config.batch.virtual_ranks < 2) return "gradient noise scale: not available, it needs batch.virtual_ranks of at least 2\n";
+  if (!s.noise_sequences) return "gradient noise scale: not available yet, the mean gradient is below its noise\n";
+  const double tokens = *s.noise_sequences * static_cast<double>(config.batch.sequence_length);
+  return fmt::format(
+      "gradient noise scale {:.3g} sequences ({:.3g} tokens): the critical batch that it suggests; batch.global_batch = {}\n",
+      *s.noise_sequences, tokens, config.batch.global_batch);
 }
 
 std::string to_text(const train::TrainSummary& s, const config::RunConfig& config) {
@@ -41,7 +52,8 @@ std::string to_text(const train::TrainSummary& s, const config::RunConfig& confi
   if (s.validation && s.validation->bits_per_byte) {
     out += fmt::format(", {:.4f} bits/byte{}", *s.validation->bits_per_byte, train::end_of_text_note(config));
   }
-  return out + fmt::format("\nstate {}\n", s.state_hash);
+  out += '\n' + noise_line(s, config);
+  return out + fmt::format("state {}\n", s.state_hash);
 }
 
 /// Defaults that follow from other options but are fixed for a run's life are taken from its own run.toml: V (numerics contract), and the

@@ -31,7 +31,7 @@ constexpr std::string_view kFrozen =
     "validation.every validation.max_tokens validation.batch checkpoint.every checkpoint.keep_last checkpoint.keep_every "
     "guards.window guards.silent_steps guards.loss_alarm_ratio guards.loss_skip_ratio guards.grad_norm_warn "
     "guards.grad_norm_alarm guards.spike_window guards.spike_threshold guards.spike_z guards.max_skipped_steps "
-    "guards.state_hash_every log.every ";
+    "guards.state_hash_every log.every log.tensors_every ";
 
 TEST(Options, TheListIsFrozen) {
   std::string names;

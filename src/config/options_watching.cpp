@@ -43,6 +43,9 @@ std::span<const Option> watching_options() {
        "How often the hash of all state is recorded; always at the end.", [](RunConfig& c) { return Field(&c.guards.state_hash_every); }},
       {"log", "every", Kind::cadence, "", "1 step", "", "steps|tokens|time", kNone, kNone, kNoBits, "Lines of progress on the console.",
        [](RunConfig& c) { return Field(&c.log.every); }},
+      {"log", "tensors_every", Kind::cadence, "", "100 steps", "", "steps|tokens", kNone, kNone, kReachesBits,
+       "How often norms of gradient, update and weights of each tensor are recorded.",
+       [](RunConfig& c) { return Field(&c.log.tensors_every); }},
   };
   return kRows;
 }

@@ -92,7 +92,8 @@ struct GuardsTable {
   Cadence state_hash_every;            ///< steps or tokens only
 };
 struct LogTable {
-  Cadence every;  ///< lines on the console
+  Cadence every;          ///< lines on the console
+  Cadence tensors_every;  ///< norms by tensor in the ledger's result: steps or tokens only
 };
 
 struct RunConfig {

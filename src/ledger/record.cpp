@@ -38,6 +38,45 @@ void take_optional(const json& document, const char* name, std::optional<Value>&
   value = std::move(found);
 }
 
+void take(const json& document, const char* name, std::vector<double>& values) {
+  take(document, name, values, [](const json& list) {
+    std::vector<double> numbers;
+    for (const json& value : list) numbers.push_back(files::json_double(value));
+    return numbers;
+  });
+}
+
+TensorNorms tensor_norms_from_json(const json& document) {
+  TensorNorms norms;
+  take(document, "gradient", norms.gradient);
+  take(document, "update", norms.update);
+  take(document, "weight", norms.weight);
+  return norms;
+}
+
+NoiseScaleResult noise_scale_from_json(const json& document) {
+  NoiseScaleResult noise;
+  take(document, "gradient_squared", noise.gradient_squared);
+  take(document, "trace", noise.trace);
+  take(document, "gradient_squared_mean", noise.gradient_squared_mean);
+  take(document, "trace_mean", noise.trace_mean);
+  take_optional(document, "sequences", noise.sequences);
+  return noise;
+}
+
+AlarmTensor alarm_tensor_from_json(const json& document) {
+  AlarmTensor tensor;
+  take(document, "name", tensor.name);
+  take(document, "share", tensor.share);
+  return tensor;
+}
+
+/// As take_optional(), of an object that `convert` reads.
+template <class Value, class Convert>
+void take_optional(const json& document, const char* name, std::optional<Value>& value, Convert convert) {
+  if (document.contains(name)) take(document, name, value, convert);
+}
+
 Result result_from_json(const json& document) {
   Result result;
   take(document, "step", result.step);
@@ -53,6 +92,9 @@ Result result_from_json(const json& document) {
   take_optional(document, "validation_loss", result.validation_loss);
   take_optional(document, "bits_per_byte", result.bits_per_byte);
   take_optional(document, "state_hash", result.state_hash);
+  take_optional(document, "tensors", result.tensors, tensor_norms_from_json);
+  take_optional(document, "noise_scale", result.noise_scale, noise_scale_from_json);
+  take_optional(document, "alarm_tensor", result.alarm_tensor, alarm_tensor_from_json);
   take(document, "prev", result.prev);
   take(document, "hash", result.hash);
   return result;
@@ -93,6 +135,16 @@ json to_json(const Result& result) {
   if (result.validation_loss) document["validation_loss"] = *result.validation_loss;
   if (result.bits_per_byte) document["bits_per_byte"] = *result.bits_per_byte;
   if (result.state_hash) document["state_hash"] = *result.state_hash;
+  if (const auto& norms = result.tensors)
+    document["tensors"] = {{"gradient", norms->gradient}, {"update", norms->update}, {"weight", norms->weight}};
+  if (const auto& noise = result.noise_scale) {
+    document["noise_scale"] = {{"gradient_squared", noise->gradient_squared},
+                               {"trace", noise->trace},
+                               {"gradient_squared_mean", noise->gradient_squared_mean},
+                               {"trace_mean", noise->trace_mean}};
+    if (noise->sequences) document["noise_scale"]["sequences"] = *noise->sequences;
+  }
+  if (const auto& tensor = result.alarm_tensor) document["alarm_tensor"] = {{"name", tensor->name}, {"share", tensor->share}};
   return document;
 }
 

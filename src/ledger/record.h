@@ -16,6 +16,26 @@ namespace longhaul::ledger {
 /// `prev` of the first record.
 inline const std::string kGenesis = std::string(64, '0');
 
+/// Norms of each tensor, in ParamTable order (the event "launch" names the tensors).
+struct TensorNorms {
+  std::vector<double> gradient;  ///< before the clip
+  std::vector<double> update;    ///< of the change of the weights; 0 where the update was skipped
+  std::vector<double> weight;    ///< after the update
+};
+
+/// The gradient noise scale (accounting A8), in sequences: estimates of this step, their averages, and the ratio of these.
+struct NoiseScaleResult {
+  double gradient_squared = 0, trace = 0;            ///< |G|² and tr Σ, of this step alone
+  double gradient_squared_mean = 0, trace_mean = 0;  ///< exponential averages over the applied steps
+  std::optional<double> sequences;                   ///< B_simple; absent while the averaged |G|² is not above 0
+};
+
+/// The tensor that a guard's alarm about the gradient is about.
+struct AlarmTensor {
+  std::string name;
+  double share = 0;  ///< of the squared norm; of a gradient that is not finite 0
+};
+
 /// Determined by the numerics contract.
 struct Result {
   std::int64_t step = 0;     ///< steps finished after this one; the first record has 1
@@ -31,8 +51,11 @@ struct Result {
   std::optional<double> validation_loss;           ///< nats per target
   std::optional<double> bits_per_byte;
   std::optional<std::string> state_hash;
-  std::string prev;  ///< hash of the record before
-  std::string hash;  ///< SHA-256(prev "\n" canonical JSON without prev and hash)
+  std::optional<TensorNorms> tensors;           ///< where log.tensors_every says so
+  std::optional<NoiseScaleResult> noise_scale;  ///< of steps whose gradient has at least two virtual ranks' shares and is finite
+  std::optional<AlarmTensor> alarm_tensor;      ///< of alarms about the gradient
+  std::string prev;                             ///< hash of the record before
+  std::string hash;                             ///< SHA-256(prev "\n" canonical JSON without prev and hash)
 };
 
 /// Times of this launch; never compared.

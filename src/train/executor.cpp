@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 
@@ -32,6 +33,40 @@ Executor::Executor(const program::Program& program, const program::BatchPlan& pl
   for (const program::Operation& op : program.operations)
     if (!handler_of(op.kind) || op.transfer.ranks > 1 || op.pass == program::Pass::weight_gradient)
       throw Error(fmt::format("the trainer cannot execute {}: it runs one rank, with whole backward passes", program::id(op)));
+  find_leaves();
+}
+
+/// Leaves begin in rising order, each in a buffer of its own; a combined buffer holds a leaf no more.
+void Executor::find_leaves() {
+  using program::OpKind;
+  using program::Slot;
+  const std::vector<program::Operation>& operations = program_.operations;
+  std::map<program::BufferId, int> holds;
+  int begun = 0;
+  combined_.resize(operations.size());
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    const program::Operation& op = operations[i];
+    if (op.kind == OpKind::leaf_begin) holds[op.at(Slot::gradients)] = begun++;
+    if (op.kind != OpKind::leaf_combine) continue;
+    combined_[i] = {holds.at(op.at(Slot::gradients)), holds.at(op.at(Slot::other_gradients))};
+    holds[op.at(Slot::gradients)] = -1;
+  }
+  if (begun < 2) return;
+  const bool tied = machine_.table.find(model::Role::head_weight) == nullptr;
+  for (const model::ParamTensor& tensor : machine_.table.tensors()) {
+    const bool has_second = tied && tensor.role == model::Role::token_embedding;
+    kernels::append_norm_blocks(tensor.offset, tensor.count, has_second ? program::head_gradient_offset(machine_.table) : -1, norm_blocks_);
+  }
+}
+
+/// Leaf v has the v-th of V equal ranges of the batch's sequences.
+void Executor::count_leaf_targets() {
+  leaves_.assign(static_cast<std::size_t>(plan_.virtual_ranks), {});
+  const auto tokens = static_cast<std::ptrdiff_t>(batch_->loss_mask.size() / leaves_.size());
+  for (std::size_t v = 0; v < leaves_.size(); ++v) {
+    const auto begin = batch_->loss_mask.begin() + static_cast<std::ptrdiff_t>(v) * tokens;
+    leaves_[v].targets = std::count(begin, begin + tokens, std::uint8_t{1});
+  }
 }
 
 std::byte* Executor::address(program::BufferId buffer) const { return machine_.arena->data() + program_.buffers[buffer].offset; }
@@ -61,6 +96,7 @@ void Executor::bind(const data::Batch& batch) {
 LossSum Executor::gradients(const data::Batch& batch) {
   bind(batch);
   leaf_loss_.assign(static_cast<std::size_t>(plan_.virtual_ranks), 0.0);
+  count_leaf_targets();
   run(program::Phase::gradients);
   return {tree_sum(leaf_loss_.data(), leaf_loss_.size()), targets_};
 }
@@ -77,9 +113,11 @@ double Executor::gradient_norm() {
   return norm_;
 }
 
-void Executor::update(const UpdateScalars& scalars) {
+void Executor::update(const UpdateScalars& scalars, UpdateNorms* norms) {
   scalars_ = scalars;
+  update_norms_ = norms;
   run(program::Phase::update);
+  update_norms_ = nullptr;
 }
 
 const float* Executor::evaluate(const data::Batch& batch) {

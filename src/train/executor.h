@@ -11,11 +11,13 @@
 
 #include "data/loader.h"
 #include "kernels/context.h"
+#include "kernels/optimizer/optimizer.h"
 #include "kernels/product/gemm.h"
 #include "machine/arena.h"
 #include "model/param_table.h"
 #include "program/build.h"
 #include "program/program.h"
+#include "train/noise_scale.h"
 
 namespace longhaul::train {
 
@@ -33,6 +35,9 @@ struct LossSum {
   std::int64_t targets = 0;
   double mean() const { return targets > 0 ? total / static_cast<double>(targets) : 0; }
 };
+
+/// What an update did to each tensor, in ParamTable order.
+using UpdateNorms = std::vector<kernels::UpdateSquares>;
 
 /// What every handler reads: the model, the memory, the machine.
 struct Machine {
@@ -65,12 +70,17 @@ class Executor {
   LossSum gradients(const data::Batch& batch);
   /// Global norm of the reduced gradient, before any clip (accounting A2).
   double gradient_norm();
-  /// Clip, AdamW, EMA and operand copies.
-  void update(const UpdateScalars& scalars);
+  /// Clip, AdamW, EMA and operand copies. @param norms  if given, filled with what it did to each tensor; the update has the same bits
+  void update(const UpdateScalars& scalars, UpdateNorms* norms = nullptr);
   /// Evaluation programs: losses of the batch's unmasked targets, [sequences · sequence_length], 0 where masked.
   const float* evaluate(const data::Batch& batch);
   /// Forward programs: rows of the final norm's output in operand type.
   const void* forward(const data::Batch& batch);
+
+  /// Of the last gradients(): each virtual rank's share of the gradient. Norms are 0 where there is one share alone.
+  const std::vector<LeafGradient>& leaves() const { return leaves_; }
+  /// Of the last gradient_norm(): ‖gradient‖² of each tensor, in ParamTable order.
+  const std::vector<double>& gradient_squares() const { return gradient_squares_; }
 
   /// The reduced gradient, valid between gradients() and the next step.
   const float* reduced_gradient() const;
@@ -83,6 +93,8 @@ class Executor {
   void run(program::Phase phase);
   void bind(const data::Batch& batch);
   void add_losses(const program::Operation& op, const float* token_loss);
+  void find_leaves();
+  void count_leaf_targets();
 
   template <typename T>
   T* get(const program::Operation& op, program::Slot slot) {
@@ -100,8 +112,18 @@ class Executor {
   const data::Batch* batch_ = nullptr;
   std::int64_t targets_ = 0;
   std::vector<double> leaf_loss_;
+  std::vector<LeafGradient> leaves_;
+  std::vector<double> gradient_squares_;
   double norm_ = 0;
   UpdateScalars scalars_;
+  UpdateNorms* update_norms_ = nullptr;  ///< of the update being worked on
+
+  /// Of the program: which leaf each buffer of a leaf_combine holds, −1 for a sum of several.
+  struct Combined {
+    int left = -1, right = -1;
+  };
+  std::vector<Combined> combined_;  ///< by operation; empty without a leaf_combine
+  std::vector<kernels::NormBlock> norm_blocks_;
 };
 
 /// The last step's seconds by operation (program::short_name), over layers and micro-batches.

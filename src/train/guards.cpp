@@ -56,6 +56,7 @@ Verdict judge(const config::GuardsTable& limits, const GuardState& state, const 
     verdict.apply = false;
     verdict.reason = std::isfinite(seen.loss) ? "skipped: gradient norm is not finite" : "skipped: loss is not finite";
     verdict.alarms.emplace_back("not_finite");
+    verdict.about_gradient = !std::isfinite(seen.grad_norm);
     return verdict;
   }
   if (above(seen.grad_norm, limits.grad_norm_alarm))
@@ -64,6 +65,8 @@ Verdict judge(const config::GuardsTable& limits, const GuardState& state, const 
     verdict.alarms.emplace_back("grad_norm_warn");
   if (seen.learning_rate != seen.scheduled_learning_rate) verdict.alarms.emplace_back("learning_rate");
   if (state.applied >= limits.silent_steps && !state.losses.empty()) alarms_of_loss(limits, state, seen, verdict);
+  verdict.about_gradient =
+      std::any_of(verdict.alarms.begin(), verdict.alarms.end(), [](const std::string& alarm) { return alarm.starts_with("grad_norm"); });
   return verdict;
 }
 

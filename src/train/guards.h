@@ -30,6 +30,7 @@ struct GuardState {
 
 struct Verdict {
   bool apply = true;
+  bool about_gradient = false;     ///< an alarm is about the gradient's norm: the tensor behind it is worth knowing
   std::string reason = "applied";  ///< or "skipped: …"
   std::vector<std::string>
       alarms;  ///< "loss_spike", "loss_ratio", "loss_z", "grad_norm_warn", "grad_norm_alarm", "grad_norm_z", "learning_rate"

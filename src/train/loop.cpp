@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "train/measures.h"
+
 namespace longhaul::train {
 namespace {
 
@@ -56,11 +58,16 @@ TrainSummary train(Run& run) {
     const UpdateScalars scalars = update_scalars(training, norm.scale);
     const Observation seen{loss.mean(), norm.before_clip, scalars.learning_rate, training.scheduled_learning_rate()};
     const Verdict verdict = judge(config.guards, training.state.guards, seen);
-    if (verdict.apply) clock.time("optimizer", [&] { executor.update(scalars); });
+    const bool by_tensor = training.due_with(config.log.tensors_every, batch);
+    UpdateNorms updates;
+    if (verdict.apply) clock.time("optimizer", [&] { executor.update(scalars, by_tensor ? &updates : nullptr); });
     remember(config.guards, training.state.guards, seen, verdict);
     training.advance(batch, verdict.apply);
 
     ledger::Record record{result_of(training.state, batch, loss, norm, scalars.learning_rate, verdict), {}};
+    if (verdict.apply) record.result.noise_scale = measure_noise(executor, batch.sequences, training.state.noise);
+    if (by_tensor) record.result.tensors = tensor_norms(training.engine, executor.gradient_squares(), updates);
+    if (verdict.about_gradient) record.result.alarm_tensor = alarm_tensor(training.engine.table(), executor.gradient_squares());
     if (training.validation_due()) {
       const Evaluation validation = clock.time("validate", [&] { return run.validate(config.validation.max_tokens); });
       record.result.validation_loss = validation.loss;

@@ -35,7 +35,14 @@ void OperationHandlers::leaf_begin(Executor& executor, const Op& op) {
 
 void OperationHandlers::leaf_combine(Executor& executor, const Op& op) {
   const Frame f(executor, op);
-  kernels::add_into(f.context(), f.f32(Slot::gradients), f.f32(Slot::other_gradients), program::gradient_elements(f.machine().table));
+  float* left = f.f32(Slot::gradients);
+  const float* right = f.f32(Slot::other_gradients);
+  const Executor::Combined& leaves = executor.combined_[static_cast<std::size_t>(&op - executor.program_.operations.data())];
+  if (leaves.left < 0 && leaves.right < 0)
+    return kernels::add_into(f.context(), left, right, program::gradient_elements(f.machine().table));
+  const kernels::LeafSquares squares = kernels::add_leaves(f.context(), left, right, executor.norm_blocks_);
+  if (leaves.left >= 0) executor.leaves_[static_cast<std::size_t>(leaves.left)].norm_squared = squares.a;
+  if (leaves.right >= 0) executor.leaves_[static_cast<std::size_t>(leaves.right)].norm_squared = squares.b;
 }
 
 void OperationHandlers::tied_combine(Executor& executor, const Op& op) {
@@ -49,8 +56,11 @@ void OperationHandlers::tied_combine(Executor& executor, const Op& op) {
 void OperationHandlers::gradient_norm(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   double sum = 0;
-  for (const model::ParamTensor& tensor : f.machine().table.tensors())
-    sum += kernels::sum_of_squares(f.context(), f.f32(Slot::gradients) + tensor.offset, tensor.count);
+  executor.gradient_squares_.clear();
+  for (const model::ParamTensor& tensor : f.machine().table.tensors()) {
+    executor.gradient_squares_.push_back(kernels::sum_of_squares(f.context(), f.f32(Slot::gradients) + tensor.offset, tensor.count));
+    sum += executor.gradient_squares_.back();
+  }
   executor.norm_ = std::sqrt(sum);
 }
 
@@ -63,9 +73,15 @@ void OperationHandlers::update(Executor& executor, const Op& op) {
     const std::int64_t at = tensors[i].offset;
     const std::int64_t copy = f.machine().operands.offsets[i];
     kernels::bf16* operand = copy >= 0 ? static_cast<kernels::bf16*>(f.raw(Slot::operand_weights)) + copy : nullptr;
-    kernels::adamw(f.context(), rounded(s, tensors[i].decays), f.f32(Slot::weights) + at, f.f32(Slot::moment1) + at,
-                   f.f32(Slot::moment2) + at, f.f32(Slot::gradients) + at, operand, average ? average + at : nullptr,
-                   static_cast<float>(s.average_beta), static_cast<float>(1 - s.average_beta), tensors[i].count);
+    const auto with = [&](auto update) {
+      return update(f.context(), rounded(s, tensors[i].decays), f.f32(Slot::weights) + at, f.f32(Slot::moment1) + at,
+                    f.f32(Slot::moment2) + at, f.f32(Slot::gradients) + at, operand, average ? average + at : nullptr,
+                    static_cast<float>(s.average_beta), static_cast<float>(1 - s.average_beta), tensors[i].count);
+    };
+    if (executor.update_norms_)
+      executor.update_norms_->push_back(with(kernels::adamw_measured));
+    else
+      with(kernels::adamw);
   }
 }
 

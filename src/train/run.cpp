@@ -11,6 +11,19 @@
 namespace longhaul::train {
 namespace {
 
+/// "layers.3.attn.q.weight has 81 % of its square", "… is the first that is not finite".
+std::string of_tensor(const ledger::AlarmTensor& tensor) {
+  if (tensor.share == 0) return tensor.name + " is the first that is not finite";
+  return fmt::format("{} has {:.0f} % of its square", tensor.name, 100 * tensor.share);
+}
+
+/// The order of norms by tensor in the records.
+std::vector<std::string> tensor_names(const model::ParamTable& table) {
+  std::vector<std::string> names;
+  for (const model::ParamTensor& tensor : table.tensors()) names.push_back(tensor.name);
+  return names;
+}
+
 data::Dataset open_data(const config::RunConfig& config, const Console& console) {
   console.begin("verifying the data");
   data::Dataset dataset = data::Dataset::open(config.data.directory);
@@ -49,6 +62,7 @@ void Run::record_launch(const std::vector<std::string>& damaged) {
   ledger::Ledger& ledger = directory_->ledger();
   ledger.event("launch", {{"config_hash", directory_->config_hash()},
                           {"parameters", engine.table().total().value},
+                          {"tensors", tensor_names(engine.table())},
                           {"resumed_from_step", resumed_from_step_ ? nlohmann::json(*resumed_from_step_) : nlohmann::json()},
                           {"order", kernels::name(engine.context().order)},
                           {"family", kernels::name(engine.context().family)},
@@ -104,9 +118,11 @@ void Run::record_verdict(const ledger::Result& result, const Verdict& verdict) {
   ledger::Ledger& ledger = directory_->ledger();
   if (!verdict.apply) ledger.event("update_skipped", {{"step", result.step}, {"reason", verdict.reason}});
   for (const std::string& alarm : verdict.alarms) {
-    ledger.event("alarm", {{"step", result.step}, {"alarm", alarm}, {"loss", result.loss}, {"grad_norm", result.grad_norm_before_clip}});
-    launch_->say(fmt::format("alarm at step {}: {} (loss {:.4f}, gradient norm {:.3f})", result.step, alarm, result.loss,
-                             result.grad_norm_before_clip));
+    nlohmann::json fields = {{"step", result.step}, {"alarm", alarm}, {"loss", result.loss}, {"grad_norm", result.grad_norm_before_clip}};
+    if (result.alarm_tensor) fields["tensor"] = result.alarm_tensor->name;
+    ledger.event("alarm", std::move(fields));
+    launch_->say(fmt::format("alarm at step {}: {} (loss {:.4f}, gradient norm {:.3f}{})", result.step, alarm, result.loss,
+                             result.grad_norm_before_clip, result.alarm_tensor ? ", " + of_tensor(*result.alarm_tensor) : ""));
   }
   if (!verdict.apply) launch_->say(fmt::format("step {}: {}; weights unchanged", result.step, verdict.reason));
 }
@@ -148,6 +164,7 @@ TrainSummary Run::finish(StopReason reason) {
   summary.skipped = state.skipped;
   summary.resumed_from_step = resumed_from_step_;
   summary.final_loss = last_loss_;
+  summary.noise_sequences = state.noise.sequences();
   summary.state_hash = training_->state_hash();
   summary.stop = reason;
   if (reason == StopReason::finished && resumed_from_step_ == state.step)  // nothing was trained

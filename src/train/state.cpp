@@ -5,8 +5,8 @@
 namespace longhaul::train {
 
 nlohmann::json to_json(const TrainState& state) {
-  return {{"step", state.step},     {"applied", state.applied}, {"skipped", state.skipped},
-          {"tokens", state.tokens}, {"sample", state.sample},   {"guards", to_json(state.guards)}};
+  return {{"step", state.step},     {"applied", state.applied},        {"skipped", state.skipped},           {"tokens", state.tokens},
+          {"sample", state.sample}, {"guards", to_json(state.guards)}, {"noise_scale", to_json(state.noise)}};
 }
 
 TrainState state_from_json(const nlohmann::json& document) {
@@ -17,6 +17,7 @@ TrainState state_from_json(const nlohmann::json& document) {
   state.tokens = document.at("tokens").get<std::int64_t>();
   state.sample = document.at("sample").get<std::int64_t>();
   state.guards = guards_from_json(document.at("guards"));
+  if (document.contains("noise_scale")) state.noise = noise_scale_from_json(document.at("noise_scale"));  // not in earlier checkpoints
   return state;
 }
 

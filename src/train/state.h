@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "train/guards.h"
+#include "train/noise_scale.h"
 
 namespace longhaul::train {
 
@@ -18,6 +19,7 @@ struct TrainState {
   std::int64_t tokens = 0;  ///< positions processed
   std::int64_t sample = 0;  ///< global sample index: the data position
   GuardState guards;
+  NoiseScale noise;
 };
 
 nlohmann::json to_json(const TrainState& state);

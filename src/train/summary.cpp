@@ -12,6 +12,7 @@ nlohmann::json event_fields(const TrainSummary& summary) {
                            {"skipped", summary.skipped},
                            {"state_hash", summary.state_hash},
                            {"final_loss", summary.final_loss}};
+  if (summary.noise_sequences) fields["noise_scale_sequences"] = *summary.noise_sequences;
   if (summary.validation) {
     fields["validation"] = {{"loss", summary.validation->loss}, {"targets", summary.validation->targets}};
     if (summary.validation->bits_per_byte) fields["validation"]["bits_per_byte"] = *summary.validation->bits_per_byte;
@@ -29,6 +30,7 @@ std::optional<TrainSummary> finished_with(const std::vector<nlohmann::json>& eve
     summary.final_loss = files::json_double(event->at("final_loss"));
     summary.state_hash = state_hash;
     summary.stop = StopReason::finished;
+    if (event->contains("noise_scale_sequences")) summary.noise_sequences = files::json_double(event->at("noise_scale_sequences"));
     if (event->contains("validation")) {
       const nlohmann::json& said = event->at("validation");
       Evaluation& validation = summary.validation.emplace();  // its sum is not recorded

@@ -18,6 +18,7 @@ struct TrainSummary {
   std::optional<std::int64_t> resumed_from_step;
   double final_loss = 0;
   std::optional<Evaluation> validation;
+  std::optional<double> noise_sequences;  ///< gradient noise scale; absent where it could not be measured
   std::string state_hash;
   StopReason stop = StopReason::none;
 };

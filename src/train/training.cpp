@@ -7,6 +7,17 @@
 
 namespace longhaul::train {
 
+namespace {
+
+/// Whether a cadence in steps or tokens falls on the step after `steps`, which moves the count of tokens from `before` to `after`.
+bool falls_on(const config::Cadence& cadence, std::int64_t steps, std::int64_t before, std::int64_t after) {
+  using Kind = config::Cadence::Kind;
+  if (cadence.kind == Kind::steps) return config::passes(cadence, steps, steps + 1);
+  return cadence.kind == Kind::tokens && config::passes(cadence, before, after);
+}
+
+}  // namespace
+
 data::LoaderOptions loader_options(const config::RunConfig& config) {
   return {static_cast<std::uint64_t>(config.run.seed), config.batch.sequence_length, config.batch.global_batch, packing_options(config), 2};
 }
@@ -44,10 +55,10 @@ void Training::advance(const data::Batch& batch, bool applied) {
   (applied ? state.applied : state.skipped) += 1;
 }
 
-bool Training::due(const config::Cadence& cadence) const {
-  using Kind = config::Cadence::Kind;
-  if (cadence.kind == Kind::steps) return config::passes(cadence, state.step - 1, state.step);
-  return cadence.kind == Kind::tokens && config::passes(cadence, previous_tokens_, state.tokens);
+bool Training::due(const config::Cadence& cadence) const { return falls_on(cadence, state.step - 1, previous_tokens_, state.tokens); }
+
+bool Training::due_with(const config::Cadence& cadence, const data::Batch& batch) const {
+  return falls_on(cadence, state.step, state.tokens, state.tokens + batch.token_count());
 }
 
 Evaluation Training::validate(std::int64_t max_tokens, const EvaluationProgress& progress) {

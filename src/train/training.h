@@ -45,6 +45,8 @@ class Training {
   void advance(const data::Batch& batch, bool applied);
   /// Whether a cadence in steps or tokens falls on the step just finished.
   bool due(const config::Cadence& cadence) const;
+  /// Whether it will fall on the step that ends with this batch.
+  bool due_with(const config::Cadence& cadence, const data::Batch& batch) const;
   /// Whether the held-out text is due; never where the dataset holds none out.
   bool validation_due() const { return has_heldout() && due(config().validation.every); }
   /// Held-out loss. max_tokens 0: all of the text, with bits/byte.

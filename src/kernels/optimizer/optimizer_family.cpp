@@ -46,8 +46,39 @@ void add_into(float* a, const float* b, std::int64_t count) {
   for_vectors(0, count, [&](std::int64_t i, auto lanes) { store_some(load_some(a + i, lanes) + load_some(b + i, lanes), a + i, lanes); });
 }
 
+LeafSquares add_into_squares(float* a, const float* b, std::int64_t count) {
+  F64x16 squares_a = F64x16::zero(), squares_b = F64x16::zero();
+  for_vectors(0, count, [&](std::int64_t i, auto lanes) {
+    const F32x16 x = load_some(a + i, lanes), y = load_some(b + i, lanes);
+    const F64x16 wide_x = widen(x), wide_y = widen(y);
+    squares_a = fma(wide_x, wide_x, squares_a);
+    squares_b = fma(wide_y, wide_y, squares_b);
+    store_some(x + y, a + i, lanes);
+  });
+  return {reduce_tree(squares_a), reduce_tree(squares_b)};
+}
+
+double sum_of_squared_sums(const float* x, const float* y, std::int64_t count) {
+  F64x16 sum = F64x16::zero();
+  for_vectors(0, count, [&](std::int64_t i, auto lanes) {
+    const F64x16 a = widen(load_some(x + i, lanes) + load_some(y + i, lanes));
+    sum = fma(a, a, sum);
+  });
+  return reduce_tree(sum);
+}
+
+double sum_of_squared_differences(const float* x, const float* y, std::int64_t count) {
+  F64x16 sum = F64x16::zero();
+  for_vectors(0, count, [&](std::int64_t i, auto lanes) {
+    const F64x16 a = widen(load_some(x + i, lanes)) - widen(load_some(y + i, lanes));
+    sum = fma(a, a, sum);
+  });
+  return reduce_tree(sum);
+}
+
 }  // namespace
 
-extern const OptimizerTable optimizer_table = {adamw, sum_of_squares, add_into};
+extern const OptimizerTable optimizer_table = {
+    adamw, sum_of_squares, add_into, add_into_squares, sum_of_squared_sums, sum_of_squared_differences};
 
 }  // namespace longhaul::kernels::LONGHAUL_FAMILY

@@ -11,6 +11,9 @@ struct OptimizerTable {
                 float* average, float ema_beta, float ema_one_minus_beta, std::int64_t count);
   double (*sum_of_squares)(const float* x, std::int64_t count);  ///< one block
   void (*add_into)(float* a, const float* b, std::int64_t count);
+  LeafSquares (*add_into_squares)(float* a, const float* b, std::int64_t count);             ///< one block, not tied
+  double (*sum_of_squared_sums)(const float* x, const float* y, std::int64_t count);         ///< Σ (x + y)² of one block
+  double (*sum_of_squared_differences)(const float* x, const float* y, std::int64_t count);  ///< Σ (x − y)² of one block
 };
 LONGHAUL_FAMILY_TABLE(OptimizerTable, optimizer_table)
 

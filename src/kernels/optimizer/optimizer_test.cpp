@@ -137,6 +137,31 @@ TEST(SumOfSquares, IsBlocksOf65536InOrderEachInLanesAndTheTree) {
   }
 }
 
+TEST(AddLeaves, AddsAndTakesTheSquaresBeforeInOnePass) {
+  constexpr std::int64_t kTensor = 70003, kTied = 1000, kAll = kTensor + 2 * kTied;  // a tied tensor's second accumulator comes last
+  const std::vector<float> a = random_floats(kAll, 1), b = random_floats(kAll, 2);
+  std::vector<NormBlock> blocks;
+  append_norm_blocks(0, kTensor, -1, blocks);
+  append_norm_blocks(kTensor, kTied, kTensor + kTied, blocks);
+  ASSERT_EQ(blocks.size(), 3u);
+  ThreadPool one(1), three(3);
+  const auto squares = [&](const std::vector<float>& x) {  // block by block, then of the tied tensor
+    std::vector<float> sum(kTied);
+    for (std::size_t i = 0; i < kTied; ++i) sum[i] = x[kTensor + i] + x[kTensor + kTied + i];
+    const Context context{one, Family::avx2, Order::fma};
+    return sum_of_squares(context, x.data(), kTensor) + sum_of_squares(context, sum.data(), kTied);
+  };
+  for (const Family family : test::families()) {
+    for (ThreadPool* pool : {&one, &three}) {
+      std::vector<float> x = a;
+      const LeafSquares found = add_leaves({*pool, family, Order::fma}, x.data(), b.data(), blocks);
+      EXPECT_EQ(found.a, squares(a)) << name(family);
+      EXPECT_EQ(found.b, squares(b)) << name(family);
+      for (std::size_t i = 0; i < kAll; ++i) ASSERT_EQ(x[i], a[i] + b[i]) << i;
+    }
+  }
+}
+
 TEST(Add, IsElementwise) {
   constexpr std::int64_t kCount = 50021;
   const std::vector<float> a = random_floats(kCount, 1), b = random_floats(kCount, 2);
