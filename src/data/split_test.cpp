@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
+#include <vector>
 
 #include "data/test_directory.h"
 
@@ -85,6 +87,23 @@ TEST(Tail, BothPartsHaveTextOrThereIsNoTail) {
   EXPECT_EQ(tail_begin("鯨", 0.5), 3u) << "one character";
   EXPECT_EQ(tail_begin("", 0.5), 0u);
   EXPECT_EQ(tail_begin("a\n", 0.5), 1u);
+}
+
+TEST(Tail, IsNearItsShareAndNeverInsideACharacter) {
+  std::mt19937 draw(1);
+  const std::vector<std::string> pieces = {"a", "é", "鯨", "🐋", " ", "\n", "\u3000", "word"};
+  for (int round = 0; round < 2000; ++round) {
+    std::string text;
+    for (std::size_t i = draw() % 60; i > 0; --i) text += pieces[draw() % pieces.size()];
+    const double share = static_cast<double>(draw() % 1000) / 1000;
+    const std::size_t begin = tail_begin(text, share);
+    ASSERT_LE(begin, text.size());
+    if (begin == text.size()) continue;
+    ASSERT_GT(begin, 0u);
+    ASSERT_NE(static_cast<unsigned char>(text[begin]) & 0xC0, 0x80);
+    const double tail = share * static_cast<double>(text.size());
+    ASSERT_NEAR(static_cast<double>(text.size() - begin), tail, tail / 8 + 4) << text << " at " << share;
+  }
 }
 
 TEST(Overlap, CountsAndNamesEqualDocuments) {
