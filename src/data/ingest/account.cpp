@@ -27,7 +27,7 @@ void Account::add(const FileSummary& file) {
   seen += file.rows;
   taken += file.documents;
   for (const auto& [reason, found] : file.skipped) {
-    auto record = std::find_if(skipped.begin(), skipped.end(), [&](const SkippedRecord& r) { return r.reason == reason; });
+    auto record = std::find_if(skipped.begin(), skipped.end(), [&named = reason](const SkippedRecord& r) { return r.reason == named; });
     if (record == skipped.end()) record = skipped.insert(skipped.end(), {reason, 0, {}});
     record->count += found.count;
     for (const std::string& name : found.names)

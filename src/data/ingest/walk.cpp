@@ -279,8 +279,10 @@ std::int64_t Walk::bytes() const {
 }
 
 Walk walk_sources(const std::vector<Source>& sources, const WalkOptions& options) {
+  std::set<std::string> names;
+  for (const Source& source : sources) names.insert(source.name);
   for (const auto& [name, encoding] : options.encodings)
-    if (!name.empty() && std::none_of(sources.begin(), sources.end(), [&](const Source& source) { return source.name == name; }))
+    if (!name.empty() && !names.contains(name))
       throw UsageError(fmt::format("--encoding {}={}: no source is named {}", name, encoding_name(encoding), name));
   Walk walk;
   for (std::size_t i = 0; i < sources.size(); ++i) {
