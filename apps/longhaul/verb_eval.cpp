@@ -148,6 +148,7 @@ nlohmann::json to_json(const EvalArguments& arguments, const config::RunConfig& 
                         {"documents", text.tokens.documents()},
                         {"bytes", text.tokens.text_bytes()},
                         {"words", text.total_words()},
+                        {"notes", text.notes},
                         {"complete", result.complete},
                         {"sequence_length", config.batch.sequence_length},
                         {"stride", arguments.stride(config)},
@@ -200,6 +201,7 @@ int verb_eval(int argc, char** argv) {
   const train::Evaluation result = train::evaluate(engine, text.tokens, arguments.how,
                                                    [&](std::int64_t done, std::int64_t all) { progress.show("evaluating", done, all); });
   console.say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));
+  for (const std::string& note : text.notes) console.say("note: " + note);
   if (arguments.run.json)
     print_json(to_json(arguments, config, loaded.commit, text, result));
   else

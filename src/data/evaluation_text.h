@@ -23,6 +23,7 @@ struct EvaluationText {
   /// Of each document: its file (and line), or its source in a dataset; words of its text.
   std::vector<std::string> names;
   std::vector<std::int64_t> words;
+  std::vector<std::string> notes;  ///< sentences on what was met and left out, or changed
 
   std::int64_t total_words() const;
 };

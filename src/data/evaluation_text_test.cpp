@@ -86,6 +86,16 @@ TEST(EvaluationText, OfFilesIsEncodedAndFramedAsTheDatasetIs) {
   for (const std::string& name : heldout.names) EXPECT_EQ(name, "all");
 }
 
+TEST(EvaluationText, SaysWhatItLeavesOut) {
+  const Corpus corpus;
+  corpus.directory.write("corpus/readme.md", "not text");
+  const EvaluationText text = corpus.read({"corpus"});
+  ASSERT_EQ(text.notes.size(), 2u);
+  EXPECT_EQ(text.notes[0], "files of " + (corpus.directory / "corpus").string() + ": 1 of 4 left out: 1 unknown extension (readme.md)");
+  EXPECT_TRUE(contains(text.notes[1], "rows: 1 of 5 left out: 1 empty (")) << text.notes[1];
+  EXPECT_TRUE(corpus.read({"corpus/a.txt"}).notes.empty());
+}
+
 TEST(EvaluationText, RefusesFilesWithoutTextAndADatasetWithoutHeldOutText) {
   const Corpus corpus;
   corpus.directory.write("empty.jsonl", "{\"text\": \"\"}\n");

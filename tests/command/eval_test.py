@@ -133,6 +133,17 @@ class Evaluation(unittest.TestCase):
         for text in (f"text of {path}: 1 document, 9 bytes, 2 words", "stride 5", "nats/token", "bits/byte", "per token", "per word"):
             self.assertIn(text, shown.stdout)
 
+    def test_what_is_left_out_is_said(self):
+        folder = self.files_of("mixed", self.heldout[:1])
+        harness.write("mixed/notes.pdf", "%PDF")
+        harness.write("mixed/rows.jsonl", '{"text": "one"}\n{"text": null}\n')
+        document = self.evaluate("--text", folder, "--bad-rows", "skip")
+        self.assertEqual(document["documents"], 2)
+        self.assertIn("notes.pdf", document["notes"][0])
+        self.assertIn("rows.jsonl:2", document["notes"][1])
+        expect(self, DONE, "eval", self.run_file, "--text", folder, "--bad-rows", "skip", says=["note:", "notes.pdf", "rows.jsonl:2"])
+        self.assertEqual(self.evaluate()["notes"], [])
+
     def test_nothing_is_written(self):
         before = {p: harness.tree(p) for p in (self.run_file.parent, harness.dataset())}
         self.evaluate("--text", self.files_of("unchanged", self.heldout[:1]))
