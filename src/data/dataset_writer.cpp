@@ -50,7 +50,6 @@ PartialDirectory::PartialDirectory(fs::path target) : target_(std::move(target))
     if (error) throw Error(fmt::format("{}: cannot create the directory: {}", partial_.string(), error.message()));
     descriptor_ = lock_directory(partial_);
   }
-  for (const auto& entry : fs::directory_iterator(partial_)) fs::remove_all(entry.path());
 }
 
 PartialDirectory::~PartialDirectory() {
@@ -73,8 +72,16 @@ void PartialDirectory::commit() {
 }
 
 SplitWriter::SplitWriter(const fs::path& directory, std::string name, const Tokenizer& tokenizer, const Framing& framing,
-                         std::int64_t shard_tokens, bool write_text)
-    : directory_(directory), name_(std::move(name)), tokenizer_(tokenizer), framing_(framing), shard_tokens_(shard_tokens) {
+                         std::int64_t shard_tokens, bool write_text, std::vector<ShardRecord> finished,
+                         std::function<void(const ShardRecord&)> on_shard)
+    : directory_(directory),
+      name_(std::move(name)),
+      tokenizer_(tokenizer),
+      framing_(framing),
+      shard_tokens_(shard_tokens),
+      records_(std::move(finished)),
+      on_shard_(std::move(on_shard)),
+      finished_(records_.size()) {
   fs::create_directory(directory_ / name_);
   if (write_text) text_.emplace(files::Disk(), directory_ / (name_ + ".txt"));
 }
@@ -86,15 +93,36 @@ void SplitWriter::add(std::string_view text, std::span<const std::int32_t> ids, 
   if (static_cast<std::int64_t>(shard_->header().token_count) >= shard_tokens_) close_shard();
 }
 
+std::optional<std::int64_t> SplitWriter::pass_over(std::string_view text, std::uint32_t source) {
+  if (passed_.shard == finished_) return std::nullopt;
+  const ShardRecord& record = records_[passed_.shard];
+  if (!passed_.view) passed_.view = Shard::map(directory_ / record.path, ShardCheck::structure);
+  const ShardView& view = passed_.view->view();
+  const DocumentEntry entry = view.document(passed_.document);
+  if (entry.text_bytes != text.size() || entry.source != source)
+    throw DataError(
+        fmt::format("{}: holds another text than the sources have now; remove {} and prepare again", record.path, directory_.string()));
+  const bool last = ++passed_.document == record.counts.documents;
+  const std::uint64_t end = last ? view.header.token_count : view.document(passed_.document).first_token;
+  if (last) passed_ = {passed_.shard + 1, 0, nullptr};
+  if (text_) text_->write(text);
+  return static_cast<std::int64_t>(end - entry.first_token);
+}
+
+std::string SplitWriter::shard_path(std::string_view name, std::size_t number) {
+  return fmt::format("{}/shard-{:05}.tokens", name, number);
+}
+
 void SplitWriter::close_shard() {
   ShardHeader header;
   const std::vector<std::byte> bytes = shard_->finish(header);
   shard_.reset();
-  const FileRecord file = write_file(directory_, fmt::format("{}/shard-{:05}.tokens", name_, records_.size()),
-                                     {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const FileRecord file =
+      write_file(directory_, shard_path(name_, records_.size()), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const Counts counts{static_cast<std::int64_t>(header.document_count), static_cast<std::int64_t>(header.text_bytes),
                       static_cast<std::int64_t>(header.token_count)};
   records_.push_back({file.path, counts, file.bytes, file.sha256});
+  on_shard_(records_.back());
 }
 
 void SplitWriter::finish(std::vector<ShardRecord>& shards, std::vector<FileRecord>& files) {

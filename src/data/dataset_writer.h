@@ -1,12 +1,14 @@
 // data/dataset_writer.h — the writing part of prepare: shards of both splits, texts and manifest, in a directory that is renamed when
 // complete.
 //
-// Everything is written to NAME.partial next to the target under a lock of that directory; commit() syncs and renames it. A partial
-// directory that a killed preparation left behind is emptied and used again; one that another process is writing is refused.
+// Everything is written to NAME.partial next to the target under a lock of that directory; commit() syncs and renames it. What a killed
+// preparation left behind in it is taken over or removed (data/preparation_record.h); one that another process is writing is refused.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,10 +43,17 @@ class PartialDirectory {
 /// Shards and, if asked for, the text of one split.
 class SplitWriter {
  public:
-  /// @param name  "train" or "heldout": the subdirectory and the text file's stem
+  /// @param name      "train" or "heldout": the subdirectory and the text file's stem
+  /// @param finished  shards of an earlier call, which are there and intact
+  /// @param on_shard  called when another shard is on disk
   SplitWriter(const std::filesystem::path& directory, std::string name, const Tokenizer& tokenizer, const Framing& framing,
-              std::int64_t shard_tokens, bool write_text);
+              std::int64_t shard_tokens, bool write_text, std::vector<ShardRecord> finished,
+              std::function<void(const ShardRecord&)> on_shard);
+  /// If the next text is in a finished shard, passes over it. @return its stored tokens; nothing: it is to be encoded and added
+  /// @throws DataError when the shard holds another text there
+  std::optional<std::int64_t> pass_over(std::string_view text, std::uint32_t source);
   void add(std::string_view text, std::span<const std::int32_t> ids, std::uint32_t source);
+  static std::string shard_path(std::string_view name, std::size_t number);
   /// Closes the last shard and the text file, and adds both to the manifest's lists.
   void finish(std::vector<ShardRecord>& shards, std::vector<FileRecord>& files);
 
@@ -58,6 +67,13 @@ class SplitWriter {
   std::optional<ShardBuilder> shard_;
   std::optional<files::FileWriter> text_;
   std::vector<ShardRecord> records_;
+  std::function<void(const ShardRecord&)> on_shard_;
+  struct {
+    std::size_t shard = 0;
+    std::int64_t document = 0;
+    std::shared_ptr<const Shard> view;
+  } passed_;  // of the finished shards
+  std::size_t finished_;
 };
 
 /// Writes and syncs one file of the dataset.

@@ -13,6 +13,7 @@
 #include "data/dataset_writer.h"
 #include "data/encode_documents.h"
 #include "data/ingest/rejected_rows.h"
+#include "data/preparation_record.h"
 #include "data/tokenizer.h"
 #include "files/read.h"
 #include "units/error.h"
@@ -76,6 +77,17 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
 }
 
 /// The vocabulary, and how documents are framed where that is not by one token. @throws UsageError for a token that the tokenizer lacks
+/// What stands for the files' hashes while they are not known: a file with another text has another size or time.
+std::vector<std::string> stamps_of(const Corpus& corpus) {
+  std::vector<std::string> stamps;
+  for (const InputFile& file : corpus.files()) {
+    std::error_code error;
+    const auto time = fs::last_write_time(file.path, error).time_since_epoch();
+    stamps.push_back(fmt::format("{} bytes, {}", file.bytes, time.count()));
+  }
+  return stamps;
+}
+
 std::string tokenizer_recipe(const PrepareOptions& options, const std::optional<Tokenizer>& loaded) {
   if (!loaded) return fmt::format("trained {}", options.vocab_size);
   const Framing framing = loaded->framing(options.begin, options.end);
@@ -101,7 +113,9 @@ std::optional<Manifest> find_finished(const PrepareOptions& options, const std::
         fmt::format("{}: holds a dataset made from other text or with other options ({}; {} vocabulary of {}); remove it to make "
                     "it anew, or choose another --out",
                     options.directory.string(), manifest.describe_split(), manifest.tokenizer_origin, manifest.vocab_size));
-  return Dataset::open(options.directory).manifest();
+  Manifest verified = Dataset::open(options.directory).manifest();
+  PreparationRecord::remove_from(options.directory);  // a preparation that was killed after its last step left it
+  return verified;
 }
 
 DataError empty_corpus(const Corpus& corpus) {
@@ -161,20 +175,23 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const Corpus& corpus, 
 /// The second pass: encodes everything, writes the shards, fills counts and file hashes of the manifest.
 class EncodePass {
  public:
-  EncodePass(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer, const fs::path& directory, Manifest& manifest)
+  EncodePass(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer, const fs::path& directory,
+             PreparationRecord& record, Manifest& manifest)
       : threads_(options.threads),
         corpus_(corpus),
         tokenizer_(tokenizer),
         manifest_(manifest),
-        train_(directory, "train", tokenizer, manifest.framing, options.shard_tokens, options.write_train_text),
-        heldout_(directory, "heldout", tokenizer, manifest.framing, options.shard_tokens, true),
+        train_(directory, "train", tokenizer, manifest.framing, options.shard_tokens, options.write_train_text, record.shards("train"),
+               [&record](const ShardRecord& shard) { record.add_shard("train", shard); }),
+        heldout_(directory, "heldout", tokenizer, manifest.framing, options.shard_tokens, true, record.shards("heldout"),
+                 [&record](const ShardRecord& shard) { record.add_shard("heldout", shard); }),
         directory_(directory) {}
 
   /// @return SHA-256 of each file
   std::vector<std::string> run(const Progress& progress) {
     RejectedRows rejected(directory_, corpus_.sources(), corpus_.files());
     DividedReader reader(corpus_, [&](const RejectedRow& row) { rejected.add(row); });
-    encode_documents([&](EncodedDocument& part) { return reader.next(part); }, tokenizer_, threads_,
+    encode_documents([&](EncodedDocument& part) { return next(reader, part); }, tokenizer_, threads_,
                      [&](const EncodedDocument& part) { write(part); },
                      [&] {
                        if (progress) progress({"encoding", reader.bytes_read(), corpus_.bytes()});
@@ -189,9 +206,25 @@ class EncodePass {
   }
 
  private:
+  SplitWriter& writer_of(const EncodedDocument& part) { return part.heldout ? heldout_ : train_; }
+
+  /// The next text that is in no finished shard.
+  bool next(DividedReader& reader, EncodedDocument& part) {
+    while (reader.next(part)) {
+      const auto tokens = writer_of(part).pass_over(part.text, static_cast<std::uint32_t>(part.source));
+      if (!tokens) return true;
+      count(part, *tokens);
+    }
+    return false;
+  }
+
   void write(const EncodedDocument& part) {
-    (part.heldout ? heldout_ : train_).add(part.text, part.ids, static_cast<std::uint32_t>(part.source));
-    const Counts counts{1, std::ssize(part.text), manifest_.framing.stored(std::ssize(part.ids))};
+    writer_of(part).add(part.text, part.ids, static_cast<std::uint32_t>(part.source));
+    count(part, manifest_.framing.stored(std::ssize(part.ids)));
+  }
+
+  void count(const EncodedDocument& part, std::int64_t tokens) {
+    const Counts counts{1, std::ssize(part.text), tokens};
     SourceRecord& source = manifest_.sources[part.source];
     (part.heldout ? source.heldout : source.train) += counts;
     (part.heldout ? manifest_.heldout : manifest_.train) += counts;
@@ -278,15 +311,19 @@ PrepareResult prepare_dataset(const PrepareOptions& options, const std::function
   if (auto finished = find_finished(options, vocabulary, corpus, progress)) return {std::move(*finished), true};
 
   PartialDirectory directory(options.directory);
+  PreparationRecord record(directory.path(), recipe_hash(options, vocabulary, corpus, stamps_of(corpus)));
+  if (!tokenizer) tokenizer = record.vocabulary();
   if (!tokenizer) tokenizer = train_vocabulary(options, corpus, progress);
   Manifest manifest = describe(options, corpus, *tokenizer);
-  const std::vector<std::string> digests = EncodePass(options, corpus, *tokenizer, directory.path(), manifest).run(progress);
+  if (!record.vocabulary_file()) record.add_vocabulary(write_file(directory.path(), manifest.tokenizer_file, tokenizer->to_json()));
+  const std::vector<std::string> digests = EncodePass(options, corpus, *tokenizer, directory.path(), record, manifest).run(progress);
   require_text(manifest, corpus);
-  manifest.files.push_back(write_file(directory.path(), manifest.tokenizer_file, tokenizer->to_json()));
+  manifest.files.push_back(*record.vocabulary_file());
   manifest.recipe_hash = recipe_hash(options, vocabulary, corpus, digests);
   manifest.content_hash = manifest.hash_of_contents();
   write_file(directory.path(), "dataset.json", manifest.to_json());
   directory.commit();
+  PreparationRecord::remove_from(options.directory);
   return {std::move(manifest), false};
 }
 

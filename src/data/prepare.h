@@ -3,7 +3,8 @@
 // Two passes over the files. The first passes the training text to the BPE trainer; the second divides the text again (data/split.h),
 // encodes it on several threads and writes shards in the order of reading, so the result is the same at any thread count. Everything is
 // written under a temporary name next to the target, synced and renamed: the directory appears complete or not at all. Preparing again from
-// the same files with the same options finds the finished directory, verifies it and reuses it.
+// the same files with the same options finds the finished directory, verifies it and reuses it; what a killed preparation has finished is
+// taken over (data/preparation_record.h).
 #pragma once
 
 #include <cstdint>

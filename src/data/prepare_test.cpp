@@ -3,8 +3,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -209,6 +213,86 @@ TEST(Prepare, AKilledPreparationIsTidiedAndARunningOneIsLeftAlone) {
   prepare_dataset(options_of(directory));
   EXPECT_NO_THROW(Dataset::open(directory / "data"));
   EXPECT_FALSE(std::filesystem::exists(directory / "data.partial"));
+}
+
+/// A preparation that is killed when the text is encoded: full shards are on disk, the last of each split is not.
+class KilledPreparation : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_corpus(directory_);
+    whole_ = prepare_dataset(options_of(directory_, "whole")).manifest;
+  }
+  void kill_one() {
+    const auto kill_self = [](const PrepareProgress& at) {
+      if (at.phase == "encoding") std::raise(SIGKILL);
+    };
+    const pid_t child = ::fork();
+    if (child == 0) {
+      prepare_dataset(options_of(directory_), kill_self);
+      ::_exit(1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    ASSERT_TRUE(std::filesystem::exists(directory_ / "data.partial/train/shard-00001.tokens"));
+    ASSERT_FALSE(std::filesystem::exists(directory_ / "data"));
+  }
+  std::filesystem::path partial(const std::string& name) const { return directory_ / ("data.partial/" + name); }
+  ino_t inode_of(const std::filesystem::path& path) const {
+    struct stat status {};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+    return status.st_ino;
+  }
+  /// Prepares again, with the bytes of the preparation that was never stopped. @return whether the phases had `phase`
+  bool finish_with(const std::string& phase) {
+    bool met = false;
+    EXPECT_EQ(prepare_dataset(options_of(directory_), [&](const PrepareProgress& at) { met = met || at.phase == phase; }).manifest, whole_);
+    EXPECT_EQ(Dataset::open(directory_ / "data").manifest(), whole_);
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "data/progress.jsonl"));
+    EXPECT_EQ(TestDirectory::read(directory_ / "data/train.txt"), TestDirectory::read(directory_ / "whole/train.txt"));
+    return met;
+  }
+  TestDirectory directory_;
+  Manifest whole_;
+};
+
+TEST_F(KilledPreparation, GoesOnBehindItsFinishedShards) {
+  kill_one();
+  const ino_t first = inode_of(partial("train/shard-00000.tokens")), vocabulary = inode_of(partial("tokenizer.json"));
+  EXPECT_FALSE(finish_with("training the vocabulary"));
+  EXPECT_EQ(inode_of(directory_ / "data/train/shard-00000.tokens"), first);
+  EXPECT_EQ(inode_of(directory_ / "data/tokenizer.json"), vocabulary);
+}
+
+TEST_F(KilledPreparation, IsRepeatedAsOftenAsItIsKilled) {
+  for (int i = 0; i < 3; ++i) kill_one();
+  EXPECT_FALSE(finish_with("training the vocabulary"));
+}
+
+TEST_F(KilledPreparation, TrustsOnlyWhatIsIntact) {
+  kill_one();
+  std::string shard = TestDirectory::read(partial("train/shard-00001.tokens"));
+  shard[shard.size() / 2] = static_cast<char>(shard[shard.size() / 2] ^ 1);
+  directory_.write("data.partial/train/shard-00001.tokens", shard);
+  const std::string record = TestDirectory::read(partial("progress.jsonl"));
+  directory_.write("data.partial/progress.jsonl", record + "{\"split\":\"train\",\"path\":\"train/shard-000");  // torn
+  directory_.write("data.partial/train/shard-00009.tokens", "not in the record");
+  const ino_t first = inode_of(partial("train/shard-00000.tokens"));
+  finish_with("");
+  EXPECT_EQ(inode_of(directory_ / "data/train/shard-00000.tokens"), first);
+}
+
+TEST_F(KilledPreparation, BeginsAnewForOtherTextAndOtherOptions) {
+  kill_one();
+  const std::string lines = TestDirectory::read(directory_ / "corpus/lines.jsonl");
+  directory_.write("corpus/lines.jsonl", lines + "{\"text\": \"one more\"}\n");
+  EXPECT_NE(prepare_dataset(options_of(directory_)).manifest.content_hash, whole_.content_hash);
+  directory_.write("corpus/lines.jsonl", lines);
+  std::filesystem::remove_all(directory_ / "data");
+  kill_one();
+  PrepareOptions other = options_of(directory_);
+  other.vocab_size = 300;
+  EXPECT_EQ(prepare_dataset(other).manifest.vocab_size, 300);
 }
 
 /// train.txt or heldout.txt.

@@ -7,6 +7,8 @@ import json
 import os
 import pathlib
 import random
+import subprocess
+import time
 import unittest
 
 import harness
@@ -313,6 +315,36 @@ class Mutations(Ingest):
                 self.assertEqual(rejected.read_text().count("\n") if rejected.exists() else 0,
                                  sum(s["count"] for s in rows["skipped"] if s["reason"] != "empty"))
         self.assertGreater(taken, 30)
+
+
+class Restart(Ingest):
+    KILLS = int(os.environ.get("LONGHAUL_KILLS", "8"))
+
+    def files_of(self, dataset):
+        return {str(p.relative_to(dataset)): p.read_bytes() for p in sorted(dataset.rglob("*")) if p.is_file()}
+
+    def test_the_bytes_are_the_same_after_any_kill_and_for_any_number_of_threads(self):
+        root = corpus("killed", {f"{i}.jsonl": [row(k, note=i) for k in range(i * 400, i * 400 + 400)] + ['{"text": null}'] for i in range(8)})
+        prepare = arguments(root, "--bad-rows", "skip", "--train-text", out=SCRATCH / "whole", vocabulary=600)
+        begin = time.monotonic()
+        expect(self, DONE, *prepare)
+        seconds = time.monotonic() - begin
+        whole = self.files_of(SCRATCH / "whole")
+        self.assertIn("rejected.jsonl", whole)
+        chance = random.Random(12)
+        for threads in (1, 2, 3):
+            out = SCRATCH / f"killed-{threads}"
+            again = [str(a) for a in prepare[:prepare.index("--out") + 1]] + [str(out), *prepare[prepare.index("--out") + 2:], "--threads", str(threads)]
+            for _ in range(self.KILLS):
+                process = subprocess.Popen([harness.LONGHAUL, *again], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(chance.uniform(0, seconds))
+                process.kill()
+                process.wait()
+                if out.exists():
+                    self.assertEqual(self.files_of(out).keys() - {"progress.jsonl"}, whole.keys())
+            expect(self, DONE, *again)
+            self.assertEqual(self.files_of(out), whole, f"{threads} threads")
+            self.assertFalse(out.with_name(out.name + ".partial").exists())
 
 
 if __name__ == "__main__":
