@@ -62,7 +62,7 @@ int verb_generate(int argc, char** argv) {
     if (ended) break;
     tokens.push_back(token);
     if (!arguments.json) {
-      fmt::print("{}", tokenizer.decode({&token, 1}));
+      fmt::print("{}", tokenizer.token_bytes(token));
       std::fflush(stdout);
     }
   }

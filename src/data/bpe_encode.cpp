@@ -3,15 +3,35 @@
 #include <algorithm>
 #include <functional>
 
+#include "data/utf8.h"
 #include "units/error.h"
 
 namespace longhaul::data {
 namespace {
 
-// Where the heap's merging keeps a token: at the position of its first byte.
+// What merging begins with: the bytes of a piece, or its characters and the bytes of those that have no token.
+template <typename Visit>
+void for_each_symbol(const BpeTables& tables, std::string_view piece, Visit visit) {
+  if (tables.units() == Units::bytes) {
+    for (const char byte : piece) visit(tables.byte_id(static_cast<unsigned char>(byte)));
+    return;
+  }
+  for (std::size_t offset = 0; offset < piece.size();) {
+    const std::size_t begin = offset;
+    next_code_point(piece, offset);
+    const std::string_view character = piece.substr(begin, offset - begin);
+    if (const std::int32_t id = tables.find(character); id != kNoId) {
+      visit(id);
+    } else {
+      for (const char byte : character) visit(tables.byte_id(static_cast<unsigned char>(byte)));
+    }
+  }
+}
+
+// Where the heap's merging keeps a token: at the position of its first symbol.
 struct Node {
   std::int32_t id;
-  std::uint32_t previous, next;  // positions; next == piece size behind the last
+  std::uint32_t previous, next;  // positions; next == number of symbols behind the last
   MergeResult merge;             // with the next node
 };
 
@@ -22,11 +42,11 @@ std::uint64_t heap_entry(std::uint32_t rank, std::uint32_t position) { return st
 
 class HeapMerger {
  public:
-  HeapMerger(const BpeTables& tables, std::string_view piece) : tables_(tables), size_(static_cast<std::uint32_t>(piece.size())) {
-    nodes_.resize(size_);
-    for (std::uint32_t i = 0; i < size_; ++i) {
-      nodes_[i] = {tables.byte_id(static_cast<unsigned char>(piece[i])), i == 0 ? kNoNode : i - 1, i + 1, {}};
-    }
+  HeapMerger(const BpeTables& tables, std::string_view piece) : tables_(tables) {
+    nodes_.reserve(piece.size());
+    for_each_symbol(tables, piece, [&](std::int32_t id) {
+      nodes_.push_back({id, size_ == 0 ? kNoNode : size_ - 1, size_ + 1, {}}), ++size_;
+    });
     heap_.reserve(size_);
     for (std::uint32_t i = 0; i + 1 < size_; ++i) {
       nodes_[i].merge = tables.merge(nodes_[i].id, nodes_[i + 1].id);
@@ -71,7 +91,7 @@ class HeapMerger {
   }
 
   const BpeTables& tables_;
-  std::uint32_t size_;
+  std::uint32_t size_ = 0;
   std::vector<Node> nodes_;
   std::vector<std::uint64_t> heap_;
 };
@@ -91,8 +111,8 @@ void merge_by_search(const BpeTables& tables, std::string_view piece, std::vecto
     long_piece.resize(piece.size());
     parts = long_piece.data();
   }
-  std::size_t count = piece.size();
-  for (std::size_t i = 0; i < count; ++i) parts[i] = {tables.byte_id(static_cast<unsigned char>(piece[i])), {}};
+  std::size_t count = 0;
+  for_each_symbol(tables, piece, [&](std::int32_t id) { parts[count++] = {id, {}}; });
   for (std::size_t i = 0; i + 1 < count; ++i) parts[i].merge = tables.merge(parts[i].id, parts[i + 1].id);
   for (;;) {
     std::size_t best = 0;

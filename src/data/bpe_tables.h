@@ -1,4 +1,4 @@
-// data/bpe_tables.h — a vocabulary laid out for look-ups: bytes → id, pair of ids → merge, id → bytes.
+// data/bpe_tables.h — a vocabulary laid out for look-ups: text → id, pair of ids → merge, id → text and bytes.
 //
 // Held by a Tokenizer. Both tables are open-addressed and at most half full. A tiktoken vocabulary has no list of merges: two
 // tokens merge if their bytes together are a token, so every split of every token into two tokens becomes a merge whose rank is the
@@ -7,12 +7,15 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/framing.h"
+#include "data/tokenizer/added_tokens.h"
+#include "data/tokenizer/cutter.h"
 #include "data/tokenizer_parts.h"
 
 namespace longhaul::data {
@@ -36,19 +39,32 @@ class BpeTables {
   explicit BpeTables(TokenizerParts parts);
 
   std::int32_t byte_id(unsigned char byte) const { return byte_ids_[byte]; }
-  std::int32_t find(std::string_view bytes) const;
+  /// Id of the token with this text; kNoId if there is none. Special tokens and those that stand for one byte (<0x00>) are not found.
+  std::int32_t find(std::string_view text) const;
   MergeResult merge(std::int32_t left, std::int32_t right) const;
   bool whole_piece_first() const { return whole_piece_first_; }
 
+  /// What the token decodes to.
   std::string_view token_bytes(std::int32_t id) const;
+  /// What it is called where merges are made: in vocabularies of characters ▁ is a space and <0x0A> a byte.
+  std::string_view token_text(std::int32_t id) const;
   std::int32_t vocab_size() const { return static_cast<std::int32_t>(offsets_.size()) - 1; }
   bool is_special(std::int32_t id) const;
   /// How documents are framed by default; end = kNone where no special token says so.
   const Framing& framing() const { return framing_; }
   /// Id of a special token, kNoId where there is none of this text.
   std::int32_t special_id(std::string_view text) const;
-  Pattern pattern() const { return pattern_; }
+  const Pattern& pattern() const { return pattern_; }
+  /// The pattern's expressions; nothing where a scanner cuts, or nobody.
+  const std::shared_ptr<const CompiledPattern>& compiled_pattern() const { return compiled_; }
+  Units units() const { return units_; }
+  const TextRules& rules() const { return rules_; }
   const std::vector<SpecialToken>& specials() const { return specials_; }
+  const std::vector<AddedToken>& added() const { return added_; }
+  const AddedTokenSearch& added_in_text() const { return added_in_text_; }
+  const AddedTokenSearch& added_in_normalized() const { return added_in_normalized_; }
+  /// Appends the parts of `text` between which no merge can lie: cut in front of a ▁ where no token has the two characters side by side.
+  void cut_before_metaspace(std::string_view text, std::vector<Range>& parts) const;
   const std::vector<Merge>& merges() const { return merges_; }
   const std::string& fingerprint() const { return fingerprint_; }
   const std::string& origin() const { return origin_; }
@@ -63,23 +79,34 @@ class BpeTables {
     std::int32_t id = kNoId;
   };
 
-  void check_specials(const std::vector<std::string>& tokens) const;
+  void check_ids(const TokenizerParts& parts) const;
   void check_special_texts() const;
-  void lay_out_bytes(const std::vector<std::string>& tokens);
+  void lay_out(const TokenizerParts& parts);
+  void prepare_search();
+  void note_before_metaspace();
   void index_tokens(const std::vector<std::string>& tokens);
   void check_merges() const;
-  void merges_from_ranks();
-  void index_merges(bool rank_is_id);
+  void merges_from_ranks(std::vector<std::int32_t> rank_order);
+  void index_merges(bool ranked_by_token);
   void choose_framing();
   void compute_fingerprint();
 
   Pattern pattern_;
+  std::shared_ptr<const CompiledPattern> compiled_;
+  Units units_;
+  TextRules rules_;
   bool whole_piece_first_;
   std::vector<SpecialToken> specials_;  // ascending id
+  std::vector<AddedToken> added_;       // ascending id
+  AddedTokenSearch added_in_text_, added_in_normalized_;
   std::vector<Merge> merges_;
   std::string origin_;
-  std::string bytes_;                   // of all tokens, by id
-  std::vector<std::uint32_t> offsets_;  // into bytes_; vocab_size + 1 of them
+  std::string texts_;                         // of all tokens, by id
+  std::vector<std::uint32_t> offsets_;        // into texts_; vocab_size + 1 of them
+  std::string decoded_;                       // of `characters`: what they decode to, by id
+  std::vector<std::uint32_t> decoded_at_;     // into decoded_
+  std::vector<char32_t> before_metaspace_;    // of `characters`: those in front of a ▁ inside some token, ascending
+  std::vector<std::uint32_t> rank_of_token_;  // where merges are ranked by the token they make and its id is not the rank
   std::array<std::int32_t, 256> byte_ids_{};
   std::vector<TokenSlot> token_slots_;
   std::vector<PairSlot> pair_slots_;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "data/bpe_encode.h"
 #include "data/pretokenizer_scan.h"
@@ -77,10 +78,20 @@ struct Encoder::Cache {
   std::vector<std::int32_t> output = std::vector<std::int32_t>(kOutputIds);
   std::vector<std::int32_t> piece_ids;
 
-  template <Pattern kPattern>
-  void encode(const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids);
+  std::optional<Cutter> cutter;  // of a pattern that has no scanner
+  std::vector<Range> parts;
+  std::vector<AddedTokenSearch::Match> in_text, in_normalized;
+
+  /// Cuts and encodes; text that was normalised already.
+  void encode_marked(const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids);
+  /// Normalises a part of a document that holds no added token of the first kind, looks for those of the second, encodes the rest.
+  void encode_part(const BpeTables& tables, std::string_view part, bool is_first, std::vector<std::int32_t>& ids);
+  /// The ids of a document that must be searched for added tokens or changed before it is cut.
+  void encode_by_rules(const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids);
 
  private:
+  template <typename NextPiece>
+  void encode(NextPiece next_piece, const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids);
   const std::vector<std::int32_t>& encode_rare(const BpeTables& tables, std::string_view piece);
   static void remember(ShortEntry* set, const ShortKey& key, const std::vector<std::int32_t>& ids);
 };
@@ -124,8 +135,9 @@ void Encoder::Cache::remember(ShortEntry* set, const ShortKey& key, const std::v
   set[0].count = static_cast<std::uint32_t>(ids.size());
 }
 
-template <Pattern kPattern>
-void Encoder::Cache::encode(const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids) {
+// @param next_piece   (p, end) → end of the piece that begins at p
+template <typename NextPiece>
+void Encoder::Cache::encode(NextPiece next_piece, const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids) {
   const char* p = text.data();
   const char* const end = p + text.size();
   std::int32_t* const out_begin = output.data();
@@ -133,7 +145,7 @@ void Encoder::Cache::encode(const BpeTables& tables, std::string_view text, std:
   std::int32_t* out = out_begin;
   const auto flush = [&] { ids.insert(ids.end(), out_begin, out), out = out_begin; };
   while (p < end) {
-    const char* const stop = scan::piece<kPattern>(p, end);
+    const char* const stop = next_piece(p, end);
     const auto length = static_cast<std::size_t>(stop - p);
     if (out >= out_limit) flush();
     if (length <= kShortPiece) [[likely]] {
@@ -157,6 +169,62 @@ void Encoder::Cache::encode(const BpeTables& tables, std::string_view text, std:
   flush();
 }
 
+void Encoder::Cache::encode_marked(const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids) {
+  const Pattern& pattern = tables.pattern();
+  if (scan::is_scanned(pattern.kind())) {
+    return scan::with_scanner(pattern.kind(), [&](auto piece) { encode(piece, tables, text, ids); });
+  }
+  if (pattern.kind() == PatternKind::whole) {
+    parts.clear();
+    if (tables.units() == Units::characters) {
+      tables.cut_before_metaspace(text, parts);
+    } else if (!text.empty()) {
+      parts.push_back({0, text.size()});
+    }
+  } else if (!cutter) {
+    cutter.emplace(tables.compiled_pattern());
+  }
+  const std::vector<Range>& pieces = pattern.kind() == PatternKind::whole ? parts : cutter->cut(text);
+  // Runs of pieces without a gap go through the loop together.
+  for (std::size_t first = 0; first < pieces.size();) {
+    std::size_t last = first + 1;
+    while (last < pieces.size() && pieces[last].begin == pieces[last - 1].end) ++last;
+    std::size_t at = first;
+    const std::size_t begin = pieces[first].begin;
+    encode([&](const char*, const char*) { return text.data() + pieces[at++].end; }, tables,
+           text.substr(begin, pieces[last - 1].end - begin), ids);
+    first = last;
+  }
+}
+
+void Encoder::Cache::encode_part(const BpeTables& tables, std::string_view part, bool is_first, std::vector<std::int32_t>& ids) {
+  const TextRules& rules = tables.rules();
+  const std::string normalized = rules.normalized(std::string(part));
+  in_normalized.clear();
+  tables.added_in_normalized().find_all(normalized, in_normalized);
+  in_normalized.push_back({normalized.size(), normalized.size(), kNoId});
+  std::size_t begin = 0;
+  for (const AddedTokenSearch::Match& match : in_normalized) {
+    if (begin < match.begin) {
+      encode_marked(tables, rules.marked(normalized.substr(begin, match.begin - begin), is_first && begin == 0), ids);
+    }
+    if (match.id != kNoId) ids.push_back(match.id);
+    begin = match.end;
+  }
+}
+
+void Encoder::Cache::encode_by_rules(const BpeTables& tables, std::string_view text, std::vector<std::int32_t>& ids) {
+  in_text.clear();
+  tables.added_in_text().find_all(text, in_text);
+  in_text.push_back({text.size(), text.size(), kNoId});
+  std::size_t begin = 0;
+  for (const AddedTokenSearch::Match& match : in_text) {
+    if (begin < match.begin) encode_part(tables, text.substr(begin, match.begin - begin), begin == 0, ids);
+    if (match.id != kNoId) ids.push_back(match.id);
+    begin = match.end;
+  }
+}
+
 Encoder::Encoder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)), cache_(std::make_unique<Cache>()) {}
 Encoder::~Encoder() = default;
 Encoder::Encoder(Encoder&&) noexcept = default;
@@ -169,8 +237,10 @@ void Encoder::encode_into(std::string_view text, std::vector<std::int32_t>& ids)
     text = repaired;
   }
   const BpeTables& tables = tokenizer_.tables();
-  if (tables.pattern() == Pattern::gpt2) return cache_->encode<Pattern::gpt2>(tables, text, ids);
-  cache_->encode<Pattern::cl100k_base>(tables, text, ids);
+  if (tables.added_in_text().empty() && tables.added_in_normalized().empty() && tables.rules().empty()) {
+    return cache_->encode_marked(tables, text, ids);
+  }
+  cache_->encode_by_rules(tables, text, ids);
 }
 
 }  // namespace longhaul::data

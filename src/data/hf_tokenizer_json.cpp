@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "data/bpe_tables.h"
 #include "data/byte_level.h"
 #include "data/pretokenizer.h"
+#include "data/tokenizer/hf_text.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -40,17 +42,28 @@ Json parse_json(std::string_view contents, const std::string& name) {
   }
 }
 
+// The byte that a token like <0x0A> stands for.
+std::optional<unsigned char> byte_of_name(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
+  const std::size_t high = kHex.find(text[3]), low = kHex.find(text[4]);
+  if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+  return static_cast<unsigned char>(16 * high + low);
+}
+
 class TokenizerReader {
  public:
   TokenizerReader(const Json& root, const std::string& name) : root_(root), name_(name) {}
 
   TokenizerParts read() {
     parts_.origin = name_;
-    require_absent(root_, "normalizer", "");
-    parts_.pattern = read_pattern(field(root_, "pre_tokenizer", ""));
+    HfText text = read_hf_text(root_, name_);
+    parts_.rules = std::move(text.rules);
+    parts_.pattern = text.pattern;
+    parts_.units = text.byte_level ? Units::bytes : Units::characters;
     const Json& model = field(root_, "model", "");
     check_model(model);
-    if (const auto added = root_.find("added_tokens"); added != root_.end()) read_specials(*added);
+    if (const auto added = root_.find("added_tokens"); added != root_.end()) read_added(*added);
     read_vocabulary(field(model, "vocab", "model."));
     read_merges(field(model, "merges", "model."));
     return std::move(parts_);
@@ -67,57 +80,23 @@ class TokenizerReader {
   void require_absent(const Json& object, const char* key, const char* path) const {
     const auto found = object.find(key);
     if (found == object.end() || found->is_null() || *found == false || *found == Json("")) return;
-    fail(fmt::format("{}{} is {}; allowed: none", path, key, short_dump(*found)));
-  }
-
-  static std::string short_dump(const Json& value) {
-    const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-    return text.size() > 60 ? text.substr(0, 60) + "…" : text;
-  }
-
-  static std::string text_of(const Json& object, const char* key) {
-    const auto found = object.is_object() ? object.find(key) : object.end();
-    return object.is_object() && found != object.end() && found->is_string() ? found->get<std::string>() : "";
-  }
-
-  Pattern read_pattern(const Json& pre_tokenizer) const {
-    if (text_of(pre_tokenizer, "type") == "ByteLevel") {
-      check_byte_level(pre_tokenizer, true);
-      return Pattern::gpt2;
-    }
-    const auto steps = pre_tokenizer.is_object() ? pre_tokenizer.find("pretokenizers") : pre_tokenizer.end();
-    if (text_of(pre_tokenizer, "type") != "Sequence" || steps == pre_tokenizer.end() || !steps->is_array() || steps->size() != 2) {
-      fail("pre_tokenizer is neither ByteLevel nor a Sequence of Split and ByteLevel: " + short_dump(pre_tokenizer));
-    }
-    const Json& split = (*steps)[0];
-    check_byte_level((*steps)[1], false);
-    const bool invert = split.is_object() && split.contains("invert") && split["invert"] == true;
-    const std::string behavior = text_of(split, "behavior");
-    // What lies between matches is nothing for these expressions, so both ways to write it mean the same.
-    if (text_of(split, "type") != "Split" || !((behavior == "Isolated" && !invert) || (behavior == "Removed" && invert))) {
-      fail("pre_tokenizer.pretokenizers[0] is no Split with behavior Isolated: " + short_dump(split));
-    }
-    const std::string regex = split.contains("pattern") ? text_of(split["pattern"], "Regex") : "";
-    if (const std::optional<Pattern> pattern = pattern_from_regex(regex)) return *pattern;
-    fail("pre_tokenizer splits by '" + regex + "'; allowed: the expressions of gpt2 and cl100k_base");
-  }
-
-  void check_byte_level(const Json& step, bool use_regex) const {
-    if (text_of(step, "type") != "ByteLevel") fail("pre_tokenizer does not end with ByteLevel: " + short_dump(step));
-    if (step.contains("add_prefix_space") && step["add_prefix_space"] != false)
-      fail("pre_tokenizer.add_prefix_space is true; allowed: false");
-    const bool uses = !step.contains("use_regex") || step["use_regex"] != false;  // a missing one counts as true
-    if (uses != use_regex) fail(fmt::format("pre_tokenizer ByteLevel has use_regex {}; allowed here: {}", uses, use_regex));
+    fail(fmt::format("{}{} is {}; allowed: none", path, key, shown_json(*found)));
   }
 
   void check_model(const Json& model) {
-    if (const std::string type = text_of(model, "type"); type != "BPE") fail("model.type is '" + type + "'; allowed: BPE");
+    if (const std::string type = text_under(model, "type"); type != "BPE") fail("model.type is '" + type + "'; implemented: BPE");
     const auto dropout = model.find("dropout");
     if (dropout != model.end() && !dropout->is_null() && *dropout != 0) fail("model.dropout is set; allowed: null");
-    for (const char* key : {"unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"}) {
-      require_absent(model, key, "model.");
-    }
+    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) require_absent(model, key, "model.");
     parts_.whole_piece_first = model.contains("ignore_merges") && model["ignore_merges"] == true;
+    if (parts_.units == Units::bytes) return;  // all bytes have tokens, so there is nothing to fall back from
+    if (!model.contains("byte_fallback") || model["byte_fallback"] != true) {
+      fail(
+          "pre_tokenizer has no ByteLevel and model.byte_fallback is false: characters that the vocabulary lacks would be lost; "
+          "implemented: "
+          "one of the two");
+    }
+    if (parts_.whole_piece_first) fail("model.ignore_merges is true where pre_tokenizer has no ByteLevel; implemented: false");
   }
 
   std::int32_t read_id(const Json& value, const std::string& what, std::int64_t entries) const {
@@ -125,44 +104,60 @@ class TokenizerReader {
       const auto id = value.get<std::int64_t>();
       if (id >= 0 && id < std::min<std::int64_t>(entries + kMaxFreeIds, kMaxVocabulary)) return static_cast<std::int32_t>(id);
     }
-    fail(fmt::format("id of {} is {}; allowed: numbers from 0, without large gaps", what, short_dump(value)));
+    fail(fmt::format("id of {} is {}; allowed: numbers from 0, without large gaps", what, shown_json(value)));
   }
 
-  void read_specials(const Json& added) {
+  void read_added(const Json& added) {
     if (!added.is_array()) fail("added_tokens is no list");
     for (const Json& token : added) {
-      const std::string text = text_of(token, "content");
-      if (text.empty() || !token.contains("id")) fail("added_tokens has an entry without id or content: " + short_dump(token));
-      if (!token.contains("special") || token["special"] != true) {
-        fail("added token " + short_dump(token) + " is not special; allowed: special ones, since others would be looked for in text");
-      }
-      if (specials_.contains(text)) fail("added token " + short_dump(token["content"]) + " is there twice");
+      const std::string text = text_under(token, "content");
+      if (text.empty() || !token.contains("id")) fail("added_tokens has an entry without id or content: " + shown_json(token));
+      const auto has = [&](const char* key) { return token.contains(key) && token[key] == true; };
       const std::int32_t id = read_id(token["id"], "'" + text + "'", kMaxVocabulary);
-      specials_.emplace(text, id);
-      parts_.specials.push_back({text, id});
+      if (!added_.emplace(text, id).second) fail("added token " + shown_json(token["content"]) + " is there twice");
+      if (has("special")) {
+        specials_.emplace(text, id);
+        parts_.specials.push_back({text, id, has("normalized")});
+        continue;
+      }
+      for (const char* key : {"single_word", "lstrip", "rstrip"}) {
+        if (has(key))
+          fail(fmt::format("added token {} has {} true; implemented: false where special is false", shown_json(token["content"]), key));
+      }
+      parts_.added.push_back({text, id, has("normalized")});
     }
   }
 
   void read_vocabulary(const Json& vocabulary) {
     if (!vocabulary.is_object()) fail("model.vocab is no object");
-    const auto entries = static_cast<std::int64_t>(vocabulary.size() + parts_.specials.size());
-    for (const SpecialToken& special : parts_.specials) read_id(special.id, "'" + special.text + "'", entries);
+    const auto entries = static_cast<std::int64_t>(vocabulary.size() + added_.size());
+    for (const auto& [text, id] : added_) read_id(id, "'" + text + "'", entries);
     for (const auto& [printable, value] : vocabulary.items()) {
       const std::int32_t id = read_id(value, "'" + printable + "'", entries);
-      if (const auto special = specials_.find(printable); special != specials_.end()) {
-        if (special->second != id)
-          fail(fmt::format("'{}' has id {} in model.vocab and {} in added_tokens", printable, id, special->second));
-        continue;
+      const auto added = added_.find(printable);
+      if (added != added_.end() && added->second != id) {
+        fail(fmt::format("'{}' has id {} in model.vocab and {} in added_tokens", printable, id, added->second));
       }
-      const std::optional<std::string> bytes = from_byte_level(printable);
-      if (!bytes || bytes->empty()) fail("token '" + printable + "' is not written in GPT-2's byte names");
+      if (specials_.contains(printable)) continue;
+      if (parts_.units == Units::characters) {
+        if (const std::optional<unsigned char> byte = byte_of_name(printable)) {
+          if (parts_.byte_ids.empty()) parts_.byte_ids.assign(256, kNoId);
+          parts_.byte_ids[*byte] = id;
+          continue;
+        }
+      }
+      std::optional<std::string> text = parts_.units == Units::characters ? printable : from_byte_level(printable);
+      if (!text && added != added_.end()) continue;  // in the vocabulary for its id alone
+      if (!text || text->empty()) fail("token '" + printable + "' is not written in GPT-2's byte names");
       if (parts_.tokens.size() <= static_cast<std::size_t>(id)) parts_.tokens.resize(static_cast<std::size_t>(id) + 1);
       std::string& token = parts_.tokens[static_cast<std::size_t>(id)];
-      if (!token.empty()) fail(fmt::format("id {} belongs to '{}' and to '{}'", id, to_byte_level(token), printable));
-      token = *bytes;
+      if (!token.empty()) fail(fmt::format("id {} belongs to '{}' and to '{}'", id, printable_form(token), printable));
+      token = std::move(*text);
       ids_.emplace(printable, id);
     }
   }
+
+  std::string printable_form(const std::string& token) const { return parts_.units == Units::characters ? token : to_byte_level(token); }
 
   std::int32_t id_of(const std::string& printable, std::size_t rank) const {
     const auto found = ids_.find(printable);
@@ -185,7 +180,7 @@ class TokenizerReader {
         left = entry[0].get<std::string>();
         right = entry[1].get<std::string>();
       }
-      if (left.empty() || right.empty()) fail(fmt::format("model.merges[{}] is {}; allowed: \"left right\"", rank, short_dump(entry)));
+      if (left.empty() || right.empty()) fail(fmt::format("model.merges[{}] is {}; allowed: \"left right\"", rank, shown_json(entry)));
       parts_.merges.push_back({id_of(left, rank), id_of(right, rank), id_of(left + right, rank)});
     }
   }
@@ -193,26 +188,20 @@ class TokenizerReader {
   const Json& root_;
   const std::string& name_;
   TokenizerParts parts_;
-  std::unordered_map<std::string, std::int32_t> specials_;
-  std::unordered_map<std::string, std::int32_t> ids_;  // by printable form
+  std::unordered_map<std::string, std::int32_t> specials_, added_;  // added_: all of added_tokens
+  std::unordered_map<std::string, std::int32_t> ids_;               // by printable form
 };
 
 using OrderedJson = nlohmann::ordered_json;
 
-OrderedJson byte_level(bool use_regex) {
-  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
-}
-
-OrderedJson pre_tokenizer(Pattern pattern) {
-  if (pattern == Pattern::gpt2) return byte_level(true);
-  const OrderedJson split = {
-      {"type", "Split"}, {"pattern", {{"Regex", pattern_regex(pattern)}}}, {"behavior", "Isolated"}, {"invert", false}};
-  return {{"type", "Sequence"}, {"pretokenizers", OrderedJson::array({split, byte_level(false)})}};
+OrderedJson added_token_json(const std::string& text, std::int32_t id, bool normalized, bool special) {
+  return {{"id", id},        {"content", text},          {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", normalized}, {"special", special}};
 }
 
 }  // namespace
 
-TokenizerParts parse_tokenizer_json(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
+TokenizerParts parse_tokenizer_json(std::string_view contents, const std::string& name, const std::optional<Pattern>& pattern) {
   const Json root = parse_json(contents, name);
   if (!root.is_object()) throw DataError(name + ": not a JSON object");
   TokenizerParts parts = TokenizerReader(root, name).read();
@@ -223,37 +212,45 @@ TokenizerParts parse_tokenizer_json(std::string_view contents, const std::string
 }
 
 std::string write_tokenizer_json(const BpeTables& tables) {
-  const auto printable = [&](std::int32_t id) { return to_byte_level(tables.token_bytes(id)); };
-  OrderedJson added = OrderedJson::array();
-  for (const SpecialToken& special : tables.specials()) {
-    added.push_back({{"id", special.id},
-                     {"content", special.text},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
+  const auto printable = [&](std::int32_t id) {
+    const std::string_view text = tables.token_text(id);
+    return tables.units() == Units::characters ? std::string(text) : to_byte_level(text);
+  };
+  std::vector<OrderedJson> in_order(static_cast<std::size_t>(tables.vocab_size()));  // null: not added
+  for (const SpecialToken& token : tables.specials()) {
+    in_order[static_cast<std::size_t>(token.id)] = added_token_json(token.text, token.id, token.normalized, true);
   }
+  for (const AddedToken& token : tables.added()) {
+    in_order[static_cast<std::size_t>(token.id)] = added_token_json(token.text, token.id, token.normalized, false);
+  }
+  OrderedJson added = OrderedJson::array();
   // An ordered_json object searches all its keys at each insertion, so the large lists are written as text.
   std::string vocabulary, merges;
   const auto quoted = [](const std::string& text) { return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace); };
   for (std::int32_t id = 0; id < tables.vocab_size(); ++id) {
-    const std::string_view bytes = tables.token_bytes(id);
-    if (bytes.empty()) continue;
-    const std::string text = tables.is_special(id) ? std::string(bytes) : printable(id);
+    OrderedJson& entry = in_order[static_cast<std::size_t>(id)];
+    if (tables.token_text(id).empty()) continue;
+    const bool is_token = tables.find(tables.token_text(id)) == id;
+    const std::string text = is_token || entry.is_null() ? printable(id) : entry["content"].get<std::string>();
     vocabulary += fmt::format("{}\n      {}: {}", vocabulary.empty() ? "" : ",", quoted(text), id);
+    if (!entry.is_null()) added.push_back(std::move(entry));
   }
+  const auto has_space = [&](const Merge& merge) { return tables.token_text(merge.merged).find(' ') != std::string_view::npos; };
+  const bool as_pairs = tables.units() == Units::characters && std::ranges::any_of(tables.merges(), has_space);  // byte names have none
   for (const Merge& merge : tables.merges()) {
-    merges += fmt::format("{}\n      {}", merges.empty() ? "" : ",", quoted(printable(merge.left) + " " + printable(merge.right)));
+    const std::string left = printable(merge.left), right = printable(merge.right);
+    const std::string entry = as_pairs ? fmt::format("[{}, {}]", quoted(left), quoted(right)) : quoted(left + " " + right);
+    merges += fmt::format("{}\n      {}", merges.empty() ? "" : ",", entry);
   }
-  const OrderedJson decoder = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   return fmt::format(
-      "{{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": {},\n  \"normalizer\": null,\n"
+      "{{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": {},\n  \"normalizer\": {},\n"
       "  \"pre_tokenizer\": {},\n  \"post_processor\": null,\n  \"decoder\": {},\n  \"model\": {{\n    \"type\": \"BPE\",\n"
       "    \"dropout\": null,\n    \"unk_token\": null,\n    \"continuing_subword_prefix\": \"\",\n    \"end_of_word_suffix\": \"\",\n"
-      "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": {},\n    \"vocab\": {{{}\n    }},\n"
+      "    \"fuse_unk\": false,\n    \"byte_fallback\": {},\n    \"ignore_merges\": {},\n    \"vocab\": {{{}\n    }},\n"
       "    \"merges\": [{}\n    ]\n  }}\n}}\n",
-      added.dump(), pre_tokenizer(tables.pattern()).dump(), decoder.dump(), tables.whole_piece_first(), vocabulary, merges);
+      added.dump(), write_normalizer(tables.rules()).dump(), write_pre_tokenizer(tables.rules(), tables.pattern(), tables.units()).dump(),
+      write_decoder(tables.rules(), tables.units()).dump(), tables.units() == Units::characters, tables.whole_piece_first(), vocabulary,
+      merges);
 }
 
 }  // namespace longhaul::data

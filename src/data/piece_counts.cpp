@@ -9,11 +9,11 @@
 namespace longhaul::data {
 namespace {
 
-template <Pattern kPattern>
-void count_pieces(PieceCounts& counts, std::string_view text) {
+template <typename Scanner>
+void count_pieces(Scanner piece, PieceCounts& counts, std::string_view text) {
   const char* const end = text.data() + text.size();
   for (const char* p = text.data(); p < end;) {
-    const char* const stop = scan::piece<kPattern>(p, end);
+    const char* const stop = piece(p, end);
     counts.add({p, static_cast<std::size_t>(stop - p)}, 1);
     p = stop;
   }
@@ -21,14 +21,17 @@ void count_pieces(PieceCounts& counts, std::string_view text) {
 
 }  // namespace
 
-void PieceCounts::add_document(Pattern pattern, std::string_view text) {
+void PieceCounts::add_document(const Pattern& pattern, std::string_view text) {
   std::string repaired;
   if (first_invalid_utf8(text)) {
     repaired = replace_invalid_utf8(text);
     text = repaired;
   }
-  if (pattern == Pattern::gpt2) return count_pieces<Pattern::gpt2>(*this, text);
-  count_pieces<Pattern::cl100k_base>(*this, text);
+  if (scan::is_scanned(pattern.kind())) {
+    return scan::with_scanner(pattern.kind(), [&](auto piece) { count_pieces(piece, *this, text); });
+  }
+  if (!cutter_) cutter_.emplace(std::make_shared<const CompiledPattern>(pattern, "--pattern"));
+  for (const Range& piece : cutter_->cut(text)) add(text.substr(piece.begin, piece.end - piece.begin), 1);
 }
 
 void PieceCounts::add(std::string_view piece, std::uint64_t count) {

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/pretokenizer.h"
+#include "data/tokenizer/cutter.h"
 
 namespace longhaul::data {
 
@@ -20,8 +22,8 @@ class PieceCounts {
     std::uint32_t length = 0;
   };
 
-  /// Counts the pieces of one document; bytes that are not UTF-8 count as U+FFFD.
-  void add_document(Pattern pattern, std::string_view text);
+  /// Counts the pieces of one document; bytes that are not UTF-8 count as U+FFFD. The pattern is the same in all calls.
+  void add_document(const Pattern& pattern, std::string_view text);
   void add(std::string_view piece, std::uint64_t count);
   void add_all(const PieceCounts& other);
 
@@ -42,6 +44,7 @@ class PieceCounts {
   std::vector<Entry> slots_ = std::vector<Entry>(1024);  // a power of two, at most half full
   std::string bytes_;
   std::size_t size_ = 0;
+  std::optional<Cutter> cutter_;  // of a pattern that has no scanner
 };
 
 }  // namespace longhaul::data

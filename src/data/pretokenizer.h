@@ -1,31 +1,30 @@
 // data/pretokenizer.h — cutting text into the pieces that byte-pair encoding works on.
 //
-// BPE never merges across a piece, so the pieces determine the ids. Published vocabularies define them by a regular expression over
-// Unicode classes; here the two that matter (GPT-2's and cl100k_base's) are scanners written by hand: a table for ASCII, 32 bytes
-// of a word at a time, a two-stage table for the rest (Unicode 16.0, the version of tiktoken 0.14). They follow the expressions of
-// tiktoken 0.14, which split trailing white space differently from the first published ones; the ids are the same.
+// BPE never merges across a piece, so the pieces determine the ids. Published vocabularies define them by regular expressions over
+// Unicode classes. GPT-2's and those of cl100k_base's form are scanners written by hand (data/pretokenizer_scan.h): a table for ASCII,
+// 16 letters at a time, a two-stage table for the rest (Unicode 16.0, the version of tiktoken 0.14). They follow the expressions of
+// tiktoken 0.14, which split trailing white space differently from the first published ones; the ids are the same. All other patterns
+// go through PCRE2 (data/tokenizer/cutter.h).
 //
 // Text must be valid UTF-8 (data/utf8.h): every caller in this room checks it first.
 #pragma once
 
-#include <cstddef>
-#include <optional>
+#include <string>
 #include <string_view>
 
 #include "data/pattern.h"
 
 namespace longhaul::data {
 
-/// "gpt2" or "cl100k_base".
-std::string_view pattern_name(Pattern pattern);
+/// "gpt2", "cl100k_base"…; of expressions without a name "regex:" and them.
+std::string pattern_name(const Pattern& pattern);
 
-/// @throws UsageError   naming the known patterns
+/// A name, another name for the same (llama3 is cl100k_base), or "regex:" and an expression in PCRE2's syntax.
+/// @throws UsageError   naming the known patterns, or what the expression may not contain
 Pattern pattern_from_name(std::string_view name);
 
-/// The expression as first published; what a tokenizer.json carries.
-std::string_view pattern_regex(Pattern pattern);
-
-/// The pattern whose expression is `regex` in either form, if it is one of ours.
-std::optional<Pattern> pattern_from_regex(std::string_view regex);
+/// What a help text says of a pattern's values.
+inline constexpr const char* kPatternValues =
+    "gpt2, cl100k_base, o200k_base, llama3, qwen2, deepseek_v3, tekken, nanochat or regex:EXPRESSION";
 
 }  // namespace longhaul::data

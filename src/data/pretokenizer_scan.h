@@ -71,9 +71,8 @@ inline const char* skip(const char* p, const char* end) {
 }
 
 // Length of 's 't 'm 'd 'll 've 're behind an apostrophe at p, 0 if none. Ignoring case, Unicode folds U+017F (ſ) to s.
-template <Pattern kPattern>
+template <bool kFold>
 inline int contraction(const char* p, const char* end) {
-  constexpr bool kFold = kPattern == Pattern::cl100k_base;
   const auto letter = [&](int i) {
     if (end - p <= i) return '\0';
     return kFold && p[i] >= 'A' && p[i] <= 'Z' ? static_cast<char>(p[i] + 32) : p[i];
@@ -98,9 +97,9 @@ inline int contraction(const char* p, const char* end) {
 
 inline bool is_newline(char c) { return c == '\r' || c == '\n'; }
 
-// \s++$ | \s*[\r\n] (cl100k_base) | \s+(?!\S) | \s : all of it at the end of the text, else up to the last line end (cl100k_base),
+// \s++$ | \s*[\r\n] (kNewlines) | \s+(?!\S) | \s : all of it at the end of the text, else up to the last line end (kNewlines),
 // else all but the last character, which belongs to what follows, unless it is the only one.
-template <Pattern kPattern>
+template <bool kNewlines>
 inline const char* white_space(const char* p, const char* end) {
   const char* last = p;
   const char* behind_newline = nullptr;
@@ -113,7 +112,7 @@ inline const char* white_space(const char* p, const char* end) {
     run = c.next;
   }
   if (run == end) return end;
-  if (kPattern == Pattern::cl100k_base && behind_newline != nullptr) return behind_newline;
+  if (kNewlines && behind_newline != nullptr) return behind_newline;
   return last == p ? run : last;
 }
 
@@ -127,12 +126,12 @@ inline const char* gpt2_piece(const char* p, const char* end) {
     case CharClass::number:
       return skip<CharClass::number>(c.next, end);
     case CharClass::space:
-      return white_space<Pattern::gpt2>(p, end);
+      return white_space<false>(p, end);
     case CharClass::other:
       break;
   }
   if (*p == '\'') {
-    if (const int length = contraction<Pattern::gpt2>(p, end)) return p + length;
+    if (const int length = contraction<false>(p, end)) return p + length;
   }
   return skip<CharClass::other>(c.next, end);
 }
@@ -143,8 +142,8 @@ inline const char* punctuation_and_newlines(const char* p, const char* end) {
   return p;
 }
 
-inline const char* up_to_two_numbers(const char* p, const char* end) {
-  for (int i = 0; i < 2 && p < end; ++i) {
+inline const char* up_to_numbers(int count, const char* p, const char* end) {
+  for (int i = 0; i < count && p < end; ++i) {
     const Char c = char_at(p);
     if (c.char_class != CharClass::number) break;
     p = c.next;
@@ -153,12 +152,14 @@ inline const char* up_to_two_numbers(const char* p, const char* end) {
 }
 
 // '(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s
+// kNumbers: how many numbers a piece of them may have (3; Qwen 2: 1; nanochat: 2).
+template <int kNumbers>
 inline const char* cl100k_piece(const char* p, const char* end) {
   const Char first = char_at(p);
   if (first.char_class == CharClass::letter) return skip<CharClass::letter>(first.next, end);
-  if (first.char_class == CharClass::number) return up_to_two_numbers(first.next, end);
+  if (first.char_class == CharClass::number) return up_to_numbers(kNumbers - 1, first.next, end);
   if (*p == '\'') {
-    if (const int length = contraction<Pattern::cl100k_base>(p, end)) return p + length;
+    if (const int length = contraction<true>(p, end)) return p + length;
   }
   if (first.next < end && !is_newline(*p)) {
     const Char second = char_at(first.next);
@@ -166,13 +167,26 @@ inline const char* cl100k_piece(const char* p, const char* end) {
     if (*p == ' ' && second.char_class == CharClass::other) return punctuation_and_newlines(second.next, end);
   }
   if (first.char_class == CharClass::other) return punctuation_and_newlines(first.next, end);
-  return white_space<Pattern::cl100k_base>(p, end);
+  return white_space<true>(p, end);
 }
 
-template <Pattern kPattern>
-inline const char* piece(const char* p, const char* end) {
-  if constexpr (kPattern == Pattern::gpt2) return gpt2_piece(p, end);
-  return cl100k_piece(p, end);
+/// The kinds that have a scanner.
+constexpr bool is_scanned(PatternKind kind) {
+  return kind == PatternKind::gpt2 || kind == PatternKind::cl100k_base || kind == PatternKind::qwen2 || kind == PatternKind::nanochat;
+}
+
+/// Calls visit with the scanner of `kind`, a function (p, end) → end of the piece that begins at p; is_scanned(kind).
+template <typename Visit>
+void with_scanner(PatternKind kind, Visit visit) {
+  if (kind == PatternKind::gpt2) {
+    visit([](const char* p, const char* end) { return gpt2_piece(p, end); });
+  } else if (kind == PatternKind::cl100k_base) {
+    visit([](const char* p, const char* end) { return cl100k_piece<3>(p, end); });
+  } else if (kind == PatternKind::nanochat) {
+    visit([](const char* p, const char* end) { return cl100k_piece<2>(p, end); });
+  } else {
+    visit([](const char* p, const char* end) { return cl100k_piece<1>(p, end); });
+  }
 }
 
 }  // namespace longhaul::data::scan

@@ -21,10 +21,14 @@ namespace {
 using Pieces = std::vector<std::string>;
 
 /// The expressions of tiktoken 0.14 (openai_public.py).
-std::string_view tiktoken_regex(Pattern pattern) {
+std::string tiktoken_regex(const Pattern& pattern) {
   if (pattern == Pattern::gpt2) return R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s)";
-  return R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s)";
+  const char* const numbers = pattern.kind() == PatternKind::qwen2 ? "" : pattern.kind() == PatternKind::nanochat ? "{1,2}+" : "{1,3}+";
+  return std::string(R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N})") + numbers +
+         R"(| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s)";
 }
+
+std::string published_regex(const Pattern& pattern) { return pattern.steps().front().expression; }
 
 class Regex {
  public:
@@ -55,7 +59,7 @@ class Regex {
   std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match_{nullptr, &pcre2_match_data_free};
 };
 
-Pieces scanned(Pattern pattern, const std::string& text) {
+Pieces scanned(const Pattern& pattern, const std::string& text) {
   Pieces pieces;
   for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
     end = piece_end(pattern, text, begin);
@@ -86,9 +90,10 @@ std::vector<char32_t> agreed_code_points() {
   return agreed;
 }
 
-class Patterns : public ::testing::TestWithParam<Pattern> {};
-INSTANTIATE_TEST_SUITE_P(All, Patterns, ::testing::Values(Pattern::gpt2, Pattern::cl100k_base),
-                         [](const auto& parameter) { return std::string(pattern_name(parameter.param)); });
+class Patterns : public ::testing::TestWithParam<PatternKind> {};
+INSTANTIATE_TEST_SUITE_P(All, Patterns,
+                         ::testing::Values(PatternKind::gpt2, PatternKind::cl100k_base, PatternKind::qwen2, PatternKind::nanochat),
+                         [](const auto& parameter) { return pattern_name(parameter.param); });
 
 TEST_P(Patterns, PiecesEqualPcre2OnChosenText) {
   Regex regex(tiktoken_regex(GetParam()));
@@ -148,7 +153,7 @@ TEST_P(Patterns, PiecesEqualPcre2OnRandomText) {
 
 // The published expressions and tiktoken's cut trailing white space differently, nothing else.
 TEST_P(Patterns, PublishedExpressionGivesTheSamePiecesBeforeTrailingSpace) {
-  Regex published(pattern_regex(GetParam()));
+  Regex published(published_regex(GetParam()));
   for (const char* text : {"It's 12345 o'clock,\n\n  and   all's  well!\r\n...x", "naïve  漢字 😀\t\tx"}) {
     EXPECT_EQ(scanned(GetParam(), text), published.all(text)) << text;
   }
@@ -156,8 +161,10 @@ TEST_P(Patterns, PublishedExpressionGivesTheSamePiecesBeforeTrailingSpace) {
 
 TEST_P(Patterns, NamesAndExpressionsFindThePattern) {
   EXPECT_EQ(pattern_from_name(pattern_name(GetParam())), GetParam());
-  EXPECT_EQ(pattern_from_regex(pattern_regex(GetParam())), GetParam());
-  EXPECT_EQ(pattern_from_regex(tiktoken_regex(GetParam())), GetParam());
+  for (const std::string& expression : {published_regex(GetParam()), tiktoken_regex(GetParam())}) {
+    EXPECT_EQ(Pattern(std::vector<CutStep>{{expression}}), GetParam());
+    EXPECT_EQ(pattern_from_name("regex:" + expression), GetParam());
+  }
 }
 
 TEST(Pretokenizer, UnknownNameListsTheKnownOnes) {
@@ -165,9 +172,10 @@ TEST(Pretokenizer, UnknownNameListsTheKnownOnes) {
     pattern_from_name("gpt3");
     FAIL();
   } catch (const UsageError& error) {
-    EXPECT_STREQ(error.what(), "pre-tokeniser pattern 'gpt3' is not known; allowed: gpt2, cl100k_base");
+    EXPECT_EQ(error.what(), std::string("pre-tokeniser pattern 'gpt3' is not known; allowed: ") + kPatternValues);
   }
-  EXPECT_FALSE(pattern_from_regex("\\w+"));
+  EXPECT_EQ(pattern_from_name("llama3"), Pattern::cl100k_base);
+  EXPECT_EQ(pattern_name(Pattern(std::vector<CutStep>{{"\\s"}, {"a"}})), "regex:\\s then regex:a");
 }
 
 }  // namespace

@@ -12,10 +12,11 @@ namespace longhaul::data {
 /// @param text    valid UTF-8, whole document: the end of the text matters to white space
 /// @param begin   offset of a piece's first byte, < text.size()
 /// @return        offset behind its last byte: begin < end <= text.size()
-inline std::size_t piece_end(Pattern pattern, std::string_view text, std::size_t begin) {
+inline std::size_t piece_end(const Pattern& pattern, std::string_view text, std::size_t begin) {
   const char* const p = text.data() + begin;
   const char* const end = text.data() + text.size();
-  const char* const stop = pattern == Pattern::gpt2 ? scan::gpt2_piece(p, end) : scan::cl100k_piece(p, end);
+  const char* stop = p;
+  scan::with_scanner(pattern.kind(), [&](auto piece) { stop = piece(p, end); });
   return static_cast<std::size_t>(stop - text.data());
 }
 

@@ -4,11 +4,10 @@
 
 #include <array>
 #include <charconv>
-#include <unordered_map>
 
 #include "data/bpe_tables.h"
-#include "data/byte_level.h"
 #include "data/pretokenizer.h"
+#include "data/tokenizer/vocabulary_lines.h"
 #include "files/read.h"
 #include "units/error.h"
 
@@ -33,22 +32,12 @@ const std::vector<KnownFile>& known_files() {
         {"<|fim_middle|>", 100259},
         {"<|fim_suffix|>", 100260},
         {"<|endofprompt|>", 100276}}},
+      {"o200k_base",
+       "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+       PatternKind::o200k_base,
+       {{"<|endoftext|>", 199999}, {"<|endofprompt|>", 200018}}},
   };
   return files;
-}
-
-constexpr std::string_view kO200kSha256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d";
-
-// Calls visit(line, number) for each line, without its line end; numbers count from 1.
-template <typename Visit>
-void for_each_line(std::string_view contents, Visit visit) {
-  for (std::int64_t number = 1; !contents.empty(); ++number) {
-    const std::size_t end = std::min(contents.find('\n'), contents.size());
-    std::string_view line = contents.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    visit(line, number);
-    contents.remove_prefix(std::min(end + 1, contents.size()));
-  }
 }
 
 // RFC 4648 §4 with its padding; nothing if `text` is anything else.
@@ -71,18 +60,8 @@ std::optional<std::string> decode_base64(std::string_view text) {
   return bytes;
 }
 
-std::string shown(std::string_view line) {
-  constexpr std::size_t kShown = 60;  // of a line that may be binary or endless
-  std::string text;
-  for (const char c : line.substr(0, kShown)) text += c >= ' ' && c <= '~' ? c : '?';
-  return line.size() > kShown ? text + "…" : text;
-}
-
-void choose_pattern(TokenizerParts& parts, std::string_view contents, std::optional<Pattern> pattern) {
+void choose_pattern(TokenizerParts& parts, std::string_view contents, const std::optional<Pattern>& pattern) {
   const std::string hash = files::sha256_hex(contents);
-  if (hash == kO200kSha256) {
-    throw DataError(parts.origin + ": this is o200k_base, whose pattern is not built in; allowed: r50k_base, p50k_base, cl100k_base");
-  }
   for (const KnownFile& known : known_files()) {
     if (known.sha256 != hash) continue;
     if (pattern && *pattern != known.pattern) {
@@ -94,25 +73,16 @@ void choose_pattern(TokenizerParts& parts, std::string_view contents, std::optio
     return;
   }
   if (!pattern) {
-    throw UsageError(parts.origin + ": a rank file does not say how text is cut; name the pattern (--pattern gpt2 or cl100k_base)");
+    throw UsageError(
+        fmt::format("{}: a rank file does not say how text is cut; name the pattern: --pattern {}", parts.origin, kPatternValues));
   }
   parts.pattern = *pattern;
   parts.specials = {{"<|endoftext|>", static_cast<std::int32_t>(parts.tokens.size())}};
 }
 
-// A line `left right` of vocab.bpe, as bytes.
-std::pair<std::string, std::string> parse_merge(std::string_view line, const std::string& where) {
-  const std::size_t space = line.find(' ');
-  if (space != std::string_view::npos && line.find(' ', space + 1) == std::string_view::npos) {
-    std::optional<std::string> left = from_byte_level(line.substr(0, space)), right = from_byte_level(line.substr(space + 1));
-    if (left && right && !left->empty() && !right->empty()) return {std::move(*left), std::move(*right)};
-  }
-  throw DataError(fmt::format("{}: '{}' is no merge; allowed: two tokens in GPT-2's byte names and one space between", where, shown(line)));
-}
-
 }  // namespace
 
-TokenizerParts parse_tiktoken(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
+TokenizerParts parse_tiktoken(std::string_view contents, const std::string& name, const std::optional<Pattern>& pattern) {
   TokenizerParts parts;
   parts.origin = name;
   parts.merge_by_rank = parts.whole_piece_first = true;
@@ -152,32 +122,6 @@ TokenizerParts parse_tiktoken(std::string_view contents, const std::string& name
     line_of_rank[rank] = lines[i];
   }
   choose_pattern(parts, contents, pattern);
-  return parts;
-}
-
-TokenizerParts parse_vocab_bpe(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
-  if (pattern && *pattern != Pattern::gpt2) throw UsageError(name + ": vocab.bpe is GPT-2's format and goes with pattern gpt2");
-  TokenizerParts parts;
-  parts.origin = name;
-  std::unordered_map<std::string, std::int32_t> ids;
-  for (const char byte : byte_level_order()) {
-    ids.emplace(std::string(1, byte), static_cast<std::int32_t>(parts.tokens.size()));
-    parts.tokens.emplace_back(1, byte);
-  }
-  for_each_line(contents, [&](std::string_view line, std::int64_t number) {
-    if (number == 1 || line.empty()) return;  // the version
-    const std::string where = fmt::format("{}:{}", name, number);
-    auto [left, right] = parse_merge(line, where);
-    const auto left_id = ids.find(left), right_id = ids.find(right);
-    if (left_id == ids.end() || right_id == ids.end()) {
-      throw DataError(fmt::format("{}: '{}' merges a token that no line before makes", where, shown(line)));
-    }
-    const auto merged = static_cast<std::int32_t>(parts.tokens.size());
-    parts.merges.push_back({left_id->second, right_id->second, merged});
-    if (!ids.emplace(left + right, merged).second) throw DataError(fmt::format("{}: '{}' makes a token twice", where, shown(line)));
-    parts.tokens.push_back(left + right);
-  });
-  parts.specials = {{"<|endoftext|>", static_cast<std::int32_t>(parts.tokens.size())}};
   return parts;
 }
 

@@ -5,6 +5,7 @@
 #include "data/bpe_tables.h"
 #include "data/hf_tokenizer_json.h"
 #include "data/tiktoken_file.h"
+#include "data/tokenizer/vocabulary_pair.h"
 #include "files/disk.h"
 #include "files/read.h"
 #include "units/error.h"
@@ -15,27 +16,39 @@ namespace {
 // The largest tokenizer.json in use (a vocabulary of 262,144) has 33 MB; 16 MiB, the limit for JSON elsewhere, would refuse it.
 constexpr std::uint64_t kMaxFileBytes = 64 << 20;
 
+std::string read_vocabulary_file(const std::filesystem::path& file) {
+  try {
+    return files::read_file(file, kMaxFileBytes);
+  } catch (const Error& error) {
+    throw DataError(fmt::format("tokenizer: {}", error.what()));  // a vocabulary that is not there is damage, not a failed operation
+  }
+}
+
 }  // namespace
 
 Tokenizer::Tokenizer(TokenizerParts parts) : tables_(std::make_shared<const BpeTables>(std::move(parts))) {}
 
-Tokenizer Tokenizer::load(const std::filesystem::path& file, std::optional<Pattern> pattern) {
-  std::string contents;
-  try {
-    contents = files::read_file(file, kMaxFileBytes);
-  } catch (const Error& error) {
-    throw DataError(fmt::format("tokenizer: {}", error.what()));  // a vocabulary that is not there is damage, not a failed operation
-  }
-  return parse(contents, file.string(), pattern);
+Tokenizer Tokenizer::load(const std::filesystem::path& file, const std::optional<Pattern>& pattern) {
+  const std::string contents = read_vocabulary_file(file);
+  const PairFile kind = pair_file(contents, file.string());
+  if (kind == PairFile::none) return parse(contents, file.string(), pattern);
+  if (kind == PairFile::merges && is_gpt2_merges(contents)) return parse(contents, file.string(), pattern);
+  const std::filesystem::path other = other_of_pair(file, kind);
+  const std::string other_contents = read_vocabulary_file(other);
+  if (kind == PairFile::merges) return Tokenizer(parse_vocabulary_pair(other_contents, other.string(), contents, file.string(), pattern));
+  return Tokenizer(parse_vocabulary_pair(contents, file.string(), other_contents, other.string(), pattern));
 }
 
-Tokenizer Tokenizer::parse(std::string_view contents, const std::string& name, std::optional<Pattern> pattern) {
+Tokenizer Tokenizer::parse(std::string_view contents, const std::string& name, const std::optional<Pattern>& pattern) {
   const std::size_t first = contents.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) {
-    throw DataError(name + ": empty; allowed: a tokenizer.json, a tiktoken rank file or GPT-2's vocab.bpe");
+    throw DataError(name + ": empty; allowed: a tokenizer.json, a tiktoken rank file, or vocab.json and merges.txt");
   }
+  const PairFile kind = pair_file(contents, name);
+  if (kind == PairFile::merges) return Tokenizer(parse_known_merges(contents, name, pattern));
+  if (kind == PairFile::vocabulary)
+    throw DataError(name + ": a vocabulary without its merges.txt; allowed: a file that lies beside it, or a tokenizer.json");
   if (contents[first] == '{') return Tokenizer(parse_tokenizer_json(contents, name, pattern));
-  if (contents.starts_with("#version")) return Tokenizer(parse_vocab_bpe(contents, name, pattern));
   return Tokenizer(parse_tiktoken(contents, name, pattern));
 }
 
@@ -57,6 +70,7 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
     }
     bytes += token_bytes(id);
   }
+  if (tables_->rules().adds_a_space() && bytes.starts_with(' ')) bytes.erase(0, 1);
   return bytes;
 }
 

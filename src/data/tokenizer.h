@@ -1,9 +1,10 @@
 // data/tokenizer.h — text to token ids and back, exactly as tiktoken and Hugging Face's tokenizers do it.
 //
-// A Tokenizer is immutable: byte sequences with ids, the merges that build them, a pattern that cuts text into pieces, special
-// tokens. It comes from a tiktoken rank file, GPT-2's vocab.bpe, a tokenizer.json (which is also our own saved form: it loads
-// unchanged in `tokenizers` and `transformers`) or from training (data/bpe_train.h). Encoding is Sennrich et al. (2016,
-// arXiv:1508.07909) on bytes: in each piece the merge of lowest rank, the leftmost on ties, until none is left.
+// A Tokenizer is immutable: tokens with ids, the merges that build them, a pattern that cuts text into pieces, what happens to text before
+// that, special and added tokens. It comes from a tokenizer.json (which is also our own saved form: it loads unchanged in `tokenizers` and
+// `transformers`), a tiktoken rank file, a vocab.json with its merges.txt, or from training (data/bpe_train.h). Encoding is Sennrich et
+// al. (2016, arXiv:1508.07909) on bytes, or on characters with byte fallback (SentencePiece's kind): in each piece the merge of lowest
+// rank, the leftmost on ties, until none is left.
 //
 // Equal fingerprints mean that an id has the same meaning in data and run; datasets, checkpoints and run files record it.
 //
@@ -32,13 +33,13 @@ class Tokenizer {
   /// @throws DataError   a byte without token, an id twice, a merge of tokens that are not there: names `parts.origin`
   explicit Tokenizer(TokenizerParts parts);
 
-  /// Loads by content: tokenizer.json, vocab.bpe ("#version"), else a tiktoken rank file.
+  /// Loads by content: tokenizer.json, vocab.json or merges.txt (with the other one beside it), else a tiktoken rank file.
   /// @param pattern      needed only for rank files other than OpenAI's own (which are known by their SHA-256)
   /// @throws DataError   missing, damaged or unsupported file: names file, line and what is allowed
-  static Tokenizer load(const std::filesystem::path& file, std::optional<Pattern> pattern = std::nullopt);
+  static Tokenizer load(const std::filesystem::path& file, const std::optional<Pattern>& pattern = std::nullopt);
 
-  /// The same from memory; `name` stands for the file in messages.
-  static Tokenizer parse(std::string_view contents, const std::string& name, std::optional<Pattern> pattern = std::nullopt);
+  /// The same from memory; `name` stands for the file in messages. A file of a pair has no other beside it here.
+  static Tokenizer parse(std::string_view contents, const std::string& name, const std::optional<Pattern>& pattern = std::nullopt);
 
   /// Writes tokenizer.json (temporary name, then rename). Loading it gives equal ids and an equal fingerprint.
   void save(const std::filesystem::path& file) const;
@@ -49,7 +50,8 @@ class Tokenizer {
   /// Ids of `text`. Bytes that are not UTF-8 count as U+FFFD (data/utf8.h). For much text use an Encoder.
   std::vector<std::int32_t> encode_ordinary(std::string_view text) const;
 
-  /// Bytes of the tokens, special tokens by their text. @throws DataError on an id that does not exist
+  /// Text of the tokens, special tokens by their own; a space that encoding had put in front is taken away. For a part of a text use
+  /// token_bytes(). @throws DataError on an id that does not exist
   std::string decode(std::span<const std::int32_t> ids) const;
 
   /// Bytes of one token (the text of a special one), empty for an unused id; 0 <= id < vocab_size().
@@ -65,8 +67,8 @@ class Tokenizer {
   /// @throws UsageError for a text that is no special token, naming those that there are
   Framing framing(const std::optional<std::string>& begin, const std::optional<std::string>& end) const;
 
-  /// SHA-256 (hex) of pattern, tokens and special tokens: equal fingerprints give equal meaning to every id. The list of merges is
-  /// left out on purpose: GPT-2 from vocab.bpe, from a rank file and from tokenizer.json is the same vocabulary.
+  /// SHA-256 (hex) of pattern, rules of text, tokens, special and added tokens: equal fingerprints give equal meaning to every id. The list
+  /// of merges is left out on purpose: GPT-2 from vocab.bpe, from a rank file and from tokenizer.json is the same vocabulary.
   const std::string& fingerprint() const;
 
   const BpeTables& tables() const { return *tables_; }
