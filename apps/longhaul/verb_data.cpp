@@ -150,8 +150,11 @@ int prepare(int argc, char** argv) {
       .required();
   line.option("--out", options.directory, "directory to make; an equal, intact one is reused");
   line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
-  const Option tokenizer = line.option("--tokenizer", options.tokenizer_file, "tokenizer.json or tiktoken rank file to load instead");
-  line.option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own").not_empty().needs(tokenizer);
+  const Option tokenizer = line.option("--tokenizer", options.tokenizer_file,
+                                       "tokenizer.json, vocab.json and merges.txt, or a tiktoken rank file to load instead");
+  line.option("--pattern", pattern, std::string(data::kPatternValues) + "; needed for rank files other than OpenAI's own")
+      .not_empty()
+      .needs(tokenizer);
   line.option("--heldout-fraction,--heldout", heldout_fraction,
               "share of documents held out, chosen by hash (default 0.05; 0 beside --heldout-source); of a single document, --heldout-tail")
       .non_negative();

@@ -56,7 +56,7 @@ struct TrainArguments {
     verb.option("INPUT", inputs, "text files (a document each), files of rows (a document a line), folders of them, patterns, @LIST")
         .required();
     verb.option("--vocab-size", vocab_size, "entries, with the 256 bytes and <|endoftext|>").show_default();
-    verb.option("--pattern", pattern, "how text is cut into pieces: gpt2 or cl100k_base").show_default();
+    verb.option("--pattern", pattern, std::string("how text is cut into pieces: ") + data::kPatternValues).show_default();
     verb.option("--out", out, "file to write").required();
     ingest.add_to(verb);
     verb.option("--threads", threads, "0 = all processors; the result is the same at any number").show_default();
@@ -110,8 +110,9 @@ int train(const TrainArguments& arguments) {
 }
 
 void add_vocabulary_options(CommandLine& verb, std::string& tokenizer, std::string& pattern) {
-  verb.option("--tokenizer", tokenizer, "tokenizer.json, a .tiktoken rank file or GPT-2's vocab.bpe").required();
-  verb.option("--pattern", pattern, "gpt2 or cl100k_base; needed for rank files other than OpenAI's own");
+  verb.option("--tokenizer", tokenizer, "tokenizer.json, vocab.json or merges.txt (with the other beside it), a .tiktoken rank file")
+      .required();
+  verb.option("--pattern", pattern, std::string(data::kPatternValues) + "; needed for rank files other than OpenAI's own");
 }
 
 data::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern) {

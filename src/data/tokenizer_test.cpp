@@ -143,26 +143,6 @@ TEST(TiktokenFile, DamageIsNamedWithItsLine) {
   EXPECT_NE(refusal("\x7F\x45LF binary \xFF"), "");
 }
 
-<<<<<<< HEAD
-TEST(VocabBpe, BytesComeFirstInGpt2sOrderThenMerges) {
-  const Tokenizer tokenizer = Tokenizer::parse("#version: 0.2\n\u0120 t\nh e\n\u0120t he\n", "vocab.bpe");
-  EXPECT_EQ(tokenizer.token_bytes(0), "!");
-  EXPECT_EQ(tokenizer.token_bytes(188), std::string(1, '\0'));
-  EXPECT_EQ(tokenizer.token_bytes(220), " ");
-  EXPECT_EQ(tokenizer.encode_ordinary(" the t"), (std::vector<std::int32_t>{258, 256}));
-  EXPECT_EQ(tokenizer.framing().end, 259);
-}
-
-TEST(VocabBpe, DamageIsNamedWithItsLine) {
-  EXPECT_EQ(refusal("#version: 0.2\nh e\nhe  x\n"),
-            "v:3: 'he  x' is no merge; allowed: two tokens in GPT-2's byte names and one space between");
-  EXPECT_EQ(refusal("#version: 0.2\nhe r\n"), "v:2: 'he r' merges a token that no line before makes");
-  EXPECT_EQ(refusal("#version: 0.2\nh e\nh e\n"), "v:3: 'h e' makes a token twice");
-  EXPECT_NE(refusal("#version: 0.2\nh e\n", Pattern::cl100k_base), "");
-}
-
-=======
->>>>>>> 8211a80 (Tokenizers of o200k, Llama 3, Qwen, DeepSeek, Tekken, Gemma and Llama 2 give their ids; merges.txt is read with its vocab.json)
 TEST(Tokenizer, FingerprintsTellVocabulariesApart) {
   const Tokenizer one = Tokenizer::parse(byte_lines() + base64("ab") + " 256\n", "one", Pattern::gpt2);
   const Tokenizer same = Tokenizer::parse(byte_lines() + base64("ab") + " 256\n", "other name", Pattern::gpt2);
