@@ -3,10 +3,14 @@
 
 Each kind of input stands here with the form in which it was reported by people who pretrain models, and with two more.
 """
+import bz2
+import gzip
 import json
+import lzma
 import os
 import pathlib
 import random
+import re
 import subprocess
 import time
 import unittest
@@ -59,15 +63,16 @@ class Ingest(unittest.TestCase):
 
 class Walk(Ingest):
     def test_each_file_is_taken_or_counted_under_a_reason(self):
-        root = corpus("extensions", {"a.jsonl": [row(0), row(1)], "d.TXT": document(2), "e.text": document(3), "f.md": "# notes", "g.pdf": b"%PDF-1.7",
+        root = corpus("extensions", {"a.jsonl": [row(0), row(1)], "b.jsonl.gz": gzip.compress(f"{row(20)}\n{row(21)}\n".encode()),
+                                     "c.json": [row(22)], "d.TXT": document(2), "e.text": document(3), "f.md": "# notes", "g.pdf": b"%PDF-1.7",
                                      ".h.txt": "hidden", "._d.TXT": b"\0\5", "i.txt~": "old", "j.txt": "", ".git/HEAD": "ref"})
         source = self.prepare(root)
-        self.assertEqual(source["files"]["seen"], 10)
-        self.assertEqual(source["files"]["taken"], 3)
+        self.assertEqual(source["files"]["seen"], 12)
+        self.assertEqual(source["files"]["taken"], 5)
         self.assertEqual(self.skipped(source["files"]),
                          {"unknown extension": (2, ["f.md", "g.pdf"]), "hidden name": (3, ["._d.TXT", ".git/HEAD", ".h.txt"]),
                           "editor leftover": (1, ["i.txt~"]), "empty": (1, ["j.txt"])})
-        self.assertEqual(source["train"]["documents"] + source["heldout"]["documents"], 4)
+        self.assertEqual(source["train"]["documents"] + source["heldout"]["documents"], 7)
         shown = expect(self, DONE, *arguments(root)).stdout
         self.assertIn("2 files skipped: unknown extension (f.md, g.pdf)", shown)
 
@@ -190,6 +195,39 @@ class Text(Ingest):
         self.assertEqual(self.prepare(corpus("book", {"a.txt": "\n\n".join(document(i) for i in range(9))}), "--split-paragraphs")["rows"]["taken"], 9)
 
 
+class Compressed(Ingest):
+    CODECS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+    def test_the_text_is_the_same_under_any_compression_and_any_name(self):
+        plain = {"a.jsonl": "".join(row(i) + "\n" for i in range(20)), "b.txt": document(30), "c.json": json.dumps([{"text": document(i)} for i in range(5)])}
+        out = SCRATCH / "plain-data"
+        self.prepare(corpus("not-compressed", plain), "--train-text", out=out)
+        for ending, compress in self.CODECS.items():
+            for name, files in (("named", {n + ending: compress(t.encode()) for n, t in plain.items()}),
+                                ("not-named", {n: compress(t.encode()) for n, t in plain.items()}),
+                                ("wrongly-named", {n + ".zst": compress(t.encode()) for n, t in plain.items()})):
+                with self.subTest(ending=ending, name=name):
+                    data = SCRATCH / f"{name}{ending}-data"
+                    self.assertEqual(self.prepare(corpus(f"{name}{ending}", files), "--train-text", out=data)["rows"]["taken"], 26)
+                    self.assertEqual(self.texts(data), self.texts(out))
+
+    def test_truncated_and_damaged_data_are_named(self):
+        text = "".join(row(i) + "\n" for i in range(200)).encode()
+        for ending, compress in self.CODECS.items():
+            data = compress(text)
+            self.refuse(corpus(f"cut{ending}", {f"a.jsonl{ending}": data[:len(data) * 2 // 3]}), [f"a.jsonl{ending}", "end in the middle: the file is truncated"])
+            self.refuse(corpus(f"twice{ending}", {f"a.txt{ending}": compress(compress(b"text"))}), [f"a.txt{ending}", "data, not text"])
+        self.refuse(corpus("bomb", {"a.txt.gz": gzip.compress(bytes(100 << 20))}), ["a.txt.gz", "500 times"])
+
+    def test_a_json_array_is_rows(self):
+        array = json.dumps([{"text": document(0)}, {"text": None}, {"text": document(1)}], indent=1)
+        root = corpus("array", {"a.json": array})
+        self.refuse(root, ["a.json:5", "the field \"text\" is null"])
+        self.assertEqual(self.prepare(root, "--bad-rows", "skip")["rows"]["taken"], 2)
+        self.refuse(corpus("array-cut", {"a.json": array.replace("null", '"x"')[:-40]}), ["a.json:8", "cut off"])
+        self.refuse(corpus("object", {"a.json": json.dumps({"text": "x"}, indent=1)}), ["a.json:1", "goes on in the next line"])
+
+
 class Rows(Ingest):
     def test_bad_rows_are_named_or_counted(self):
         good = [row(i) for i in range(40)]
@@ -239,8 +277,10 @@ class Mutations(Ingest):
     def expected_rows(path):
         """(rows, documents) of one file by rules written out here again."""
         data = path.read_bytes()
+        for magic, decompress in ((b"\x1f\x8b", gzip.decompress), (b"BZh", bz2.decompress), (b"\xfd7zXZ", lzma.decompress)):
+            data = decompress(data) if data.startswith(magic) else data
         data = data[3:] if data.startswith(b"\xef\xbb\xbf") else data
-        if path.suffix == ".txt":
+        if re.sub(r"\.(gz|bz2|xz)$", "", path.name).endswith(".txt"):
             try:
                 return 1, int(bool(data) and "\0" not in data.decode())
             except UnicodeDecodeError:
@@ -266,7 +306,7 @@ class Mutations(Ingest):
     def mutate(self, root, chance):
         path = chance.choice(sorted(p for p in root.rglob("*") if p.is_file() and not p.is_symlink() and p.stat().st_size))
         data = bytearray(path.read_bytes())
-        kind = chance.choice(["truncate", "flip", "flips", "encoding", "extension", "link", "empty"])
+        kind = chance.choice(["truncate", "flip", "flips", "encoding", "extension", "compress", "link", "empty"])
         if kind == "truncate":
             path.write_bytes(data[:chance.randrange(len(data))])
         elif kind.startswith("flip"):
@@ -278,6 +318,10 @@ class Mutations(Ingest):
             path.write_bytes(data.decode(errors="replace").encode(chance.choice(["utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "utf-8-sig"]), "replace"))
         elif kind == "extension":
             path.rename(path.with_name(path.name + chance.choice([".bak", ".md", "~", ".txt", ".jsonl", ".JSONL", ".part"])))
+        elif kind == "compress":
+            ending, compress = chance.choice(sorted(Compressed.CODECS.items()))
+            path.write_bytes(compress(bytes(data)))
+            path.rename(path.with_name(path.name + chance.choice([ending, ".gz", ""])))
         elif kind == "link":
             os.symlink(chance.choice(["..", ".", "nowhere", path.name, os.path.relpath(root / "sub", path.parent)]), path.parent / f"link{chance.randrange(99)}")
         else:

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "data/formats/json_array.h"
 #include "data/ingest/file_kind.h"
 #include "data/ingest/file_text.h"
 #include "data/ingest/line_rows.h"
@@ -97,10 +98,14 @@ class DocumentReader::Impl {
     const InputFile& file = files_[current_];
     text_ = std::make_unique<FileText>(file);
     const auto more = [this](std::string& text) { return options_.sample_bytes == 0 ? text_->more(text) : more_of_sample(text); };
-    if (kind_of_name(file.name) == FileKind::rows)
-      rows_.emplace(more, RowOptions{options_.text_field, options_.last_of_repeated_keys, options_.bad_rows == BadRows::replace});
-    else
+    const RowOptions rows{options_.text_field, options_.last_of_repeated_keys, options_.bad_rows == BadRows::replace};
+    const FileKind kind = kind_of_name(file.name).value_or(FileKind::text);
+    if (kind == FileKind::text)
       pieces_.emplace(more, options_.split, file.path.string());
+    else if (kind == FileKind::json && is_json_array(text_->head()))
+      rows_ = std::make_unique<JsonArrayRows>(more, rows);
+    else
+      rows_ = std::make_unique<LineRows>(more, rows);
   }
 
   void close() {
@@ -127,10 +132,11 @@ class DocumentReader::Impl {
     if (sample_.read >= options_.sample_bytes) {
       const std::size_t newline = text.rfind('\n');
       const bool line_ends = newline != std::string::npos && newline >= before;
-      sample_.ended = line_ends || !rows_;
+      const bool lines = dynamic_cast<const LineRows*>(rows_.get()) != nullptr;  // which end with a line end
+      sample_.ended = line_ends || !lines;
       if (line_ends)
         text.resize(newline + 1);
-      else if (!rows_)
+      else if (!lines)
         text.resize(before + whole_characters(std::string_view(text).substr(before)));
     }
     sample_.given += static_cast<std::int64_t>(text.size() - before);
@@ -158,10 +164,11 @@ class DocumentReader::Impl {
   bool next_row(Document& document) {
     Row row;
     while (rows_->next(row)) {
+      if (sample_.ended && row.fault) return false;  // cut by the end of the sample
       ++summary_.rows;
       document.line = row.line;
       if (!repair(row.raw, row.line, row.byte)) continue;
-      rows_->read(row);
+      if (!row.fault) rows_->read(row);
       if (row.fault) {
         reject(row.line, row.byte, *row.fault, row.raw);
       } else if (row.text.empty()) {
@@ -221,7 +228,7 @@ class DocumentReader::Impl {
   std::size_t current_ = 0;
   std::unique_ptr<FileText> text_;  // of the current file, with one of:
   std::optional<TextPieces> pieces_;
-  std::optional<LineRows> rows_;
+  std::unique_ptr<RowReader> rows_;
   std::string repaired_;
   KnownSeparators separators_;
   struct {

@@ -148,7 +148,7 @@ TEST_F(Documents, BadRowsAreSkippedAndCountedWhenAsked) {
 
 TEST_F(Documents, ALineOverTheLimitIsRefusedOrSkippedWithoutBeingKept) {
   const std::string rows =
-      "{\"text\":\"a\"}\n{\"text\":\"" + std::string(static_cast<std::size_t>(kMaxLineBytes), 'x') + "\"}\n{\"text\":\"b\"}\n";
+      "{\"text\":\"a\"}\n{\"text\":\"" + std::string(static_cast<std::size_t>(kMaxRowBytes), 'x') + "\"}\n{\"text\":\"b\"}\n";
   expect_error("f.jsonl", rows, ":2: byte 13: the line is longer than 64 MiB");
   IngestOptions options;
   options.bad_rows = BadRows::skip;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "data/formats/byte_stream.h"
+
 namespace longhaul::data {
 
 std::string lower_case(std::string_view text) {
@@ -11,9 +13,10 @@ std::string lower_case(std::string_view text) {
 }
 
 std::optional<FileKind> kind_of_name(std::string_view name) {
-  const std::string lower = lower_case(name);
+  const std::string lower = lower_case(without_compression_ending(name));
   if (lower.ends_with(".txt") || lower.ends_with(".text")) return FileKind::text;
   if (lower.ends_with(".jsonl") || lower.ends_with(".ndjson")) return FileKind::rows;
+  if (lower.ends_with(".json")) return FileKind::json;
   return std::nullopt;
 }
 

@@ -1,4 +1,4 @@
-// data/ingest/file_kind.h — what a file is by its name: text, rows or a table, behind the endings of compressed files. Case is ignored.
+// data/ingest/file_kind.h — what a file is by its name: text, rows or a table, before the ending of a compressed file. Case is ignored.
 #pragma once
 
 #include <optional>
@@ -10,10 +10,13 @@ namespace longhaul::data {
 enum class FileKind {
   text,  ///< .txt, .text: one document, unless it is split
   rows,  ///< .jsonl, .ndjson: an object a line
+  json,  ///< .json: an array of objects, or an object a line
 };
 
 /// Every name that is read, for messages.
-inline constexpr const char* kKnownNames = ".txt, .text (a document a file), .jsonl, .ndjson (a document a line)";
+inline constexpr const char* kKnownNames =
+    ".txt, .text (a document a file), .jsonl, .ndjson (a document a line), .json (an array or lines), "
+    "each also as .gz, .zst, .xz, .bz2";
 
 std::string lower_case(std::string_view text);  ///< of ASCII letters
 

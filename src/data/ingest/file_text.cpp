@@ -6,9 +6,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
+#include "data/formats/byte_stream.h"
 #include "data/utf8.h"
 #include "files/hash.h"
 #include "units/error.h"
@@ -46,47 +50,77 @@ void check_head(const InputFile& file, std::string_view head) {
   }
 }
 
+/// The file as it is on disk, hashed as it passes.
+class HashedFile final : public ByteStream {
+ public:
+  explicit HashedFile(const std::filesystem::path& path) : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (descriptor_ < 0) throw DataError(fmt::format("{}: cannot open the file: {}", path.string(), std::strerror(errno)));
+  }
+  ~HashedFile() override { ::close(descriptor_); }
+  HashedFile(const HashedFile&) = delete;
+  HashedFile& operator=(const HashedFile&) = delete;
+
+  std::size_t read(char* into, std::size_t size) override {
+    ssize_t n;
+    do n = ::read(descriptor_, into, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) throw DataError(fmt::format("{}: cannot read the file: {}", path_.string(), std::strerror(errno)));
+    hash_.update(std::as_bytes(std::span(into, static_cast<std::size_t>(n))));
+    bytes_ += n;
+    return static_cast<std::size_t>(n);
+  }
+  std::int64_t bytes() const { return bytes_; }
+  std::string digest() { return hash_.finish_hex(); }
+
+ private:
+  std::filesystem::path path_;
+  int descriptor_;
+  files::Sha256 hash_;
+  std::int64_t bytes_ = 0;
+};
+
 }  // namespace
 
 struct FileText::State {
-  State(const InputFile& input) : file(input), descriptor(::open(input.path.c_str(), O_RDONLY | O_CLOEXEC)), decoder(input.encoding) {
-    if (descriptor < 0) throw DataError(fmt::format("{}: cannot open the file: {}", file.path.string(), std::strerror(errno)));
-  }
-  ~State() { ::close(descriptor); }
-
-  /// Reads the next piece of the file to the end of `into`; false when there is none.
-  bool read(std::string& into, std::size_t size) {
-    const std::size_t before = into.size();
-    into.resize(before + size);
-    ssize_t n;
-    do n = ::read(descriptor, into.data() + before, size);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) throw DataError(fmt::format("{}: cannot read the file: {}", file.path.string(), std::strerror(errno)));
-    into.resize(before + static_cast<std::size_t>(n));
-    hash.update(std::as_bytes(std::span(into)).subspan(before));
-    bytes += n;
-    return n > 0;
+  explicit State(const InputFile& input) : decoder(input.encoding) {
+    auto opened = std::make_unique<HashedFile>(input.path);
+    file = opened.get();
+    stream = decompressed(std::move(opened), input.path.string());
   }
 
-  const InputFile file;
-  int descriptor;
+  /// Reads the next piece to the end of `raw`.
+  void read(std::size_t size) {
+    const std::size_t before = raw.size();
+    raw.resize(before + size);
+    const std::size_t count = stream->read(raw.data() + before, size);
+    raw.resize(before + count);
+    ended = count == 0;
+  }
+
+  HashedFile* file = nullptr;  // at the bottom of the stream
+  std::unique_ptr<ByteStream> stream;
   TextDecoder decoder;
-  files::Sha256 hash;
   std::string raw;  // read and not yet decoded
-  std::int64_t bytes = 0;
   bool ended = false;
 };
 
 FileText::FileText(const InputFile& file) : state_(std::make_unique<State>(file)) {
-  while (state_->raw.size() < kHead && !state_->ended) state_->ended = !state_->read(state_->raw, kHead);
+  while (state_->raw.size() < kHead && !state_->ended) state_->read(kHead);
   check_head(file, std::string_view(state_->raw).substr(0, kHead));
 }
 FileText::~FileText() = default;
 
+std::string FileText::head() const {
+  TextDecoder decoder = state_->decoder;
+  std::string text;
+  decoder.decode(std::string_view(state_->raw).substr(0, kHead), text);
+  return text;
+}
+
 bool FileText::more(std::string& text) {
   const std::size_t before = text.size();
   while (text.size() == before) {
-    if (state_->raw.empty() && !state_->ended) state_->ended = !state_->read(state_->raw, kPiece);
+    if (state_->raw.empty() && !state_->ended) state_->read(kPiece);
     if (state_->raw.empty()) {
       state_->decoder.finish(text);
       return text.size() > before;
@@ -97,7 +131,7 @@ bool FileText::more(std::string& text) {
   return true;
 }
 
-std::int64_t FileText::bytes_read() const { return state_->bytes; }
-std::string FileText::sha256() { return state_->hash.finish_hex(); }
+std::int64_t FileText::bytes_read() const { return state_->file->bytes(); }
+std::string FileText::sha256() { return state_->file->digest(); }
 
 }  // namespace longhaul::data

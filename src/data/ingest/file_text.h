@@ -22,6 +22,8 @@ class FileText {
   FileText(const FileText&) = delete;
   FileText& operator=(const FileText&) = delete;
 
+  /// The text that the file begins with, converted: what shows of which kind it is.
+  std::string head() const;
   /// Appends the next piece of text; false at the end of the file.
   bool more(std::string& text);
   /// Bytes of the file on disk that were read so far.

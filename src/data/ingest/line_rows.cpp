@@ -23,12 +23,12 @@ bool LineRows::find_line(std::string_view& line) {
     if (newline != std::string_view::npos || (ended_ && begin_ < text.size())) {
       const std::size_t end = std::min(newline, text.size());
       line = text.substr(begin_, end - begin_);
-      too_long_ = too_long_ || static_cast<std::int64_t>(line.size()) > kMaxLineBytes;
+      too_long_ = too_long_ || static_cast<std::int64_t>(line.size()) > kMaxRowBytes;
       return true;
     }
     if (ended_) return too_long_;
     searched_ = text.size();
-    if (static_cast<std::int64_t>(text.size() - begin_) > kMaxLineBytes) {
+    if (static_cast<std::int64_t>(text.size() - begin_) > kMaxRowBytes) {
       too_long_ = true;  // what there is of it is not kept
       begin_ = text.size();
     }
@@ -55,7 +55,7 @@ bool LineRows::next(Row& row) {
 
 void LineRows::read(Row& row) {
   if (too_long_)
-    row.fault = RowFault{"too long", fmt::format("the line is longer than {} MiB, the most a row may have; split it", kMaxLineBytes >> 20)};
+    row.fault = RowFault{"too long", fmt::format("the line is longer than {} MiB, the most a row may have; split it", kMaxRowBytes >> 20)};
   else
     parser_.read(row, row.raw.data() >= buffer_.data() && row.raw.data() < buffer_.data() + buffer_.size());
 }

@@ -11,18 +11,15 @@
 
 namespace longhaul::data {
 
-/// The longest line.
-constexpr std::int64_t kMaxLineBytes = std::int64_t{64} << 20;
-
-class LineRows {
+class LineRows final : public RowReader {
  public:
   /// @param more  appends the next piece of the file's text, or returns false at its end
   LineRows(std::function<bool(std::string&)> more, const RowOptions& options) : more_(std::move(more)), parser_(options) {}
 
   /// The next line that is not blank, as it stands: sets raw and the place. False at the end.
-  bool next(Row& row);
+  bool next(Row& row) override;
   /// Its text, or what is wrong with it. The line must be valid UTF-8.
-  void read(Row& row);
+  void read(Row& row) override;
 
  private:
   bool find_line(std::string_view& line);

@@ -9,6 +9,9 @@
 
 namespace longhaul::data {
 
+/// The longest row.
+constexpr std::int64_t kMaxRowBytes = std::int64_t{64} << 20;
+
 struct RowFault {
   std::string reason;  ///< a few words, equal for equal faults: "null", "missing field", "cut off" …
   std::string what;    ///< a sentence without the place, with the fix where there is one
@@ -27,6 +30,17 @@ struct RowOptions {
   std::string text_field = "text";  ///< of an object: a key, or a path of keys and places in lists: "a.b.0"
   bool last_of_repeated = false;    ///< a key that an object has twice counts as its last; else it is a fault
   bool replace_surrogates = false;  ///< half a surrogate pair becomes U+FFFD; else it is a fault
+};
+
+/// Hands out the rows of a file, one after another. Between next() and read() the caller sees that row.raw is valid UTF-8, or puts another
+/// text in its place.
+class RowReader {
+ public:
+  virtual ~RowReader() = default;
+  /// The next row as it stands: raw and the place, and a fault where the file ends in the middle of it. False at the end.
+  virtual bool next(Row& row) = 0;
+  /// Its text, or what is wrong with it.
+  virtual void read(Row& row) = 0;
 };
 
 }  // namespace longhaul::data
