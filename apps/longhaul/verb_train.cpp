@@ -56,8 +56,16 @@ std::string to_text(const train::TrainSummary& s, const config::RunConfig& confi
   return out + fmt::format("state {}\n", s.state_hash);
 }
 
-/// Defaults that follow from other options but are fixed for a run's life are taken from its own run.toml: V (numerics contract), and the
-/// warm-up of schedules that do not know the run's length, so that run.steps may grow.
+/// Micro-batches that V virtual ranks divide: divisors of the global batch.
+std::string micro_batches_of(std::int64_t global_batch, std::int64_t virtual_ranks) {
+  std::vector<std::int64_t> allowed;
+  for (std::int64_t size = 1; size <= global_batch; ++size)
+    if (global_batch % size == 0 && global_batch / size % virtual_ranks == 0) allowed.push_back(size);
+  return fmt::format("{}", fmt::join(allowed, ", "));
+}
+
+/// Defaults that follow from other options but are fixed for a run's life are taken from its own run.toml: V (numerics contract), which the
+/// size of a micro-batch must not change, and the warm-up, so that run.steps may grow.
 config::ResolvedConfig resolve_run(RunArguments& arguments) {
   config::ResolvedConfig resolved = arguments.resolve_for_one_rank();
   const std::filesystem::path path = std::filesystem::path(resolved.config.run.directory) / "run.toml";
@@ -69,10 +77,17 @@ config::ResolvedConfig resolve_run(RunArguments& arguments) {
     complain(fmt::format("{} = {} is kept from {}, where the run began", option, then, path.string()));
     arguments.sets.push_back(fmt::format("{}={}", option, then));
   };
-  keep("batch.virtual_ranks", resolved.config.batch.virtual_ranks, kept.batch.virtual_ranks);
-  const config::LearningRateSchedule kind = resolved.config.schedule.kind;
-  if (kind == config::LearningRateSchedule::constant || kind == config::LearningRateSchedule::inverse_sqrt)
-    keep("schedule.warmup_steps", resolved.config.schedule.warmup_steps, kept.schedule.warmup_steps);
+  const config::BatchTable& batch = resolved.config.batch;
+  const std::int64_t ranks = kept.batch.virtual_ranks;
+  if (resolved.origins.at("batch.virtual_ranks").starts_with("computed") && resolved.config.micro_batches() % ranks != 0 &&
+      batch.global_batch == kept.batch.global_batch)
+    throw UsageError(fmt::format(
+        "{}batch.micro_batch = {} makes {} of a step, which the run's {} virtual ranks do not divide; allowed: {}",
+        config::place(resolved, "batch.micro_batch"), batch.micro_batch,
+        resolved.config.micro_batches() == 1 ? "1 micro-batch" : fmt::format("{} micro-batches", resolved.config.micro_batches()), ranks,
+        micro_batches_of(batch.global_batch, ranks)));
+  if (batch.global_batch == kept.batch.global_batch) keep("batch.virtual_ranks", batch.virtual_ranks, ranks);
+  keep("schedule.warmup_steps", resolved.config.schedule.warmup_steps, kept.schedule.warmup_steps);
   return arguments.sets.size() == before ? resolved : arguments.resolve_for_one_rank();
 }
 
@@ -85,9 +100,9 @@ struct Trained {
 };
 
 /// Trains with the plan that the kept profile gives, or with one that has no time: nothing is measured here.
-Trained train_run(const config::ResolvedConfig& resolved, const train::Console& console) {
+Trained train_run(const config::ResolvedConfig& resolved, const train::Origin& origin, const train::Console& console) {
   const config::RunConfig& config = resolved.config;
-  train::Run run(resolved, console);
+  train::Run run(resolved, console, origin);
   const program::Program& step = run.training().engine.step().program();
   const machine::Combination what = combination_of(config);
   std::optional<cluster::Profile> profile = machine::ProfileCache().read(what);
@@ -135,19 +150,36 @@ int exit_code(train::StopReason reason) {
 }  // namespace
 
 int verb_train(int argc, char** argv) {
-  CommandLine line("longhaul train",
-                   "Trains a run, or resumes it from its newest verified checkpoint. SIGTERM saves and exits with 75 (requeue me).\n"
-                   "Example: longhaul train examples/demo.toml\n"
-                   "         longhaul train examples/demo.toml --set run.directory=/tmp/run --set run.steps=40 --json");
+  CommandLine line(
+      "longhaul train",
+      "Trains a run, or resumes it from its newest verified checkpoint. SIGTERM saves and exits with 75 (requeue me).\n"
+      "Guards, the cadence of validation and (while the schedule so far stays the same) run.steps may change on the way; other\n"
+      "settings change in a run of its own, with --branch-from.\n"
+      "Example: longhaul train examples/demo.toml\n"
+      "         longhaul train examples/demo.toml --set run.directory=/tmp/run --set run.steps=40 --json\n"
+      "         longhaul train lower-rate.toml --branch-from demo-run/run@800");
   RunArguments arguments;
   arguments.add_to(line);
+  std::string branch_from;
+  std::int64_t from_step = -1;
+  const Option branch = line.option("--branch-from", branch_from,
+                                    "RUN[@STEP]: begin a new run from a checkpoint (the newest) of that run directory or run file; the "
+                                    "model stays. The same command resumes it")
+                            .not_empty();
+  line.option("--from-step", from_step,
+              "go back to the checkpoint of this step, once; the later ones become an older generation. Leave it out to go on")
+      .non_negative()
+      .excludes(branch);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
+  train::Origin origin;
+  if (!branch_from.empty()) origin.branch = train::parse_branch(branch_from);
+  if (from_step >= 0) origin.from_step = from_step;
   const config::ResolvedConfig resolved = resolve_run(arguments);
   warn_of_threads(resolved.config);
   train::watch_stop_signals();
   const train::Console console = make_console();
-  const Trained trained = train_run(resolved, console);
+  const Trained trained = train_run(resolved, origin, console);
   if (arguments.json)
     print_json(to_json(trained.summary));
   else

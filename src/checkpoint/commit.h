@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace longhaul::checkpoint {
 
@@ -13,6 +14,14 @@ struct RunIdentity {
   std::string config_text;  ///< the text that was hashed ("key = value" lines, [table] headers allowed), to show what differs
   std::string order;        ///< summation order: "dp2", "amx", "fma"
 };
+
+/// A setting that two configurations' texts have with different values.
+struct Difference {
+  std::string key;           ///< "optimizer.learning_rate", "data.content"
+  std::string theirs, ours;  ///< as in the text; empty where one has none
+};
+/// In order of their keys.
+std::vector<Difference> differences(const std::string& theirs_text, const std::string& ours_text);
 
 /// A directory that was published; verified only by loading.
 struct Commit {

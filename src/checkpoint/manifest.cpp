@@ -40,19 +40,6 @@ std::map<std::string, std::string> settings(const std::string& text) {
   return found;
 }
 
-/// "model.layers: checkpoint 4, run 6; …".
-std::string differences(const std::string& theirs_text, const std::string& ours_text) {
-  const auto theirs = settings(theirs_text), ours = settings(ours_text);
-  std::map<std::string, std::pair<std::string, std::string>> merged;
-  for (const auto& [key, value] : theirs) merged[key] = {value, "(not set)"};
-  for (const auto& [key, value] : ours) merged.emplace(key, std::pair{"(not set)", ""}).first->second.second = value;
-  std::string text;
-  for (const auto& [key, values] : merged) {
-    if (values.first != values.second) text += (text.empty() ? "" : "; ") + key + ": checkpoint " + values.first + ", run " + values.second;
-  }
-  return text;
-}
-
 bool plain_name(const std::string& name) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.'; };
   return std::ranges::all_of(name, allowed) && name.ends_with(".safetensors") && name.find("..") == std::string::npos &&
@@ -136,13 +123,26 @@ Manifest parse_manifest(const std::string& text, const std::string& what) {
   }
 }
 
+std::vector<Difference> differences(const std::string& theirs_text, const std::string& ours_text) {
+  std::map<std::string, Difference> merged;
+  for (const auto& [key, value] : settings(theirs_text)) merged[key] = {key, value, ""};
+  for (const auto& [key, value] : settings(ours_text)) merged.try_emplace(key, Difference{key, "", ""}).first->second.ours = value;
+  std::vector<Difference> found;
+  for (auto& [key, values] : merged)
+    if (values.theirs != values.ours) found.push_back(std::move(values));
+  return found;
+}
+
 void check_identity(const RunIdentity& theirs, const RunIdentity& ours, const std::string& what) {
   if (theirs.order != ours.order) {
     throw CheckpointError(what + ": was computed in summation order '" + theirs.order + "', the run asks for '" + ours.order +
                           "'; set precision.order = \"" + theirs.order + "\" or start a new run in another run.directory");
   }
   if (theirs.config_hash == ours.config_hash) return;
-  const std::string changed = differences(theirs.config_text, ours.config_text);
+  std::string changed;
+  const auto value = [](const std::string& text) { return text.empty() ? "(not set)" : text; };
+  for (const Difference& d : differences(theirs.config_text, ours.config_text))
+    changed += (changed.empty() ? "" : "; ") + d.key + ": checkpoint " + value(d.theirs) + ", run " + value(d.ours);
   throw CheckpointError(what + ": belongs to another configuration. " + (changed.empty() ? "The hashes differ" : changed) +
                         ". Restore these values, or start a new run in another run.directory");
 }

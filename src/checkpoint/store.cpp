@@ -252,12 +252,19 @@ void Store::quarantine(const Commit& commit, const std::string& why, std::vector
 Loaded Store::load(const Commit& commit, std::span<const TensorEntry> tensors) {
   check_registry(tensors);
   const Manifest manifest = read_manifest(commit);
-  check_identity(manifest.identity, identity_, commit.directory.string());
+  if (options_.accept)
+    options_.accept(manifest.identity, commit);
+  else
+    check_identity(manifest.identity, identity_, commit.directory.string());
   verify_contents(commit, manifest, false);
   fill(commit, manifest, tensors, true, options_.hash_threads);
   in_use_ = commit.name();
   verified_[in_use_] = fingerprint(commit);
   return loaded_from(commit, manifest);
+}
+
+Loaded Store::load_step(std::int64_t step, std::span<const TensorEntry> tensors) {
+  return load(commit_of_step(directory_.parent_path(), step), tensors);
 }
 
 std::optional<Loaded> Store::load_newest(std::span<const TensorEntry> tensors) {
@@ -283,6 +290,28 @@ std::optional<Loaded> Store::load_newest(std::span<const TensorEntry> tensors) {
 // --- readers ----------------------------------------------------------------------------------------------------------------------------
 
 std::vector<Commit> list_commits(const fs::path& run_directory) { return scan(run_directory / kCheckpointsName); }
+
+Commit commit_of_step(const fs::path& run_directory, std::int64_t step) {
+  std::set<std::int64_t> steps;
+  for (const Commit& commit : list_commits(run_directory)) {
+    if (commit.step == step) return commit;
+    steps.insert(commit.step);
+  }
+  std::string there;
+  for (const std::int64_t other : steps) there += (there.empty() ? "" : ", ") + std::to_string(other);
+  throw UsageError((run_directory / kCheckpointsName).string() + ": no checkpoint of step " + std::to_string(step) + "; there are " +
+                   (there.empty() ? "none" : there));
+}
+
+RunIdentity read_identity(const Commit& commit) { return read_manifest(commit).identity; }
+
+Loaded read_commit(const Commit& commit, std::span<const TensorEntry> tensors) {
+  check_registry(tensors);
+  const Manifest manifest = read_manifest(commit);
+  verify_contents(commit, manifest, false);
+  fill(commit, manifest, tensors, false, 1);
+  return loaded_from(commit, manifest);
+}
 
 namespace {
 

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -69,11 +70,15 @@ struct Retention {
   bool by_tokens = false;  ///< multiples of tokens instead of steps
 };
 
+/// Decides whether a run may go on from a commit of another identity: throws where not.
+using Accept = std::function<void(const RunIdentity& theirs, const Commit& commit)>;
+
 struct StoreOptions {
   Retention retention{};
   int hash_threads = 1;
   bool read_back = true;  ///< read a new commit from the device and compare its hashes before anything older is removed
   files::Disk disk{};
+  Accept accept{};  ///< absent: the identities must be equal
 };
 
 /// The writer's view; holds the run's lock as evidence that it is the only one.
@@ -88,6 +93,8 @@ class Store {
   /// Fills the registry from the newest commit that verifies; nothing if there is none and never was.
   /// @throws CheckpointError if a commit belongs to another configuration or model, or if damaged ones are all there is
   std::optional<Loaded> load_newest(std::span<const TensorEntry> tensors);
+  /// The same from the newest commit of this step, which must verify. @throws CheckpointError listing the steps that there are
+  Loaded load_step(std::int64_t step, std::span<const TensorEntry> tensors);
   /// What opening cleaned up.
   const std::vector<std::string>& messages() const { return messages_; }
 
@@ -117,6 +124,12 @@ class Store {
 
 /// Published commits, newest first.
 std::vector<Commit> list_commits(const std::filesystem::path& run_directory);
+/// The newest commit of a step. @throws UsageError listing the steps that there are
+Commit commit_of_step(const std::filesystem::path& run_directory, std::int64_t step);
+/// Of the run that wrote a commit. @throws CheckpointError when its manifest is damaged
+RunIdentity read_identity(const Commit& commit);
+/// Fills a registry from this commit, which must verify. @throws CheckpointError
+Loaded read_commit(const Commit& commit, std::span<const TensorEntry> tensors);
 /// Fills a registry (all groups, or only some, such as the weights) from the newest commit that verifies. identity: checked if given.
 /// @throws CheckpointError if there is none
 Loaded read_newest(const std::filesystem::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity = nullptr);

@@ -18,6 +18,13 @@ using Field = std::variant<bool*, std::int64_t*, double*, std::string*, std::uin
 /// `integers` is a text of whole numbers joined by +, like "27+27+26".
 enum class Kind : std::uint8_t { boolean, integer, real, text, path, choice, cadence, integers };
 
+/// What an option does to the result, and so what may change when a run is resumed (docs/formats.md, "Changes").
+enum class Effect : std::uint8_t {
+  none,      ///< reaches no bit: not in the config hash, changes freely
+  recorded,  ///< in the config hash; a change is a record of the ledger's chain
+  result,    ///< in the config hash; changes only in a branch
+};
+
 struct Option {
   std::string_view table, key;
   Kind kind;
@@ -26,7 +33,7 @@ struct Option {
   std::string_view computed;  ///< how the value is found when none is given
   std::string_view choices;   ///< "a|b|c" for choices; for cadences the kinds of unit allowed
   double least, most;         ///< inclusive range of numbers
-  bool reaches_bits;          ///< part of the config hash
+  Effect effect;
   std::string_view help;
   Field (*field)(RunConfig&);
 

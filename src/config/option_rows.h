@@ -15,7 +15,7 @@ inline constexpr double kLargest = 1e15;  ///< exact as a double and far above a
 inline constexpr double kLargestAxis = static_cast<double>(model::kLargestSize);
 inline constexpr double kTiny = std::numeric_limits<double>::min();  ///< "greater than zero"
 inline constexpr double kBelowOne = 1 - std::numeric_limits<double>::epsilon() / 2;
-inline constexpr bool kReachesBits = true, kNoBits = false;
+inline constexpr Effect kReachesBits = Effect::result, kRecorded = Effect::recorded, kNoBits = Effect::none;
 
 /// Any enum of one byte as the byte it is (character types may alias).
 template <class Enum>

@@ -245,13 +245,21 @@ const Option& nearest_option(std::string_view table, std::string_view key) {
   return *std::min_element(all.begin(), all.end(), [&](const Option& a, const Option& b) { return distance(a) < distance(b); });
 }
 
+namespace {
+
+std::string bits(Effect effect) { return effect == Effect::result ? "yes" : effect == Effect::recorded ? "recorded" : ""; }
+
+}  // namespace
+
 std::string options_markdown() {
   std::string text =
       "# Options of a run file\n\n"
       "Written by `longhaul config --options`; a test keeps this page equal to the program's table. Every option can also be given as\n"
-      "`--set table.key=value`. *Bits*: the option reaches a bit of the result and is part of the config hash; the others may change when "
+      "`--set table.key=value`. *Bits*: `yes`, the option reaches a bit of the result and is part of the config hash; another value needs "
       "a\n"
-      "run is resumed.\n";
+      "branch (`train --branch-from`). `recorded`: likewise, but it may change when a run is resumed, as a record of its ledger. The "
+      "others\n"
+      "change freely.\n";
   std::string_view table;
   for (const Option& option : options()) {
     if (option.table != table) {
@@ -261,7 +269,7 @@ std::string options_markdown() {
     const std::string fallback =
         option.fallback.empty() ? "*" + std::string(option.computed) + "*" : "`" + std::string(option.fallback) + "`";
     text += "| `" + std::string(option.key) + "` | " + fallback + " | " + std::string(option.unit) + " | " + allowed(option) + " | " +
-            (option.reaches_bits ? "yes" : "") + " | " + std::string(option.help) + " |\n";
+            bits(option.effect) + " | " + std::string(option.help) + " |\n";
   }
   return text;
 }

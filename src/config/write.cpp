@@ -12,14 +12,16 @@ namespace {
 
 constexpr std::size_t kOriginColumn = 44;
 
-/// Whether the option reaches a bit of this run: some do only under one schedule.
-bool reaches_bits(const Option& option, const RunConfig& config) {
+constexpr std::string_view kEffects[] = {"none", "recorded", "result"};
+
+/// Whether the option is part of this run's config hash: some are only under one schedule.
+bool is_hashed(const Option& option, const RunConfig& config) {
   const LearningRateSchedule kind = config.schedule.kind;
   if (option.field(const_cast<RunConfig&>(config)) == Field(const_cast<std::int64_t*>(&config.run.steps))) {
     return kind != LearningRateSchedule::constant && kind != LearningRateSchedule::inverse_sqrt;
   }
   if (option.key == "decay_fraction" || option.key == "decay_shape") return kind == LearningRateSchedule::wsd;
-  return option.reaches_bits;
+  return option.effect != Effect::none;
 }
 
 }  // namespace
@@ -73,7 +75,7 @@ std::string options_json() {
                     {"computed", or_null(option.computed)},
                     {"unit", or_null(option.unit)},
                     {"allowed", allowed(option)},
-                    {"reaches_bits", option.reaches_bits},
+                    {"effect", kEffects[static_cast<std::size_t>(option.effect)]},
                     {"help", option.help}});
   }
   return nlohmann::ordered_json{{"options", list}}.dump(2);
@@ -82,7 +84,7 @@ std::string options_json() {
 std::string config_hash_text(const RunConfig& config) {
   std::string text;
   for (const Option& option : options()) {
-    if (reaches_bits(option, config)) text += option.name() + " = " + to_text(option, config) + "\n";
+    if (is_hashed(option, config)) text += option.name() + " = " + to_text(option, config) + "\n";
   }
   return text;
 }

@@ -109,15 +109,25 @@ void Ledger::cut_metrics() {
         {{"records", discarded_}, {"torn_bytes", file.torn.size()}, {"after", cursor_.records}, {"file", discarded.filename().string()}});
 }
 
-void Ledger::append(Record& record) {
-  record.result.prev = cursor_.head;
-  json result = to_json(record.result);
-  record.result.hash = chain_hash(result, cursor_.head);
-  result["hash"] = record.result.hash;
-  push(metrics_, files::canonical_json({{"result", std::move(result)}, {"timing", to_json(record.timing)}}) + "\n");
+/// One line {"<kind>": {contents, "prev", "hash"}, others…}.
+void Ledger::append_to_chain(const char* kind, json contents, json others, std::string* prev, std::string* hash) {
+  const std::string own = chain_hash(contents, cursor_.head);
+  contents["prev"] = cursor_.head;
+  contents["hash"] = own;
+  if (prev) *prev = cursor_.head;
+  if (hash) *hash = own;
+  others[kind] = std::move(contents);
+  push(metrics_, files::canonical_json(others) + "\n");
   ++cursor_.records;
-  cursor_.head = record.result.hash;
+  cursor_.head = own;
 }
+
+void Ledger::append(Record& record) {
+  append_to_chain("result", to_json(record.result), {{"timing", to_json(record.timing)}}, &record.result.prev, &record.result.hash);
+}
+
+void Ledger::append(const Change& change) { append_to_chain("change", to_json(change), json::object(), nullptr, nullptr); }
+void Ledger::append(const Branch& branch) { append_to_chain("branch", to_json(branch), json::object(), nullptr, nullptr); }
 
 void Ledger::event(std::string_view kind, json fields) {
   fields["time"] = utc_now();

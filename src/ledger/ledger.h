@@ -1,6 +1,8 @@
 // ledger/ledger.h — what happened: the only source for reports, dashboards and goodput.
 //
-//   run/ledger/metrics.jsonl           one record a step: {"result": {…, "prev", "hash"}, "timing": {…}}
+//   run/ledger/metrics.jsonl           one record a step: {"result": {…, "prev", "hash"}, "timing": {…}}; between them {"change": {…}}
+//                                      where a launch went on with another setting; first {"branch": {…}} in a run that another began
+//   run/ledger/parent.jsonl            of a branch: the parent's records up to where it begins
 //   run/ledger/events.jsonl            launches, saves, alarms, skipped updates, quarantines, with wall time
 //   run/ledger/discarded-<launch>.jsonl  records after the checkpoint that a launch resumed from
 //
@@ -46,6 +48,9 @@ class Ledger {
 
   /// Appends the record of a step; fills in result.prev and result.hash.
   void append(Record& record);
+  /// Appends a record of the chain that is no step.
+  void append(const Change& change);
+  void append(const Branch& branch);
   /// Appends an event of a kind ("launch", "save", "alarm", …) with time and launch number.
   void event(std::string_view kind, nlohmann::json fields = nlohmann::json::object());
   /// Makes everything appended durable. @throws files::FileError while writes fail
@@ -61,6 +66,7 @@ class Ledger {
     files::AppendFile file;
     std::deque<std::string> waiting;
   };
+  void append_to_chain(const char* kind, nlohmann::json contents, nlohmann::json others, std::string* prev, std::string* hash);
   void push(Lines& lines, std::string line);
   void flush(Lines& lines);
 
@@ -78,11 +84,20 @@ class Ledger {
 
 // --- readers ----------------------------------------------------------------------------------------------------------------------------
 
-/// All records of a metrics or discarded file. A torn last line is left out; any other bad line is an error. A missing file has none.
+/// All records of steps of a metrics, parent or discarded file. A torn last line is left out; any other bad line is an error. A missing
+/// file has none.
 /// @throws DataError with the line
 std::vector<Record> read_metrics(const std::filesystem::path& path);
-/// The last whole record; nothing in an empty file. Reads no other line, so damage further up is not found.
+/// The last record of a step; nothing in a file without one. Reads no line before it, so damage further up is not found.
 std::optional<Record> read_last_metric(const std::filesystem::path& path);
+/// The records of the chain that are no steps. @throws DataError with the line
+struct Settings {
+  std::optional<Branch> branch;
+  std::vector<Change> changes;  ///< in order
+};
+Settings read_settings(const std::filesystem::path& path);
+/// The bytes of the first `records` records of a run's metrics, those of its own parent before them: what a branch keeps of its parent.
+std::string first_records(const std::filesystem::path& run_directory, std::int64_t records);
 /// All events, likewise.
 std::vector<nlohmann::json> read_events(const std::filesystem::path& path);
 

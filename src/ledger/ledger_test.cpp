@@ -304,6 +304,35 @@ TEST_F(LedgerTest, EventsCarryTimeAndLaunch) {
   EXPECT_EQ(event["time"].get<std::string>().back(), 'Z');
 }
 
+TEST_F(LedgerTest, SettingsAreRecordsOfTheChainThatAreNoSteps) {
+  const Change change{2, "guards.window", "100", "50", std::string(64, 'c')};
+  const Branch branch{"/parent", 7, 700, "00ff", std::string(64, 'p'), std::string(64, 'h'), {change}, true};
+  Cursor before;
+  {
+    const files::RunLock lock(dir_.path());
+    Ledger ledger(lock);
+    ledger.append(branch);
+    for (std::int64_t step = 1; step <= 2; ++step) {
+      Record record = record_of(step);
+      ledger.append(record);
+    }
+    before = ledger.cursor();
+    ledger.append(change);
+  }
+  EXPECT_EQ(verify_chain(metrics()).problem, "");
+  EXPECT_EQ(verify_chain(metrics()).records, 4);
+  EXPECT_EQ(read_metrics(metrics()).size(), 2u);
+  EXPECT_EQ(read_last_metric(metrics())->result.step, 2);
+  const Settings settings = read_settings(metrics());
+  ASSERT_EQ(settings.changes.size(), 1u);
+  EXPECT_EQ(to_json(settings.changes[0]), to_json(change));
+  EXPECT_EQ(to_json(settings.branch.value()), to_json(branch));
+  const files::RunLock lock(dir_.path());
+  Ledger again(lock, before);  // a change that no checkpoint knows of is moved away with the steps after it
+  EXPECT_EQ(again.discarded(), 1);
+  EXPECT_TRUE(read_settings(metrics()).changes.empty());
+}
+
 TEST(Record, AMissingFieldIsNamed) {
   nlohmann::json document = {{"result", to_json(record_of(1).result)}, {"timing", to_json(record_of(1).timing)}};
   EXPECT_NO_THROW(record_from_json(document));

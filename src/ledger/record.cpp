@@ -167,6 +167,50 @@ Record record_from_json(const json& document) {
   return record;
 }
 
+json to_json(const Change& change) {
+  return {{"step", change.step},
+          {"option", change.option},
+          {"before", change.before},
+          {"now", change.now},
+          {"config_hash", change.config_hash}};
+}
+
+Change change_from_json(const json& document) {
+  Change change;
+  take(document, "step", change.step);
+  take(document, "option", change.option);
+  take(document, "before", change.before);
+  take(document, "now", change.now);
+  take(document, "config_hash", change.config_hash);
+  return change;
+}
+
+json to_json(const Branch& branch) {
+  json differences = json::array();
+  for (const Change& change : branch.differences) differences.push_back(to_json(change));
+  return {{"parent", branch.parent},           {"step", branch.step},
+          {"tokens", branch.tokens},           {"state_hash", branch.state_hash},
+          {"config_hash", branch.config_hash}, {"ledger_head", branch.ledger_head},
+          {"differences", differences},        {"data_restarts", branch.data_restarts}};
+}
+
+Branch branch_from_json(const json& document) {
+  Branch branch;
+  take(document, "parent", branch.parent);
+  take(document, "step", branch.step);
+  take(document, "tokens", branch.tokens);
+  take(document, "state_hash", branch.state_hash);
+  take(document, "config_hash", branch.config_hash);
+  take(document, "ledger_head", branch.ledger_head);
+  take(document, "differences", branch.differences, [](const json& list) {
+    std::vector<Change> changes;
+    for (const json& change : list) changes.push_back(change_from_json(change));
+    return changes;
+  });
+  take(document, "data_restarts", branch.data_restarts);
+  return branch;
+}
+
 std::string chain_hash(const json& result, const std::string& prev) {
   json contents = result;
   contents.erase("prev");

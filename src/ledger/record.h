@@ -70,6 +70,24 @@ struct Timing {
   std::uint64_t memory_peak_bytes = 0;  ///< its high-water mark
 };
 
+/// An option that changed where a launch went on: a record of the chain, before the steps that it holds for. A replay applies it.
+struct Change {
+  std::int64_t step = 0;    ///< steps finished before it
+  std::string option;       ///< "guards.loss_skip_ratio"
+  std::string before, now;  ///< values as in a run file
+  std::string config_hash;  ///< of the run from here on
+};
+
+/// The first record of a run that goes on from a checkpoint of another one.
+struct Branch {
+  std::string parent;  ///< run directory, as it was named
+  std::int64_t step = 0, tokens = 0;
+  std::string state_hash, config_hash;  ///< of the parent's checkpoint
+  std::string ledger_head;              ///< hash of the parent's record before it
+  std::vector<Change> differences;      ///< of the configurations; step and config_hash are those of the branch
+  bool data_restarts = false;           ///< the first batch is sample 0: other data, seed or sequence length
+};
+
 struct Record {
   Result result;
   Timing timing;
@@ -79,7 +97,12 @@ nlohmann::json to_json(const Result& result);
 nlohmann::json to_json(const Timing& timing);
 /// Unknown fields are ignored (a later version may add some). @throws Error naming the field that is missing or of the wrong type
 Record record_from_json(const nlohmann::json& document);
-/// Hash of a result document (with or without prev and hash in it) that follows `prev`.
+nlohmann::json to_json(const Change& change);
+nlohmann::json to_json(const Branch& branch);
+/// Of the field "change" or "branch" of a record. @throws Error naming the field that is missing or of the wrong type
+Change change_from_json(const nlohmann::json& document);
+Branch branch_from_json(const nlohmann::json& document);
+/// Hash of a result, change or branch document (with or without prev and hash in it) that follows `prev`.
 std::string chain_hash(const nlohmann::json& result, const std::string& prev);
 /// Now, UTC, milliseconds: "2026-01-31T12:00:00.000Z".
 std::string utc_now();

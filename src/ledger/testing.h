@@ -24,7 +24,8 @@ inline ChainCheck verify_chain(const std::filesystem::path& path) {
     const std::string place = path.string() + ":" + std::to_string(i + 1);
     try {
       const nlohmann::json document = parse_line(path, i + 1, file.lines[i]);
-      const nlohmann::json& result = document.at("result");
+      const char* kind = document.contains("change") ? "change" : document.contains("branch") ? "branch" : "result";
+      const nlohmann::json& result = document.at(kind);
       const std::string which = place + ": the record of step " + result.at("step").dump();
       if (result.at("prev") != check.head) {
         check.problem = which + " does not follow the one before: a record was changed, removed or inserted here";

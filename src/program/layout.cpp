@@ -39,7 +39,7 @@ const std::vector<const config::Option*>& layout_options() {
   static const std::vector<const config::Option*> kOptions = [] {
     std::vector<const config::Option*> out;
     for (const config::Option& option : config::options())
-      if (option.table == "parallel" && !option.reaches_bits) out.push_back(&option);
+      if (option.table == "parallel" && option.effect == config::Effect::none) out.push_back(&option);
     return out;
   }();
   return kOptions;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "train/stop.h"
@@ -34,33 +35,75 @@ data::Dataset open_data(const config::RunConfig& config, const Console& console)
 
 }  // namespace
 
-Run::Run(const config::ResolvedConfig& resolved, Console console) {
+Run::Run(const config::ResolvedConfig& resolved, Console console, const Origin& origin) {
   const config::RunConfig& config = resolved.config;
   // A wrong dataset or model is refused before memory is taken, and both before the run's directory is touched.
   data::Dataset dataset = open_data(config, console);
   training_ = std::make_unique<Training>(config, std::move(dataset));
   directory_ = std::make_unique<RunDirectory>(config, identity_of(config, training_->dataset()));
   for (const std::string& message : directory_->messages()) console.say(message);
-
-  console.begin("loading the newest checkpoint");
-  const std::optional<Restored> restored = directory_->restore(training_->engine.registry());
-  if (restored) {
-    resumed_from_step_ = restored->state.step;
-    last_loss_ = directory_->last_recorded_loss();
-    training_->resume(restored->state);
-  } else {
-    console.begin("drawing the initial weights");
-    training_->start();
-  }
+  open_state(origin, console);
   launch_ = std::make_unique<Launch>(config, std::move(console), training_->state.step + 1);
-  record_launch(restored ? restored->messages : std::vector<std::string>());
+  record_launch();
   directory_->write_run_file(resolved);
 }
 
-void Run::record_launch(const std::vector<std::string>& damaged) {
+void Run::open_state(const Origin& origin, const Console& console) {
+  if (const std::optional<BranchFrom> from = branch_to_begin(directory(), origin.branch))
+    begin_branch(*from, console);
+  else
+    restore(origin, console);
+}
+
+void Run::begin_branch(const BranchFrom& from, const Console& console) {
+  console.begin("reading the checkpoint of the parent");
+  const Branched branched = read_parent(from, directory(), directory_->identity(), training_->engine);
+  training_->resume(branched.state);
+  directory_->begin_branch(branched, training_->engine.registry());
+  resumed_from_step_ = branched.state.step;
+  last_loss_ = directory_->last_recorded_loss();
+  console.say(fmt::format("branch from {} at step {}; {}", branched.record.parent, branched.record.step,
+                          branched.record.data_restarts ? "the data begin at sample 0: other data, seed or sequence length"
+                                                        : fmt::format("the data go on at sample {}", branched.state.sample)));
+  for (const ledger::Change& d : branched.record.differences)
+    console.say(fmt::format("  {}: {} in the parent, {} in the branch", d.option, d.before.empty() ? "(not set)" : d.before,
+                            d.now.empty() ? "(not set)" : d.now));
+}
+
+void Run::restore(const Origin& origin, const Console& console) {
+  console.begin("loading the newest checkpoint");
+  std::optional<Restored> restored = directory_->restore(training_->engine.registry(), origin.from_step);
+  if (!restored) {
+    console.begin("drawing the initial weights");
+    return training_->start();
+  }
+  resumed_from_step_ = restored->state.step;
+  last_loss_ = directory_->last_recorded_loss();
+  changes_ = std::move(restored->changes);
+  damaged_ = std::move(restored->messages);
+  // Who changes a guard after it stopped the run means to go on: the count of skipped updates begins anew.
+  if (std::any_of(changes_.begin(), changes_.end(), [](const ledger::Change& c) { return c.option.starts_with("guards."); }))
+    restored->state.guards.skipped_in_a_row = 0;
+  training_->resume(restored->state);
+  if (restored->went_back_from == 0) return;
+  // Saved at once: a crash must not return to the checkpoints that were given up.
+  record_changes();
+  directory_->save(training_->state, training_->engine.registry());
+  directory_->ledger().event("went_back", {{"from_step", restored->went_back_from}, {"to_step", restored->state.step}});
+  console.say(fmt::format("went back from step {} to step {}; the later checkpoints are an older generation", restored->went_back_from,
+                          restored->state.step));
+}
+
+/// The settings that changed become records of the chain, before the first step that they hold for.
+void Run::record_changes() {
+  for (const ledger::Change& change : changes_) directory_->ledger().append(change);
+  changes_.clear();
+}
+
+void Run::record_launch() {
   const Engine& engine = training_->engine;
   ledger::Ledger& ledger = directory_->ledger();
-  ledger.event("launch", {{"config_hash", directory_->config_hash()},
+  ledger.event("launch", {{"config_hash", directory_->identity().config_hash},
                           {"parameters", engine.table().total().value},
                           {"tensors", tensor_names(engine.table())},
                           {"resumed_from_step", resumed_from_step_ ? nlohmann::json(*resumed_from_step_) : nlohmann::json()},
@@ -68,13 +111,16 @@ void Run::record_launch(const std::vector<std::string>& damaged) {
                           {"family", kernels::name(engine.context().family)},
                           {"threads", engine.context().pool.threads()},
                           {"discarded_records", ledger.discarded()}});
-  for (const std::string& message : damaged) {
+  for (const std::string& message : damaged_) {
     launch_->say(message);
     ledger.event("checkpoint_damaged", {{"message", message}});
   }
   if (!training_->has_heldout())
     launch_->say("the dataset holds no text out: nothing is validated (data prepare --heldout-tail or --heldout-source)");
   if (resumed_from_step_) launch_->say(fmt::format("resumed from step {} of {}", *resumed_from_step_, config().run.steps));
+  for (const ledger::Change& change : changes_)
+    launch_->say(fmt::format("{} changes from {} to {} after step {}", change.option, change.before.empty() ? "(not set)" : change.before,
+                             change.now.empty() ? "(not set)" : change.now, change.step));
   if (ledger.discarded() > 0)
     launch_->say(fmt::format("{} records after step {} moved to ledger/discarded-{}.jsonl", ledger.discarded(), training_->state.step,
                              directory_->launch()));
@@ -82,6 +128,7 @@ void Run::record_launch(const std::vector<std::string>& damaged) {
 
 void Run::record_start() {
   const std::int64_t step = training_->state.step + 1;
+  record_changes();
   directory_->ledger().event("start", {{"step", step},
                                        {"seconds", machine::process_age().value},
                                        {"resident_before_arena_bytes", training_->engine.resident_before_arena().all.value},

@@ -22,10 +22,16 @@
 
 namespace longhaul::train {
 
+/// Where a launch begins, if not at the run's newest checkpoint or at its first step; at most one of them.
+struct Origin {
+  std::optional<BranchFrom> branch;       ///< a new run, from a checkpoint of another one
+  std::optional<std::int64_t> from_step;  ///< back to an earlier checkpoint of this run
+};
+
 class Run {
  public:
   /// @throws UsageError, DataError, CheckpointError; nothing is changed on disk but the run's own directory
-  Run(const config::ResolvedConfig& resolved, Console console);
+  Run(const config::ResolvedConfig& resolved, Console console, const Origin& origin = {});
 
   const config::RunConfig& config() const { return training_->config(); }
   const std::filesystem::path& directory() const { return directory_->path(); }
@@ -49,7 +55,11 @@ class Run {
   TrainSummary finish(StopReason reason);
 
  private:
-  void record_launch(const std::vector<std::string>& damaged);
+  void open_state(const Origin& origin, const Console& console);
+  void begin_branch(const BranchFrom& from, const Console& console);
+  void restore(const Origin& origin, const Console& console);
+  void record_launch();
+  void record_changes();
   void record_verdict(const ledger::Result& result, const Verdict& verdict);
   std::optional<TrainSummary> summary_of_finished_run(const std::string& state_hash) const;
 
@@ -57,6 +67,8 @@ class Run {
   std::unique_ptr<RunDirectory> directory_;
   std::unique_ptr<Launch> launch_;
   std::optional<std::int64_t> resumed_from_step_;
+  std::vector<ledger::Change> changes_;  ///< that the ledger does not hold yet
+  std::vector<std::string> damaged_;     ///< sentences about checkpoints that were passed over
   double last_loss_ = 0;
 };
 

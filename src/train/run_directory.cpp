@@ -2,15 +2,25 @@
 
 #include <nlohmann/json.hpp>
 
+#include "checkpoint/manifest.h"
 #include "files/disk.h"
 #include "files/hash.h"
+#include "train/changes.h"
 #include "train/engine.h"
 
 namespace longhaul::train {
 namespace {
 
-checkpoint::StoreOptions store_options(const config::RunConfig& config) {
+constexpr const char* kParentRecords = "parent.jsonl";
+
+checkpoint::StoreOptions store_options(const config::RunConfig& config, const checkpoint::RunIdentity& identity) {
   checkpoint::StoreOptions options;
+  options.accept = [config, identity](const checkpoint::RunIdentity& theirs, const checkpoint::Commit& commit) {
+    checkpoint::RunIdentity same_settings = identity;  // the order is asked about as ever, the settings in changes_since()
+    same_settings.config_hash = theirs.config_hash;
+    checkpoint::check_identity(theirs, same_settings, commit.directory.string());
+    changes_since(theirs, identity, config, commit);
+  };
   options.retention.keep_last = config.checkpoint.keep_last;
   options.hash_threads = thread_count(config);
   const config::Cadence& keep = config.checkpoint.keep_every;
@@ -28,15 +38,25 @@ checkpoint::RunIdentity identity_of(const config::RunConfig& config, const data:
 }
 
 RunDirectory::RunDirectory(const config::RunConfig& config, const checkpoint::RunIdentity& identity)
-    : lock_(config.run.directory), store_(lock_, identity, store_options(config)), config_hash_(identity.config_hash) {}
+    : lock_(config.run.directory), config_(config), identity_(identity), store_(lock_, identity, store_options(config, identity)) {}
 
-std::optional<Restored> RunDirectory::restore(std::span<const checkpoint::TensorEntry> tensors) {
-  const std::optional<checkpoint::Loaded> loaded = store_.load_newest(tensors);
+std::optional<Restored> RunDirectory::restore(std::span<const checkpoint::TensorEntry> tensors, std::optional<std::int64_t> from_step) {
+  const std::vector<checkpoint::Commit> commits = checkpoint::list_commits(path());
+  const std::optional<checkpoint::Loaded> loaded = from_step ? store_.load_step(*from_step, tensors) : store_.load_newest(tensors);
   ledger_.emplace(lock_, loaded ? ledger::cursor_from_json(loaded->ledger) : ledger::Cursor());
   if (!loaded) return std::nullopt;
-  Restored restored{state_from_json(loaded->state), loaded->messages};
+  Restored restored{state_from_json(loaded->state), changes_since(loaded->identity, identity_, config_, loaded->commit), loaded->messages,
+                    0};
+  if (from_step && commits.front().name() != loaded->commit.name()) restored.went_back_from = commits.front().step;
   saved_step_ = restored.state.step;
   return restored;
+}
+
+void RunDirectory::begin_branch(const Branched& branched, std::span<const checkpoint::TensorEntry> tensors) {
+  ledger_.emplace(lock_);
+  files::write_file_atomically(files::Disk(), path() / "ledger" / kParentRecords, branched.parent_records);
+  ledger_->append(branched.record);
+  save(branched.state, tensors);
 }
 
 void RunDirectory::write_run_file(const config::ResolvedConfig& resolved) const {
@@ -44,7 +64,8 @@ void RunDirectory::write_run_file(const config::ResolvedConfig& resolved) const 
 }
 
 double RunDirectory::last_recorded_loss() const {
-  const std::optional<ledger::Record> last = ledger::read_last_metric(path() / "ledger" / "metrics.jsonl");
+  std::optional<ledger::Record> last = ledger::read_last_metric(path() / "ledger" / "metrics.jsonl");
+  if (!last) last = ledger::read_last_metric(path() / "ledger" / kParentRecords);
   return last ? last->result.loss : 0;
 }
 

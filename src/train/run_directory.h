@@ -16,6 +16,7 @@
 #include "data/dataset.h"
 #include "files/run_lock.h"
 #include "ledger/ledger.h"
+#include "train/branch.h"
 #include "train/state.h"
 #include "train/summary.h"
 
@@ -24,10 +25,12 @@ namespace longhaul::train {
 /// What a checkpoint must agree with: every option that reaches a bit, and the content of the data.
 checkpoint::RunIdentity identity_of(const config::RunConfig& config, const data::Dataset& dataset);
 
-/// What the newest checkpoint held besides the tensors.
+/// What the checkpoint held besides the tensors.
 struct Restored {
   TrainState state;
-  std::vector<std::string> messages;  ///< what was found damaged on the way to it
+  std::vector<ledger::Change> changes;  ///< of the configuration since; not in the ledger yet
+  std::vector<std::string> messages;    ///< what was found damaged on the way to it
+  std::int64_t went_back_from = 0;      ///< newest step of the checkpoints that are older generations from now on; 0: none are
 };
 
 class RunDirectory {
@@ -38,19 +41,22 @@ class RunDirectory {
   const std::filesystem::path& path() const { return lock_.run_directory(); }
   /// 1 for the first launch of this run, then 2, …
   std::int64_t launch() const { return lock_.launch(); }
-  const std::string& config_hash() const { return config_hash_; }
+  const checkpoint::RunIdentity& identity() const { return identity_; }
   /// What opening removed that a killed save had left.
   const std::vector<std::string>& messages() const { return store_.messages(); }
 
   /// Fills the tensors from the newest checkpoint that verifies, and opens the ledger after its step. Nothing: the run was never saved.
-  /// @throws CheckpointError when it belongs to another configuration, or damaged ones are all there is
-  std::optional<Restored> restore(std::span<const checkpoint::TensorEntry> tensors);
+  /// @param from_step  the checkpoint of this step instead, whose later ones become an older generation with the next save()
+  /// @throws CheckpointError when it belongs to another configuration (train/changes.h), or damaged ones are all there is
+  std::optional<Restored> restore(std::span<const checkpoint::TensorEntry> tensors, std::optional<std::int64_t> from_step = {});
+  /// Begins a branch: an empty ledger with its record, the parent's records in a file of their own, and its first checkpoint.
+  void begin_branch(const Branched& branched, std::span<const checkpoint::TensorEntry> tensors);
   /// Writes run.toml: every option with its value and where it came from.
   void write_run_file(const config::ResolvedConfig& resolved) const;
 
   /// After restore().
   ledger::Ledger& ledger() { return *ledger_; }
-  /// Loss of the last record of metrics.jsonl; 0 without one.
+  /// Loss of the last step in the ledger, of a branch without steps of its parent's; 0 without one.
   double last_recorded_loss() const;
   /// How an earlier launch finished with this state. @throws Error when the events cannot be read
   std::optional<TrainSummary> earlier_finish(const std::string& state_hash) const;
@@ -62,9 +68,10 @@ class RunDirectory {
 
  private:
   files::RunLock lock_;
+  config::RunConfig config_;
+  checkpoint::RunIdentity identity_;
   checkpoint::Store store_;
   std::optional<ledger::Ledger> ledger_;
-  std::string config_hash_;
   std::int64_t saved_step_ = -1;
 };
 

@@ -1,0 +1,128 @@
+#include "train/branch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "config/resolve.h"
+#include "files/disk.h"
+#include "files/read.h"
+#include "ledger/ledger.h"
+#include "units/error.h"
+#include "units/format.h"
+
+namespace longhaul::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kIntent = "branch.json";
+
+std::optional<BranchFrom> read_intent(const fs::path& run_directory) {
+  const fs::path file = run_directory / kIntent;
+  if (!fs::exists(file)) return std::nullopt;
+  try {
+    const nlohmann::json document = files::parse_json(files::read_file(file), file.string());
+    return BranchFrom{document.at("parent").get<std::string>(), document.at("step").get<std::int64_t>()};
+  } catch (const std::exception& error) {
+    throw CheckpointError(fmt::format("{}: cannot be read: {}; give the parent again with --branch-from", file.string(), error.what()));
+  }
+}
+
+void write_intent(const fs::path& run_directory, const fs::path& parent, std::int64_t step) {
+  const nlohmann::json document = {{"parent", parent.string()}, {"step", step}};
+  files::write_file_atomically(files::Disk(), run_directory / kIntent, document.dump(2) + "\n");
+}
+
+checkpoint::Commit commit_of(const BranchFrom& from) {
+  if (from.step) return checkpoint::commit_of_step(from.parent, *from.step);
+  const std::vector<checkpoint::Commit> commits = checkpoint::list_commits(from.parent);
+  if (commits.empty()) throw UsageError(fmt::format("{}: no checkpoint to branch from", from.parent.string()));
+  return commits.front();
+}
+
+bool is_of(const checkpoint::Difference& difference, std::string_view prefix) { return difference.key.starts_with(prefix); }
+
+void require_same_weights(const std::vector<checkpoint::Difference>& differences, const checkpoint::Commit& commit) {
+  std::string different;
+  for (const checkpoint::Difference& d : differences)
+    if (is_of(d, "model.") || is_of(d, "data.tokenizer"))
+      different += fmt::format("\n  {}: parent {}, branch {}", d.key, d.theirs.empty() ? "(not set)" : d.theirs,
+                               d.ours.empty() ? "(not set)" : d.ours);
+  if (!different.empty())
+    throw UsageError(fmt::format("{}: a branch keeps the model and the tokenizer of its parent; different are:{}",
+                                 commit.directory.string(), different));
+}
+
+/// Reads the tensors of the groups that the checkpoint has.
+checkpoint::Loaded read_tensors(const checkpoint::Commit& commit, Engine& engine) {
+  const bool has_average = fs::exists(commit.directory / (std::string(checkpoint::kAverage) + ".safetensors"));
+  std::vector<checkpoint::TensorEntry> tensors;
+  for (checkpoint::TensorEntry& entry : engine.registry())
+    if (has_average || entry.group != checkpoint::kAverage) tensors.push_back(std::move(entry));
+  checkpoint::Loaded loaded = checkpoint::read_commit(commit, tensors);
+  if (!has_average && engine.average() != nullptr)
+    std::copy(engine.weights(), engine.weights() + engine.table().padded_count(), engine.average());
+  return loaded;
+}
+
+}  // namespace
+
+BranchFrom parse_branch(const std::string& text) {
+  BranchFrom from{text, std::nullopt};
+  if (const std::size_t at = text.rfind('@'); at != std::string::npos)
+    if (const std::optional<std::int64_t> step = parse_count(text.substr(at + 1))) from = {text.substr(0, at), step};
+  if (fs::is_regular_file(from.parent)) from.parent = config::resolve_file(from.parent.string()).config.run.directory;
+  if (!fs::is_directory(from.parent))
+    throw UsageError(fmt::format("--branch-from {}: {} is no run directory and no run file", text, from.parent.string()));
+  from.parent = fs::weakly_canonical(from.parent);
+  return from;
+}
+
+std::optional<BranchFrom> branch_to_begin(const fs::path& run_directory, const std::optional<BranchFrom>& asked) {
+  const std::optional<BranchFrom> intent = read_intent(run_directory);
+  const bool begun = !checkpoint::list_commits(run_directory).empty();
+  if (!asked) return begun ? std::nullopt : intent;
+  if (asked->parent == fs::weakly_canonical(run_directory))
+    throw UsageError(fmt::format("{}: a branch is a run of its own; set another run.directory, or go back in this one with --from-step",
+                                 run_directory.string()));
+  if (!intent && (begun || ledger::read_last_metric(run_directory / "ledger" / "metrics.jsonl")))
+    throw UsageError(fmt::format("{}: holds a run that is no branch; set another run.directory", run_directory.string()));
+  if (!begun) return asked;
+  if (intent->parent != asked->parent || (asked->step && asked->step != intent->step))
+    throw UsageError(fmt::format("{}: holds a branch from {}@{}; set another run.directory", run_directory.string(),
+                                 intent->parent.string(), *intent->step));
+  return std::nullopt;
+}
+
+Branched read_parent(const BranchFrom& from, const fs::path& run_directory, const checkpoint::RunIdentity& identity, Engine& engine) {
+  const checkpoint::Commit commit = commit_of(from);
+  const std::vector<checkpoint::Difference> differences =
+      checkpoint::differences(checkpoint::read_identity(commit).config_text, identity.config_text);
+  require_same_weights(differences, commit);
+  write_intent(run_directory, from.parent, commit.step);
+  const checkpoint::Loaded loaded = read_tensors(commit, engine);
+
+  Branched branched;
+  branched.state = state_from_json(loaded.state);
+  ledger::Branch& record = branched.record;
+  const ledger::Cursor cursor = ledger::cursor_from_json(loaded.ledger);
+  record.parent = from.parent.string();
+  record.step = commit.step;
+  record.tokens = loaded.tokens;
+  record.state_hash = loaded.state_hash;
+  record.config_hash = loaded.identity.config_hash;
+  record.ledger_head = cursor.head;
+  for (const checkpoint::Difference& d : differences)
+    record.differences.push_back({commit.step, d.key, d.theirs, d.ours, identity.config_hash});
+  record.data_restarts = std::any_of(differences.begin(), differences.end(), [](const checkpoint::Difference& d) {
+    return d.key == "data.content" || d.key == "run.seed" || d.key == "batch.sequence_length";
+  });
+  if (record.data_restarts) branched.state.sample = 0;
+  branched.parent_records = ledger::first_records(from.parent, cursor.records);
+  return branched;
+}
+
+}  // namespace longhaul::train

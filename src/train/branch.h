@@ -1,0 +1,45 @@
+// train/branch.h — a run that goes on from a checkpoint of another one with other settings: its parent.
+//
+// The model and the tokenizer stay; everything else may differ. What the branch needs of its parent is copied before its first step: state,
+// tensors and records. So nothing of the parent is read again, and nothing of it is written. run/branch.json is the first file of a branch:
+// a directory with it and without a checkpoint is a branch whose beginning was cut short, and never a run that starts from its seed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "checkpoint/store.h"
+#include "config/run_config.h"
+#include "ledger/record.h"
+#include "train/engine.h"
+#include "train/state.h"
+
+namespace longhaul::train {
+
+struct BranchFrom {
+  std::filesystem::path parent;      ///< run directory
+  std::optional<std::int64_t> step;  ///< absent: the newest checkpoint
+};
+
+/// Reads "RUN" or "RUN@STEP"; RUN is a run directory, or a run file that names one. @throws UsageError
+BranchFrom parse_branch(const std::string& text);
+
+/// The branch that this directory has still to begin: as asked, or as branch.json says where its beginning was cut short.
+/// @throws UsageError when it holds another run or another branch
+std::optional<BranchFrom> branch_to_begin(const std::filesystem::path& run_directory, const std::optional<BranchFrom>& asked);
+
+struct Branched {
+  TrainState state;
+  ledger::Branch record;
+  std::string parent_records;  ///< lines of the parent's metrics up to the checkpoint
+};
+
+/// Writes branch.json, fills the engine's tensors from the parent's checkpoint and gives what else the branch begins with. An average that
+/// the parent lacks begins as the weights.
+/// @throws UsageError for a step without a checkpoint, or another model or tokenizer; CheckpointError for a damaged one
+Branched read_parent(const BranchFrom& from, const std::filesystem::path& run_directory, const checkpoint::RunIdentity& identity,
+                     Engine& engine);
+
+}  // namespace longhaul::train
