@@ -157,7 +157,7 @@ int verb_train(int argc, char** argv) {
       "settings change in a run of its own, with --branch-from.\n"
       "Example: longhaul train examples/demo.toml\n"
       "         longhaul train examples/demo.toml --set run.directory=/tmp/run --set run.steps=40 --json\n"
-      "         longhaul train lower-rate.toml --branch-from demo-run/run@800");
+      "         longhaul train lower-rate.toml --branch-from demo-run/run");
   RunArguments arguments;
   arguments.add_to(line);
   std::string branch_from;

@@ -59,7 +59,7 @@ REQUIRED = {
 # Of options that an advice names without a value, or with a stand-in for one.
 VALUES = {"--cluster": "a100x8", "--data": "data", "--out": "made", "--law": "law.toml", "--family": "avx2", "--threads": "1",
           "--explain": "memory.peak", "--html": "made.html", "--trace": "made.json", "--profile": "machine.toml", "--from-runs": "runs.csv",
-          "--vocab-size": "512", "--tokenizer": "tokenizer.json"}
+          "--vocab-size": "512", "--tokenizer": "tokenizer.json", "--branch-from": "first-run", "--from-step": "2"}
 # Less work than advised, so that all is done in seconds.
 SMALLER = {
     "bench step": ["--steps", "1", "--set", "model.layers=1", "--set", "batch.sequence_length=64", "--set", "batch.global_batch=4"],
@@ -123,10 +123,11 @@ def workplace():
     run_file = harness.write_run("tiny", run={"steps": 2}, validation={"max_tokens": 200})
     text = run_file.read_text().replace(os.path.relpath(harness.dataset(), run_file.parent), str(harness.dataset()))
     for name, directory in (("first.toml", "first-run"), ("run.toml", "first-run"), ("examples/demo.toml", "../first-run"),
-                            ("examples/lesson.toml", "../first-run")):
+                            ("examples/lesson.toml", "../first-run"), ("lower-rate.toml", "lower-run")):
         (folder / name).write_text(text.replace('directory = "run"', f'directory = "{directory}"'))
     for name in ("corpus/books", "demo-run/corpus/moby-dick", "demo-run/corpus/sotu"):
         shutil.copytree(harness.SCRATCH / "corpus", folder / name)
+    (folder / "demo-run/run").symlink_to("../first-run")  # the run that the template trains
     (folder / "crawl.jsonl").write_text("".join(json.dumps({"text": f"{i} times the whale"}) + "\n" for i in range(20)))
     (folder / "book.txt").write_text("Call me Ishmael.")
     for name in ("data", "first-data"):
@@ -192,6 +193,8 @@ def completed(verb, words, options):
         if not given & set(alternatives):
             out += addition
     out += SMALLER.get(verb, [])
+    if "--branch-from" in given and "first.toml" in out:
+        out += ["--set", "run.directory=made"]  # NEW.toml is one of another directory
     if any(word.endswith(".tiktoken") for word in out):
         out += ["--pattern", "gpt2"]  # these are not OpenAI's own files, which are known by their hash
     return out
