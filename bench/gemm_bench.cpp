@@ -25,6 +25,7 @@
 
 namespace {
 
+using namespace longhaul;
 using namespace longhaul::kernels;
 
 struct Shape {

@@ -1,7 +1,7 @@
 # Build rules shared by every room: language, warnings, sanitizers, and longhaul_room() which declares a library and its tests.
 
 option(LONGHAUL_TESTS "Build unit and whole-command tests" ON)
-option(LONGHAUL_BENCH "Build the programs in bench/ (needs Google Benchmark and oneDNN)" OFF)
+option(LONGHAUL_BENCH "Build the programs in bench/ (gemm_bench needs oneDNN)" ON)
 option(LONGHAUL_FUZZERS "Build the libFuzzer programs of tests/fuzz (clang only; see tools/fuzz)" OFF)
 set(LONGHAUL_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined | thread | fuzzer,address)")
 

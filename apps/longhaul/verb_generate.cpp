@@ -9,7 +9,7 @@
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "run_arguments.h"
-#include "train/inference.h"
+#include "train/generation.h"
 #include "train/trained_model.h"
 #include "verbs.h"
 
@@ -42,42 +42,25 @@ int verb_generate(int argc, char** argv) {
   const checkpoint::Loaded loaded = train::load_trained(engine, dataset, complain);
   console.say(fmt::format("{} of {}", loaded.commit.name(), config.run.directory));
 
-  const data::Framing& framing = dataset.manifest().framing;
-  std::vector<std::int32_t> tokens;
-  if (framing.has_begin()) tokens.push_back(framing.begin);
-  const std::vector<std::int32_t> encoded = tokenizer.encode_ordinary(prompt);
-  tokens.insert(tokens.end(), encoded.begin(), encoded.end());
-  if (tokens.empty())
-    throw UsageError(
-        fmt::format("documents of {} have no begin token, so a text needs its first words: give --prompt", config.data.directory));
-  const std::size_t first = tokens.size();
   if (!arguments.json) fmt::print("{}", prompt);
   train::Inference inference(engine);
-  bool ended = false;
-  for (std::int64_t i = 0; i < count; ++i) {
-    std::vector<float> logits = inference.next_logits(tokens);
-    logits.resize(std::min(logits.size(), static_cast<std::size_t>(tokenizer.vocab_size())));  // rows that no token uses are never drawn
-    const std::int32_t token = train::sample(logits, how, static_cast<std::int64_t>(tokens.size()));
-    ended = token == framing.end;
-    if (ended) break;
-    tokens.push_back(token);
-    if (!arguments.json) {
-      fmt::print("{}", tokenizer.token_bytes(token));
-      std::fflush(stdout);
-    }
-  }
-  const std::vector<std::int32_t> generated(tokens.begin() + static_cast<std::ptrdiff_t>(first), tokens.end());
+  const train::Passage passage =
+      train::generate(inference, tokenizer, dataset.manifest().framing, prompt, count, how, [&](std::int32_t token) {
+        if (arguments.json) return;
+        fmt::print("{}", tokenizer.token_bytes(token));
+        std::fflush(stdout);
+      });
   if (!arguments.json) {
     fmt::print("\n");
     std::fflush(stdout);
-    complain(ended ? fmt::format("the text ended by itself after {} tokens", generated.size())
-                   : fmt::format("stopped after --tokens {}: the text did not end by itself", count));
+    complain(passage.ended ? fmt::format("the text ended by itself after {} tokens", passage.tokens.size())
+                           : fmt::format("stopped after --tokens {}: the text did not end by itself", count));
     return 0;
   }
   const nlohmann::json out = {{"prompt", prompt},
-                              {"text", tokenizer.decode(generated)},
-                              {"tokens", generated},
-                              {"stop", ended ? "end_of_text" : "tokens"},
+                              {"text", tokenizer.decode(passage.tokens)},
+                              {"tokens", passage.tokens},
+                              {"stop", train::stop_of(passage)},
                               {"step", loaded.commit.step}};
   print_json(out);
   return 0;

@@ -28,7 +28,8 @@ constexpr std::string_view kFrozen =
     "schedule.min_learning_rate schedule.decay_fraction schedule.decay_shape precision.dtype precision.order parallel.dp "
     "parallel.tp parallel.pp parallel.cp parallel.ep parallel.zero parallel.shard parallel.virtual parallel.sp parallel.recompute "
     "parallel.schedule parallel.stages parallel.virtual_tensor parallel.virtual_sequence "
-    "validation.every validation.max_tokens validation.batch checkpoint.every checkpoint.keep_last checkpoint.keep_every "
+    "validation.every validation.max_tokens validation.batch validation.prompt validation.prompt_tokens checkpoint.every "
+    "checkpoint.keep_last checkpoint.keep_every "
     "guards.window guards.silent_steps guards.loss_alarm_ratio guards.loss_skip_ratio guards.grad_norm_warn "
     "guards.grad_norm_alarm guards.spike_window guards.spike_threshold guards.spike_z guards.max_skipped_steps "
     "guards.state_hash_every log.every log.tensors_every ";

@@ -71,6 +71,8 @@ struct ValidationTable {
   Cadence every;                ///< steps or tokens only: its losses are in the ledger's result records
   std::int64_t max_tokens = 0;  ///< 0: all of the held-out text
   std::int64_t batch = 0;       ///< sequences at a time; reaches no bit
+  std::string prompt;           ///< a passage that follows it is generated with each validation; empty: none
+  std::int64_t prompt_tokens = 0;
 };
 struct CheckpointTable {
   Cadence every;

@@ -64,6 +64,23 @@ NoiseScaleResult noise_scale_from_json(const json& document) {
   return noise;
 }
 
+Passage passage_from_json(const json& document) {
+  Passage passage;
+  take(document, "text", passage.text);
+  take(document, "stop", passage.stop);
+  return passage;
+}
+
+SystemUse system_use_from_json(const json& document) {
+  SystemUse use;
+  take(document, "process_processors", use.process_processors);
+  take(document, "machine_busy", use.machine_busy);
+  take(document, "disk_free_bytes", use.disk_free_bytes);
+  take(document, "disk_written_bytes", use.disk_written_bytes);
+  take_optional(document, "temperature_celsius", use.temperature_celsius);
+  return use;
+}
+
 AlarmTensor alarm_tensor_from_json(const json& document) {
   AlarmTensor tensor;
   take(document, "name", tensor.name);
@@ -94,6 +111,7 @@ Result result_from_json(const json& document) {
   take_optional(document, "state_hash", result.state_hash);
   take_optional(document, "tensors", result.tensors, tensor_norms_from_json);
   take_optional(document, "noise_scale", result.noise_scale, noise_scale_from_json);
+  take_optional(document, "passage", result.passage, passage_from_json);
   take_optional(document, "alarm_tensor", result.alarm_tensor, alarm_tensor_from_json);
   take(document, "prev", result.prev);
   take(document, "hash", result.hash);
@@ -114,6 +132,7 @@ Timing timing_from_json(const json& document) {
   take_optional(document, "mfu", timing.mfu);
   take(document, "memory_bytes", timing.memory_bytes);
   take(document, "memory_peak_bytes", timing.memory_peak_bytes);
+  take_optional(document, "system", timing.system, system_use_from_json);
   return timing;
 }
 
@@ -144,6 +163,7 @@ json to_json(const Result& result) {
                                {"trace_mean", noise->trace_mean}};
     if (noise->sequences) document["noise_scale"]["sequences"] = *noise->sequences;
   }
+  if (const auto& passage = result.passage) document["passage"] = {{"text", passage->text}, {"stop", passage->stop}};
   if (const auto& tensor = result.alarm_tensor) document["alarm_tensor"] = {{"name", tensor->name}, {"share", tensor->share}};
   return document;
 }
@@ -157,6 +177,13 @@ json to_json(const Timing& timing) {
                    {"memory_bytes", timing.memory_bytes},
                    {"memory_peak_bytes", timing.memory_peak_bytes}};
   if (timing.mfu) document["mfu"] = *timing.mfu;
+  if (const auto& use = timing.system) {
+    document["system"] = {{"process_processors", use->process_processors},
+                          {"machine_busy", use->machine_busy},
+                          {"disk_free_bytes", use->disk_free_bytes},
+                          {"disk_written_bytes", use->disk_written_bytes}};
+    if (use->temperature_celsius) document["system"]["temperature_celsius"] = *use->temperature_celsius;
+  }
   return document;
 }
 

@@ -30,6 +30,12 @@ struct NoiseScaleResult {
   std::optional<double> sequences;                   ///< B_simple; absent while the averaged |G|² is not above 0
 };
 
+/// What the model goes on with after validation.prompt, the likeliest token each time.
+struct Passage {
+  std::string text;  ///< a character that was cut is U+FFFD
+  std::string stop;  ///< "end_of_text": the model ended it; "tokens": validation.prompt_tokens were generated
+};
+
 /// The tensor that a guard's alarm about the gradient is about.
 struct AlarmTensor {
   std::string name;
@@ -53,9 +59,19 @@ struct Result {
   std::optional<std::string> state_hash;
   std::optional<TensorNorms> tensors;           ///< where log.tensors_every says so
   std::optional<NoiseScaleResult> noise_scale;  ///< of steps whose gradient has at least two virtual ranks' shares and is finite
+  std::optional<Passage> passage;               ///< with a validation, where there is a validation.prompt
   std::optional<AlarmTensor> alarm_tensor;      ///< of alarms about the gradient
   std::string prev;                             ///< hash of the record before
   std::string hash;                             ///< SHA-256(prev "\n" canonical JSON without prev and hash)
+};
+
+/// What the run does to its machine (machine/system_meter.h).
+struct SystemUse {
+  double process_processors = 0;              ///< processors' worth of time that the process used
+  double machine_busy = 0;                    ///< share of all processors' time in which something ran, 0…1
+  std::int64_t disk_free_bytes = 0;           ///< of the run directory's filesystem
+  std::int64_t disk_written_bytes = 0;        ///< by the process since its start
+  std::optional<double> temperature_celsius;  ///< hottest sensor of a processor; absent where the system shows none
 };
 
 /// Times of this launch; never compared.
@@ -68,6 +84,7 @@ struct Timing {
   std::optional<double> mfu;            ///< 0…1 (accounting D2); absent where the machine's peak is not known
   std::uint64_t memory_bytes = 0;       ///< resident set
   std::uint64_t memory_peak_bytes = 0;  ///< its high-water mark
+  std::optional<SystemUse> system;      ///< of the last second or more; absent in the first second of a launch
 };
 
 /// An option that changed where a launch went on: a record of the chain, before the steps that it holds for. A replay applies it.

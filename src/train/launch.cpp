@@ -8,6 +8,7 @@
 #include "model/flops.h"
 #include "train/evaluate.h"
 #include "units/format.h"
+#include "units/one_line.h"
 #include "units/statistics.h"
 
 namespace longhaul::train {
@@ -20,7 +21,7 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 }  // namespace
 
 Launch::Launch(const config::RunConfig& config, Console console, std::int64_t first_step)
-    : config_(config), console_(std::move(console)), first_step_(first_step) {
+    : config_(config), console_(std::move(console)), first_step_(first_step), meter_(config.run.directory) {
   const Clock::time_point now = Clock::now();
   last_save_ = now;
   last_line_ = now;
@@ -29,9 +30,11 @@ Launch::Launch(const config::RunConfig& config, Console console, std::int64_t fi
 
 double Launch::seconds_since_save() const { return seconds_since(last_save_); }
 
-void Launch::complete(ledger::Timing& timing) const {
+void Launch::complete(ledger::Timing& timing) {
   timing.memory_bytes = static_cast<std::uint64_t>(machine::resident().anonymous.value);
   timing.memory_peak_bytes = static_cast<std::uint64_t>(machine::resident_peak().value);
+  if (const std::optional<machine::SystemSample> now = meter_.sample())
+    timing.system = {now->process_processors, now->machine_busy, now->disk_free_bytes, now->disk_written_bytes, now->temperature_celsius};
   const Flops per_token = model::flops_per_token(config_.model, config_.batch.sequence_length);
   if (peak_flops) timing.mfu = model::mfu(per_token, timing.tokens_per_second, *peak_flops);
 }
@@ -45,6 +48,9 @@ void Launch::show(const ledger::Record& record, bool due) {
   if (stays || result.validation_loss || result.step == config_.run.steps) {
     last_line_ = Clock::now();
     console_.say(line);
+    if (const auto& passage = result.passage)
+      console_.say(fmt::format("  {}|{}{}", one_line(config_.validation.prompt), one_line(passage->text),
+                               passage->stop == "end_of_text" ? "  (ended by itself)" : " …"));
   } else {
     console_.live(line);
   }

@@ -11,6 +11,7 @@
 
 #include "config/run_config.h"
 #include "ledger/record.h"
+#include "machine/system_meter.h"
 #include "train/console.h"
 #include "train/engine.h"
 #include "train/step_record.h"
@@ -31,7 +32,7 @@ class Launch {
   void begin(const std::string& line) const { console_.begin(line); }
 
   /// Adds to a step's timing what this process holds in memory, and MFU where the peak is known.
-  void complete(ledger::Timing& timing) const;
+  void complete(ledger::Timing& timing);
   /// The step's line: it stays when log.every says so, at a validation and at the end, and is replaced by the next otherwise.
   /// @param due  whether log.every, where it counts steps or tokens, falls on this step
   void show(const ledger::Record& record, bool due);
@@ -49,6 +50,7 @@ class Launch {
   config::RunConfig config_;
   Console console_;
   std::int64_t first_step_;
+  machine::SystemMeter meter_;
   StepClock::Clock::time_point last_save_, last_line_;
   StepClock::Clock::time_point first_step_ended_;
   Bytes memory_growth_;

@@ -72,6 +72,7 @@ TrainSummary train(Run& run) {
       const Evaluation validation = clock.time("validate", [&] { return run.validate(config.validation.max_tokens); });
       record.result.validation_loss = validation.loss;
       record.result.bits_per_byte = validation.bits_per_byte;
+      record.result.passage = clock.time("validate", [&] { return training.passage(); });
     }
     if (training.due(config.guards.state_hash_every)) record.result.state_hash = clock.time("hash", [&] { return training.state_hash(); });
     record.timing = clock.finish(batch.token_count());

@@ -11,8 +11,11 @@
 #include "config/run_config.h"
 #include "data/dataset.h"
 #include "data/loader.h"
+#include "data/tokenizer.h"
+#include "ledger/record.h"
 #include "train/engine.h"
 #include "train/evaluate.h"
+#include "train/inference.h"
 #include "train/state.h"
 
 namespace longhaul::train {
@@ -51,6 +54,8 @@ class Training {
   bool validation_due() const { return has_heldout() && due(config().validation.every); }
   /// Held-out loss. max_tokens 0: all of the text, with bits/byte.
   Evaluation validate(std::int64_t max_tokens, const EvaluationProgress& progress);
+  /// What follows validation.prompt, by the average where there is one; nothing without a prompt.
+  std::optional<ledger::Passage> passage();
   std::string state_hash() const;
 
  private:
@@ -58,8 +63,10 @@ class Training {
 
   data::Dataset dataset_;
   std::optional<data::Loader> loader_;
-  std::optional<data::Batch> only_batch_;  ///< run.overfit_one_batch
-  std::int64_t previous_tokens_ = 0;       ///< before the step just finished
+  std::optional<data::Batch> only_batch_;     ///< run.overfit_one_batch
+  std::optional<data::Tokenizer> tokenizer_;  ///< where there is a validation.prompt
+  std::optional<Inference> inference_;
+  std::int64_t previous_tokens_ = 0;  ///< before the step just finished
   std::int64_t validated_step_ = -1;
   Evaluation validation_;  ///< of validated_step_
 };

@@ -67,6 +67,18 @@ class Measures(unittest.TestCase):
         self.assertIn("not available, it needs batch.virtual_ranks", expect(self, DONE, "train", run_file).stdout)
         self.assertNotIn("noise_scale", harness.results(run_file)[0])
 
+    def test_a_passage_is_generated_with_each_validation_and_reaches_no_weight(self):
+        plain = harness.write_run("no-passage", run={"steps": 20})
+        prompted = harness.write_run("passage", run={"steps": 20}, validation={"prompt": "ab", "prompt_tokens": 5})
+        expect(self, DONE, "train", plain)
+        done = expect(self, DONE, "train", prompted)
+        self.assertEqual(harness.results(prompted)[-1]["state_hash"], harness.results(plain)[-1]["state_hash"])
+        shown = {r["step"]: r["passage"] for r in harness.results(prompted) if "passage" in r}
+        self.assertEqual(sorted(shown), [10, 20])
+        self.assertIn("  ab|", done.stderr)
+        again = json_of(self, "generate", prompted, "--prompt", "ab", "--tokens", "5", "--temperature", "0")
+        self.assertEqual({"text": again["text"], "stop": again["stop"]}, shown[20], "the last checkpoint gives the last passage")
+
     def test_an_alarm_names_the_tensor(self):
         run_file = harness.write_run("alarm", run={"steps": 3}, guards={"grad_norm_warn": 1e-6})
         done = expect(self, DONE, "train", run_file)
