@@ -4,7 +4,9 @@
 Each kind of input stands here with the form in which it was reported by people who pretrain models, and with two more.
 """
 import bz2
+import csv
 import gzip
+import io
 import json
 import lzma
 import os
@@ -226,6 +228,34 @@ class Compressed(Ingest):
         self.assertEqual(self.prepare(root, "--bad-rows", "skip")["rows"]["taken"], 2)
         self.refuse(corpus("array-cut", {"a.json": array.replace("null", '"x"')[:-40]}), ["a.json:8", "cut off"])
         self.refuse(corpus("object", {"a.json": json.dumps({"text": "x"}, indent=1)}), ["a.json:1", "goes on in the next line"])
+
+
+class Tables(Ingest):
+    def table(self, rows, **form):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n", **form).writerows(rows)
+        return text.getvalue()
+
+    def test_a_column_of_a_table_is_the_text(self):
+        texts = [document(i) + f' "quoted", and\ta tab {i}' for i in range(30)]
+        rows = [["id", "text", "url"]] + [[i, text, "http://x"] for i, text in enumerate(texts)]
+        for name, contents in (("a.csv", self.table(rows)), ("b.tsv", self.table(rows, delimiter="\t")),
+                               ("c.csv.gz", gzip.compress(b"\xef\xbb\xbf" + self.table(rows, quoting=csv.QUOTE_ALL).replace("\n1", "\r\n1").encode()))):
+            with self.subTest(name):
+                out = SCRATCH / f"table-{name}-data"
+                self.assertEqual(self.prepare(corpus(f"table-{name}", {name: contents}), "--train-text", out=out)["rows"]["taken"], 30)
+                for text in texts[:3] if name != "c.csv.gz" else []:
+                    self.assertIn(text, self.texts(out))
+
+    def test_faulty_tables_are_named(self):
+        good = self.table([["id", "text"]] + [[i, document(i)] for i in range(9)])
+        self.refuse(corpus("no-column", {"a.csv": good}), ["a.csv:1", 'no column "body"', '"id", "text"'], "--text-field", "body")
+        line = good.count("\n") + 1
+        for name, bad, reason in (("fields", "a,b,c\n", "wrong number of fields"), ("quotes", '1,"a"b\n', "wrong quotes"), ("open", '1,"a\n', "cut off")):
+            with self.subTest(name):
+                root = corpus(f"table-{name}", {"a.csv": good + bad})
+                self.refuse(root, [f"a.csv:{line}", f"byte {len(good.encode())}"])
+                self.assertEqual(self.skipped(self.prepare(root, "--bad-rows", "skip")["rows"]), {reason: (1, [f"a.csv:{line}"])})
 
 
 class Rows(Ingest):

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "data/formats/piece_buffer.h"
 #include "data/ingest/json_row.h"
 #include "data/ingest/row.h"
 
@@ -18,7 +19,7 @@ bool is_json_array(std::string_view head);
 class JsonArrayRows final : public RowReader {
  public:
   /// @param more  appends the next piece of the file's text, or returns false at its end
-  JsonArrayRows(std::function<bool(std::string&)> more, const RowOptions& options) : more_(std::move(more)), parser_(options) {}
+  JsonArrayRows(std::function<bool(std::string&)> more, const RowOptions& options) : in_(std::move(more)), parser_(options) {}
 
   /// The next element. Where the array itself is damaged, a row with that fault is the last.
   bool next(Row& row) override;
@@ -26,17 +27,14 @@ class JsonArrayRows final : public RowReader {
 
  private:
   bool skip_space();
-  bool available();
   bool scan_element(Row& row);
   bool last_fault(Row& row, std::string reason, std::string what);
   void place(Row& row) const;
 
-  std::function<bool(std::string&)> more_;
+  PieceBuffer in_;
   JsonRowParser parser_;
-  std::string buffer_;
-  std::size_t begin_ = 0, at_ = 0;  // of what must be kept, and the next byte
-  std::int64_t discarded_ = 0, line_ = 1;
-  bool ended_ = false, opened_ = false, first_ = true, finished_ = false;
+  std::int64_t line_ = 1;
+  bool opened_ = false, first_ = true, finished_ = false;
 };
 
 }  // namespace longhaul::data

@@ -9,7 +9,7 @@ namespace longhaul::data {
 namespace {
 
 /// "line:byte text" or "line:byte !reason" of each row of `file`, which arrives in pieces of `size` bytes.
-std::vector<std::string> rows_of(const std::string& file, std::size_t size) {
+std::vector<std::string> array_rows_of(const std::string& file, std::size_t size) {
   std::size_t at = 0;
   JsonArrayRows rows(
       [&](std::string& into) {
@@ -29,7 +29,7 @@ std::vector<std::string> rows_of(const std::string& file, std::size_t size) {
 }
 
 void expect_rows(const std::string& file, const std::vector<std::string>& expected) {
-  for (std::size_t size = 1; size <= file.size() + 1; ++size) EXPECT_EQ(rows_of(file, size), expected) << size;
+  for (std::size_t size = 1; size <= file.size() + 1; ++size) EXPECT_EQ(array_rows_of(file, size), expected) << size;
 }
 
 TEST(JsonArray, EachElementIsARow) {

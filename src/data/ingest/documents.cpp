@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "data/formats/csv_rows.h"
 #include "data/formats/json_array.h"
 #include "data/ingest/file_kind.h"
 #include "data/ingest/file_text.h"
@@ -102,6 +103,8 @@ class DocumentReader::Impl {
     const FileKind kind = kind_of_name(file.name).value_or(FileKind::text);
     if (kind == FileKind::text)
       pieces_.emplace(more, options_.split, file.path.string());
+    else if (kind == FileKind::csv)
+      rows_ = std::make_unique<CsvRows>(more, separator_of_name(file.name), rows, file.path.string());
     else if (kind == FileKind::json && is_json_array(text_->head()))
       rows_ = std::make_unique<JsonArrayRows>(more, rows);
     else

@@ -17,7 +17,10 @@ std::optional<FileKind> kind_of_name(std::string_view name) {
   if (lower.ends_with(".txt") || lower.ends_with(".text")) return FileKind::text;
   if (lower.ends_with(".jsonl") || lower.ends_with(".ndjson")) return FileKind::rows;
   if (lower.ends_with(".json")) return FileKind::json;
+  if (lower.ends_with(".csv") || lower.ends_with(".tsv")) return FileKind::csv;
   return std::nullopt;
 }
+
+char separator_of_name(std::string_view name) { return lower_case(without_compression_ending(name)).ends_with(".tsv") ? '\t' : ','; }
 
 }  // namespace longhaul::data
