@@ -10,6 +10,9 @@ namespace longhaul::data {
 
 namespace {
 
+/// Of what cannot be divided, enough to be found again.
+constexpr std::size_t kShownBytes = 1000;
+
 bool is_json_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 }  // namespace
@@ -36,7 +39,8 @@ void JsonArrayRows::place(Row& row) const {
 bool JsonArrayRows::last_fault(Row& row, std::string reason, std::string what) {
   place(row);
   finished_ = true;
-  row.raw = in_.kept(in_.text.size());
+  in_.keep(kShownBytes);
+  row.raw = in_.kept(std::min(in_.text.size(), in_.begin + kShownBytes));
   row.fault = RowFault{std::move(reason), std::move(what)};
   return true;
 }

@@ -25,6 +25,10 @@ struct PieceBuffer {
     }
     return at < text.size();
   }
+  /// Sees that `size` bytes behind `begin` are there, if the text has them.
+  void keep(std::size_t size) {
+    while (text.size() - begin < size && !ended) ended = !more(text);
+  }
   char next() const { return text[at]; }
   /// Of `begin` in the whole text.
   std::int64_t offset() const { return discarded + static_cast<std::int64_t>(begin); }

@@ -186,7 +186,7 @@ std::vector<std::string> expand_braces(std::string_view pattern) {
     throw UsageError(fmt::format("{}: stands for more than {} files; give a directory or a pattern with *", pattern, kMaxAlternatives));
   std::vector<std::string> all;
   for (const std::string& middle : middles)
-    for (const std::string& end : ends) all.push_back(std::string(pattern.substr(0, open)) + middle + end);
+    for (const std::string& end : ends) all.push_back(fmt::format("{}{}{}", pattern.substr(0, open), middle, end));
   return all;
 }
 

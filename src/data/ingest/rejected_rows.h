@@ -20,8 +20,8 @@ class RejectedRows {
   static constexpr const char* kFileName = "rejected.jsonl";
   static constexpr std::size_t kRowBytes = 1000;
 
-  RejectedRows(std::filesystem::path directory, const std::vector<Source>& sources, const std::vector<InputFile>& files)
-      : path_(std::move(directory) / kFileName), sources_(sources), files_(files) {}
+  RejectedRows(const std::filesystem::path& directory, const std::vector<Source>& sources, const std::vector<InputFile>& files)
+      : path_(directory / kFileName), sources_(sources), files_(files) {}
   void add(const RejectedRow& row);
   /// The digest of the finished file; nothing when no row was rejected.
   std::optional<files::FileDigest> finish();

@@ -189,7 +189,7 @@ class SourceWalker {
     std::sort(entries.begin(), entries.end(), [](const fs::path& a, const fs::path& b) { return a.native() < b.native(); });
     for (const fs::path& inner : entries) {
       const std::string last = inner.filename().string();
-      const std::string inner_name = name.empty() ? last : name + "/" + last;
+      const std::string inner_name = name.empty() ? last : fmt::format("{}/{}", name, last);
       const bool inner_hidden = hidden || is_hidden_name(last);
       struct stat status {};
       if (::lstat(inner.c_str(), &status) != 0)
