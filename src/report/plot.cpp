@@ -245,15 +245,25 @@ std::string marks(const Plot& plot, const std::vector<Series>& drawn, const Fram
   return out;
 }
 
+std::string mark_lines(const Plot& plot, const Frame& frame, const Scale& x) {
+  std::string out;
+  for (const PlotMark& mark : plot.marks)
+    if (mark.x >= x.low && mark.x <= x.high)
+      out += fmt::format("<path class='mark' d='M{:.1f} {}V{}'><title>step {}: {}</title></path>", x(mark.x), frame.top,
+                         frame.plot_bottom(), mark.x, escaped(mark.name));
+  return out;
+}
+
 std::string drawing(const Plot& plot, const std::vector<Series>& drawn, const Axes& ranges, const Frame& frame,
                     const std::vector<Outlier>& outliers) {
   const Scale x{ranges.x.low, ranges.x.high, frame.left, frame.plot_right(), ranges.log_x};
   const Scale y{ranges.y.low, ranges.y.high, frame.plot_bottom(), frame.top, ranges.log_y};
   return fmt::format(
-      "<svg class='{}' viewBox='0 0 {} {}' role='img' aria-label='{}' data-frame='[{},{},{},{},{}]'>{}{}{}<path class='cursor' "
+      "<svg class='{}' viewBox='0 0 {} {}' role='img' aria-label='{}' data-frame='[{},{},{},{},{}]'>{}{}{}{}<path class='cursor' "
       "d=''/></svg>",
       frame.name, frame.width, frame.height, escaped(plot.title), frame.width, frame.left, frame.plot_right(), frame.top,
-      frame.plot_bottom(), axes(plot, frame, x, y), marks(plot, drawn, frame, x, y), outlier_marks(outliers, frame, x));
+      frame.plot_bottom(), axes(plot, frame, x, y), mark_lines(plot, frame, x), marks(plot, drawn, frame, x, y),
+      outlier_marks(outliers, frame, x));
 }
 
 std::string drawing(const Bars& bars, double most, const Frame& frame) {
@@ -360,6 +370,7 @@ std::string to_svg(const Plot& plot) {
   for (std::size_t i = 0; i < drawn.size(); ++i)
     if (!drawn[i].name.empty()) legend += legend_entry(drawn[i].name, colour_of(drawn[i], i));
   if (!outliers.empty()) legend += fmt::format("<span>▲ above the axis: {}, up to {:.3g}</span>", outliers.size(), outliers.front().y);
+  if (!plot.marks.empty()) legend += "<span>┆ a branch begins or a setting changes (tables below)</span>";
   for (const Frame& frame : kFrames) drawings += drawing(plot, drawn, ranges, frame, outliers);
   std::string surface;
   if (plot.surface) {

@@ -22,6 +22,12 @@ struct Series {
   bool joined = true;   ///< false: marks alone
 };
 
+/// A line across the plot where something happened, with its name under the pointer.
+struct PlotMark {
+  double x;
+  std::string name;
+};
+
 struct Plot {
   std::string title;
   std::string x_label, y_label;  ///< with units
@@ -33,6 +39,7 @@ struct Plot {
   bool steps = false;  ///< a value holds until the next x: lines go across, then up
   bool robust_y =
       false;  ///< the y axis of values ≥ 0 ends below few far larger ones: each is marked at the top, with its value where it fits
+  std::vector<PlotMark> marks{};
   std::optional<scaling::Surface> surface{};  ///< under axes N and D, both logarithmic: the pointer then reads N, D, loss and 6ND
 };
 

@@ -15,42 +15,18 @@
 #include "report/page.h"
 #include "report/plan_sections.h"
 #include "report/plot.h"
+#include "report/run_sections.h"
 #include "train/engine.h"
+#include "train/evaluate.h"
 #include "units/error.h"
 #include "units/format.h"
 
 namespace longhaul::report {
 namespace {
 
-using Records = std::vector<ledger::Record>;
-
 double seconds_of(const ledger::Record& record, const std::string& phase) {
   const auto found = record.timing.phase_seconds.find(phase);
   return found == record.timing.phase_seconds.end() ? 0 : found->second;
-}
-
-template <typename Value>
-Series over_steps(const std::string& name, const Records& records, Value value) {
-  Series series{name, {}, {}};
-  for (const ledger::Record& record : records) {
-    series.x.push_back(static_cast<double>(record.result.step));
-    series.y.push_back(value(record));
-  }
-  return series;
-}
-
-std::string loss_plot(const Records& records) {
-  Series validation{"held-out", {}, {}, true};
-  for (const ledger::Record& record : records)
-    if (record.result.validation_loss) {
-      validation.x.push_back(static_cast<double>(record.result.step));
-      validation.y.push_back(*record.result.validation_loss);
-    }
-  std::vector<Series> series = {over_steps("training", records, [](const ledger::Record& r) { return r.result.loss; })};
-  if (!validation.x.empty()) series.push_back(validation);
-  Plot plot{"Loss", "step", "nats per token", series};
-  plot.robust_y = true;
-  return to_svg(plot);
 }
 
 /// Phases of the ledger from the bottom of the plot to its top: what every step does, then what few steps do.
@@ -160,19 +136,20 @@ std::string event_table(const std::vector<nlohmann::json>& events) {
   std::vector<std::vector<std::string>> rows;
   for (const nlohmann::json& event : events) {
     nlohmann::json rest = event;
-    for (const char* key : {"kind", "time", "launch"}) rest.erase(key);
+    for (const char* key : {"kind", "time", "launch", "tensors"}) rest.erase(key);
     rows.push_back({event.value("time", ""), std::to_string(event.value("launch", 0)), event.value("kind", ""), rest.dump()});
   }
   return table({"time (UTC)", "launch", "event", ""}, rows);
 }
 
-std::string summary(const Records& records) {
+std::string summary(const config::RunConfig& config, const Records& records) {
   const ledger::Result& last = records.back().result;
   std::string out = fmt::format("<p>Step {}, {}; training loss {:.4f} nats/token", last.step, format(Tokens(last.tokens)), last.loss);
   for (auto record = records.rbegin(); record != records.rend(); ++record)
     if (record->result.validation_loss) {
       out += fmt::format("; held-out {:.4f} nats/token at step {}", *record->result.validation_loss, record->result.step);
-      if (record->result.bits_per_byte) out += fmt::format(", <b>{:.4f} bits/byte</b>", *record->result.bits_per_byte);
+      if (record->result.bits_per_byte)
+        out += fmt::format(", <b>{:.4f} bits/byte</b>{}", *record->result.bits_per_byte, train::end_of_text_note(config));
       break;
     }
   return out + ".</p>";
@@ -189,16 +166,21 @@ Report make_report(const std::filesystem::path& run_directory) {
   PlanDocument plan = newest_plan(run_directory);
   std::vector<ComparedLine> comparison = compare(plan.document, records, events);
 
-  std::string body = loss_plot(records) + summary(records);
+  const config::RunConfig config = config::resolve_file((run_directory / "run.toml").string()).config;
+  const ledger::Settings settings = ledger::read_settings(ledger / "metrics.jsonl");
+  std::string body = loss_plot(records, ledger::read_metrics(ledger / "parent.jsonl"), settings) + summary(config, records);
+  body += settings_section(settings);
   body += "<h2>Plan and measurement</h2>" + comparison_tables(comparison);
   body += fmt::format(
       "<p class='note'>Planned: {}. Measured steps: medians, without validation, hashes and saves. Operations: over layers and "
       "micro-batches, "
       "medians of the launch's steps 3 to 10. MFU: 6·N_matmul + 12·L·heads·head_dim·s, of the register-only peak.</p>",
       escaped(plan.basis()));
-  const config::RunConfig config = config::resolve_file((run_directory / "run.toml").string()).config;
   const nlohmann::json& memory = plan.document.at("memory");
   body += plots(config, records) + memory_bars(memory, measured_memory(events)) + memory_over_step(memory);
+  const std::string gradient = gradient_sections(config, records, events);
+  if (!gradient.empty()) body += "<h2>Gradient and weights</h2>" + gradient;
+  body += passages(config.validation.prompt, records) + machine_plots(records);
   body += "<h2>Events</h2>" + event_table(events);
   body += "<h2>Run file</h2><pre>" + escaped(files::read_file(run_directory / "run.toml")) + "</pre>";
   return {std::move(comparison), std::move(plan),

@@ -36,7 +36,7 @@ def lengthen(run_file, step, phase, seconds):
     """Makes a phase of one recorded step last so long; the hash chain holds results, not timings."""
     metrics = run_file.parent / "run/ledger/metrics.jsonl"
     records = [json.loads(line) for line in metrics.read_text().splitlines()]
-    timing = next(record["timing"] for record in records if record["result"]["step"] == step)
+    timing = next(record["timing"] for record in records if record.get("result", {}).get("step") == step)
     timing["step_seconds"] += seconds - timing["phase_seconds"].get(phase, 0)
     timing["phase_seconds"][phase] = seconds
     metrics.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -49,9 +49,16 @@ class Pages(unittest.TestCase):
         cls.files = {name: harness.SCRATCH / f"{name}.html" for name in ("cluster", "machine", "report")}
         check = cls("test_no_errors_in_any_light_and_width")
         expect(check, DONE, *CLUSTER, "--html", cls.files["cluster"])
-        cls.run_file = harness.write_run("page", run={"steps": 20, "threads": 0})
+        cls.run_file = harness.write_run("page", run={"steps": 20, "threads": 0}, validation={"prompt": "ab", "prompt_tokens": 8},
+                                         log={"tensors_every": "2 steps"})
         expect(check, DONE, "plan", cls.run_file, "--html", cls.files["machine"])
-        expect(check, DONE, "train", cls.run_file)
+        # Stopped after 10 steps and gone on with another guard; a branch at that step.
+        expect(check, DONE, "train", cls.run_file, "--set", "guards.window=90")
+        expect(check, DONE, "train", cls.run_file, "--from-step", "10")
+        cls.branch_file = harness.write_run("page-branch", run={"steps": 20, "threads": 0}, optimizer={"learning_rate": 1e-3})
+        expect(check, DONE, "train", cls.branch_file, "--branch-from", f"{cls.run_file.parent / 'run'}@10")
+        cls.files["branch"] = harness.SCRATCH / "branch.html"
+        expect(check, DONE, "report", cls.branch_file, "--out", cls.files["branch"])
         lengthen(cls.run_file, step=7, phase="validate", seconds=LONG_VALIDATION)
         expect(check, DONE, "report", cls.run_file, "--out", cls.files["report"])
         cls.driver = browser()
@@ -123,6 +130,29 @@ class Pages(unittest.TestCase):
         self.assertEqual((first, names), ("Loss", ["training", "held-out"]))
         below = self.js("return document.querySelector('figure').nextElementSibling.textContent")
         self.assertRegex(below, r"training loss [\d.]+ nats/token; held-out [\d.]+ nats/token at step 20")
+
+    def test_a_report_shows_gradients_passages_and_changes(self):
+        self.show("report")
+        captions = self.js("return [...document.querySelectorAll('figcaption')].map(c => c.textContent)")
+        for caption in ("Gradient noise scale", "Gradient norm of each tensor", "Update norm ÷ weight norm", "Weight norm of each tensor"):
+            self.assertTrue(any(c.startswith(caption) for c in captions), captions)
+        cells = self.js("""const figure = [...document.querySelectorAll('figure')].find(f => f.textContent.startsWith('Weight norm'));
+            return [...figure.querySelectorAll('svg.wide path')].map(p => p.getAttribute('d').split('M').length - 1).reduce((a, b) => a + b)""")
+        rows = len(next(e for e in harness.events(self.run_file) if e["kind"] == "launch")["tensors"])
+        self.assertEqual(cells, rows * 10, "a cell for each tensor and recorded step")
+        text = self.js("return document.body.innerText")
+        self.assertIn("guards.window", text)
+        self.assertEqual(self.js("return document.querySelectorAll('svg.wide .mark').length"), 1)
+        passages = self.js("return [...[...document.querySelectorAll('h2')].find(h => h.textContent === 'Passages').nextElementSibling"
+                           ".nextElementSibling.querySelectorAll('tr')].length")
+        self.assertEqual(passages, 1 + 2)
+
+    def test_a_branch_draws_its_parent(self):
+        self.show("branch")
+        names = self.js("return JSON.parse(document.querySelector('figure').dataset.series)[4].map(s => [s[0], s[1].length])")
+        self.assertEqual(dict(names)["parent, training"], 10)
+        self.assertEqual(dict(names)["training"], 10)
+        self.assertIn("optimizer.learning_rate", self.js("return document.body.innerText"))
 
     def test_one_long_validation_flattens_no_plot(self):
         """Every plot of the run fills its height, and what is above the axis is marked with its value."""
