@@ -69,7 +69,12 @@ int train(const TrainArguments& arguments) {
   std::vector<data::Source> sources;
   for (const std::string& input : arguments.inputs) sources.push_back({input, input});
   const data::IngestOptions ingest = arguments.ingest.options();
-  data::DocumentReader reader(data::walk_sources(sources, ingest.walk).files, ingest);
+  const data::Walk walk = data::walk_sources(sources, ingest.walk);
+  for (std::size_t i = 0; i < sources.size(); ++i)
+    if (const std::string skipped = walk.sources[i].skipped_text(); !skipped.empty())
+      complain(fmt::format("{}: {} of {} files left out: {}", sources[i].name, walk.sources[i].skipped_files(), walk.sources[i].seen(),
+                           skipped));
+  data::DocumentReader reader(walk.files, ingest);
   const auto next_document = [&reader](std::string& text) {
     data::Document document;
     if (!reader.next(document)) return false;

@@ -177,6 +177,8 @@ TEST_F(Documents, InvalidUtf8IsNamedReplacedOrSkipsItsDocument) {
 TEST_F(Documents, ByteOrderMarksAreNoText) {
   EXPECT_EQ(read_file("a.txt", "\xEF\xBB\xBFtext").texts, Texts{"text"});
   EXPECT_EQ(read_file("a.jsonl", "\xEF\xBB\xBF{\"text\":\"text\"}\n").texts, Texts{"text"});
+  const Reading together = read_file("c.jsonl", "\xEF\xBB\xBF{\"text\":\"one\"}\n\xEF\xBB\xBF{\"text\":\"two\"}\n");
+  EXPECT_EQ(together.texts, (Texts{"one", "two"})) << "marked files, put together";
   EXPECT_EQ(read_file("b.txt", "\xEF\xBB\xBF").summaries[0].skipped.at("empty").count, 1);
 }
 

@@ -38,6 +38,16 @@ char32_t unit32(std::string_view bytes, bool big) {
              : static_cast<char32_t>(unit16(bytes, 2, false) << 16 | unit16(bytes, 0, false));
 }
 
+/// Whether the other byte of each unit of 16 bits whose byte at `side` (0 or 1) is zero is a line end, a space or another ASCII character.
+bool zeros_beside_ascii(std::string_view text, std::size_t side) {
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
+    const unsigned other = byte_at(text, i + 1 - side);
+    if (text[i + side] == '\0' && (other == 0 || other >= 0x7F || (other < 0x20 && other != '\n' && other != '\r' && other != '\t')))
+      return false;
+  }
+  return true;
+}
+
 bool is_surrogate(char32_t c) { return c >= 0xD800 && c <= 0xDFFF; }
 
 void append_or_mark(std::string& text, char32_t c) {
@@ -87,7 +97,11 @@ std::optional<Encoding> wide_encoding(std::string_view head) {
   // UTF-16: zeros at one parity (letters, spaces and line ends below U+0100); a zero at the other would be U+xx00, which is rare.
   const std::size_t even = zeros[0] + zeros[2], odd = zeros[1] + zeros[3];
   const std::size_t more = std::max(even, odd), less = std::min(even, odd);
-  if (more < 2 || more * 10 < units * 2 || more < 16 * less) return std::nullopt;
+  const bool many = more >= 2 && more * 10 >= units * 2 && more >= 16 * less;
+  // Text of other scripts has few: line ends and spaces, each with its zero on the same side; and its letters are no UTF-8.
+  const bool few = more >= 1 && less == 0 && zeros_beside_ascii(head, odd > even ? 1 : 0) &&
+                   first_invalid_utf8(head).value_or(head.size()) + 4 < head.size();
+  if (!many && !few) return std::nullopt;
   return odd > even ? Encoding::utf16le : Encoding::utf16be;
 }
 

@@ -76,6 +76,11 @@ TEST(Encoding, MarksAndZeroBytesTellEncodingsApart) {
     EXPECT_GT(mark.bytes, 0u);
   }
   EXPECT_EQ(wide_encoding(encoded(U"Быстрая лиса прыгает, и ещё раз прыгает.", Encoding::utf16le)), Encoding::utf16le);
+  for (const Encoding encoding : {Encoding::utf16le, Encoding::utf16be})
+    EXPECT_EQ(wide_encoding(
+                  encoded(U"天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏\n闰余成岁律吕调阳云腾致雨露结为霜金生丽水玉出昆冈", encoding)),
+              encoding);
+  EXPECT_FALSE(wide_encoding("damaged text \xFF with one \0 zero byte, at an odd place"s.substr(0, 20) + "\x01\0 and more of it"s));
   EXPECT_FALSE(wide_encoding("Plain text, nothing else in it."));
   EXPECT_FALSE(wide_encoding("text with one \0 zero byte in it, somewhere"s));
   EXPECT_FALSE(wide_encoding(std::string(100, '\0')));

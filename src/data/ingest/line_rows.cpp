@@ -6,6 +6,12 @@
 
 namespace longhaul::data {
 
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+}  // namespace
+
 void LineRows::fill() {
   discarded_ += static_cast<std::int64_t>(begin_);
   buffer_.resize(buffer_.size() - std::min(buffer_.size(), JsonRowParser::kPadding));
@@ -26,7 +32,10 @@ bool LineRows::find_line(std::string_view& line) {
       too_long_ = too_long_ || static_cast<std::int64_t>(line.size()) > kMaxRowBytes;
       return true;
     }
-    if (ended_) return too_long_;
+    if (ended_) {
+      line = text.substr(begin_);
+      return too_long_;
+    }
     searched_ = text.size();
     if (static_cast<std::int64_t>(text.size() - begin_) > kMaxRowBytes) {
       too_long_ = true;  // what there is of it is not kept
@@ -45,10 +54,11 @@ bool LineRows::next(Row& row) {
     const auto end = static_cast<std::size_t>(line.data() - buffer_.data()) + line.size();
     begin_ = searched_ = std::min(end + 1, buffer_.size() - JsonRowParser::kPadding);
     if (!too_long_ && line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::size_t mark = line.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;  // files that begin with one, put together
     row = {};
-    row.raw = line;
+    row.raw = line.substr(mark);
     row.line = number_;
-    row.byte = begin;
+    row.byte = begin + static_cast<std::int64_t>(mark);
     return true;
   }
 }

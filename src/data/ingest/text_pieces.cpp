@@ -11,7 +11,8 @@ namespace longhaul::data {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kMarks = {"<|endoftext|>", "<|end_of_text|>", "<|begin_of_text|>", "</s>", "<|im_end|>", "<eos>"};
+constexpr std::array<std::string_view, 9> kMarks = {
+    "<|endoftext|>", "<|end_of_text|>", "<|begin_of_text|>", "<|startoftext|>", "<|eot_id|>", "<|im_end|>", "</s>", "<eos>", "[SEP]"};
 constexpr std::size_t kRowLength = 10;
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
