@@ -5,6 +5,7 @@
 #include "data/bpe_tables.h"
 #include "data/hf_tokenizer_json.h"
 #include "data/tiktoken_file.h"
+#include "data/tokenizer/sentencepiece_model.h"
 #include "data/tokenizer/vocabulary_pair.h"
 #include "files/disk.h"
 #include "files/read.h"
@@ -30,7 +31,7 @@ Tokenizer::Tokenizer(TokenizerParts parts) : tables_(std::make_shared<const BpeT
 
 Tokenizer Tokenizer::load(const std::filesystem::path& file, const std::optional<Pattern>& pattern) {
   const std::string contents = read_vocabulary_file(file);
-  const PairFile kind = pair_file(contents, file.string());
+  const PairFile kind = is_sentencepiece_model(contents) ? PairFile::none : pair_file(contents, file.string());
   if (kind == PairFile::none) return parse(contents, file.string(), pattern);
   if (kind == PairFile::merges && is_gpt2_merges(contents)) return parse(contents, file.string(), pattern);
   const std::filesystem::path other = other_of_pair(file, kind);
@@ -40,9 +41,13 @@ Tokenizer Tokenizer::load(const std::filesystem::path& file, const std::optional
 }
 
 Tokenizer Tokenizer::parse(std::string_view contents, const std::string& name, const std::optional<Pattern>& pattern) {
+  if (is_sentencepiece_model(contents)) {
+    if (pattern) throw UsageError(name + ": a SentencePiece model cuts text by no pattern; leave it away");
+    return Tokenizer(parse_sentencepiece_model(contents, name));
+  }
   const std::size_t first = contents.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) {
-    throw DataError(name + ": empty; allowed: a tokenizer.json, a tiktoken rank file, or vocab.json and merges.txt");
+    throw DataError(name + ": empty; allowed: a tokenizer.json, a tiktoken rank file, vocab.json and merges.txt, or a SentencePiece model");
   }
   const PairFile kind = pair_file(contents, name);
   if (kind == PairFile::merges) return Tokenizer(parse_known_merges(contents, name, pattern));

@@ -2,9 +2,9 @@
 //
 // A Tokenizer is immutable: tokens with ids, the merges that build them, a pattern that cuts text into pieces, what happens to text before
 // that, special and added tokens. It comes from a tokenizer.json (which is also our own saved form: it loads unchanged in `tokenizers` and
-// `transformers`), a tiktoken rank file, a vocab.json with its merges.txt, or from training (data/bpe_train.h). Encoding is Sennrich et
-// al. (2016, arXiv:1508.07909) on bytes, or on characters with byte fallback (SentencePiece's kind): in each piece the merge of lowest
-// rank, the leftmost on ties, until none is left.
+// `transformers`), a tiktoken rank file, a vocab.json with its merges.txt, a SentencePiece .model, or from training (data/bpe_train.h).
+// Encoding is Sennrich et al. (2016, arXiv:1508.07909) on bytes, or on characters with byte fallback (SentencePiece's kind): in each piece
+// the merge of lowest rank, the leftmost on ties, until none is left.
 //
 // Equal fingerprints mean that an id has the same meaning in data and run; datasets, checkpoints and run files record it.
 //
@@ -33,7 +33,7 @@ class Tokenizer {
   /// @throws DataError   a byte without token, an id twice, a merge of tokens that are not there: names `parts.origin`
   explicit Tokenizer(TokenizerParts parts);
 
-  /// Loads by content: tokenizer.json, vocab.json or merges.txt (with the other one beside it), else a tiktoken rank file.
+  /// Loads by content: tokenizer.json, vocab.json or merges.txt (with the other one beside it), .model, else a tiktoken rank file.
   /// @param pattern      needed only for rank files other than OpenAI's own (which are known by their SHA-256)
   /// @throws DataError   missing, damaged or unsupported file: names file, line and what is allowed
   static Tokenizer load(const std::filesystem::path& file, const std::optional<Pattern>& pattern = std::nullopt);

@@ -139,7 +139,8 @@ TEST(TiktokenFile, DamageIsNamedWithItsLine) {
   EXPECT_EQ(refusal(bytes + base64("<|endoftext|>") + " 256"), "v: special token '<|endoftext|>' is also the text of another token");
   EXPECT_EQ(refusal(bytes, std::nullopt),
             std::string("v: a rank file does not say how text is cut; name the pattern: --pattern ") + kPatternValues);
-  EXPECT_EQ(refusal("  \n"), "v: empty; allowed: a tokenizer.json, a tiktoken rank file, or vocab.json and merges.txt");
+  EXPECT_EQ(refusal("  \n"),
+            "v: empty; allowed: a tokenizer.json, a tiktoken rank file, vocab.json and merges.txt, or a SentencePiece model");
   EXPECT_NE(refusal("\x7F\x45LF binary \xFF"), "");
 }
 
