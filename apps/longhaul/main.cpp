@@ -25,7 +25,7 @@ struct Verb {
 constexpr std::array kVerbs = {
     Verb{"config", longhaul::app::verb_config, "print a resolved run file and where each value came from"},
     Verb{"data", longhaul::app::verb_data, "prepare | inspect: text to packed, verified shards"},
-    Verb{"tokenizer", longhaul::app::verb_tokenizer, "train | encode | decode | convert: byte-level BPE vocabularies"},
+    Verb{"tokenizer", longhaul::app::verb_tokenizer, "train | encode | decode | convert | compare: BPE vocabularies"},
     Verb{"plan", longhaul::app::verb_plan, "parameters, FLOPs, memory by line and time before a run"},
     Verb{"search", longhaul::app::verb_search, "the best layouts on a cluster, and why the others lost"},
     Verb{"emit", longhaul::app::verb_emit, "a plan as another system's configuration: torchtitan, megatron"},

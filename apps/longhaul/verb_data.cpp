@@ -77,7 +77,8 @@ void print_row(std::string_view name, std::int64_t documents, const Counts& trai
              format_count(heldout.tokens), percent(heldout.bytes, bytes));
 }
 
-void print_summary(const Manifest& manifest) {
+/// @param asked   entries asked for, where the vocabulary was trained; 0: not known
+void print_summary(const Manifest& manifest, std::int64_t asked = 0) {
   std::vector<AccountRow> accounts;
   for (const data::SourceRecord& source : manifest.sources) accounts.push_back({source.name, &source.walk, &source.rows});
   print_accounts(accounts);
@@ -92,8 +93,8 @@ void print_summary(const Manifest& manifest) {
     documents += of_source;
   }
   print_row("all", documents, manifest.train, manifest.heldout, all);
-  fmt::print("vocabulary   {} entries ({}), {:.3f} bytes/token\n", format_count(manifest.vocab_size), manifest.tokenizer_origin,
-             manifest.bytes_per_token());
+  fmt::print("vocabulary   {} entries{} ({}), {:.3f} bytes/token\n", format_count(manifest.vocab_size),
+             asked > 0 ? " of " + format_count(asked) + " asked for" : "", manifest.tokenizer_origin, manifest.bytes_per_token());
   fmt::print("split        {}\n", manifest.describe_split());
   for (const data::SourceRecord& source : manifest.sources) {
     print_undivided(source.name, source.undivided);
@@ -150,8 +151,9 @@ int prepare(int argc, char** argv) {
       .required();
   line.option("--out", options.directory, "directory to make; an equal, intact one is reused");
   line.option("--vocab-size,--vocab", options.vocab_size, "entries of the byte-level BPE trained on the training documents");
-  const Option tokenizer = line.option("--tokenizer", options.tokenizer_file,
-                                       "tokenizer.json, vocab.json and merges.txt, or a tiktoken rank file to load instead");
+  const Option tokenizer =
+      line.option("--tokenizer", options.tokenizer_file,
+                  "tokenizer.json, vocab.json and merges.txt, a tiktoken rank file or a SentencePiece .model to load instead");
   line.option("--pattern", pattern, std::string(data::kPatternValues) + "; needed for rank files other than OpenAI's own")
       .not_empty()
       .needs(tokenizer);
@@ -196,9 +198,10 @@ int prepare(int argc, char** argv) {
   if (json) {
     nlohmann::json out = to_json(manifest, directory);
     out["reused"] = reused;
+    out["tokenizer"]["asked_vocab_size"] = options.vocab_size > 0 ? nlohmann::json(options.vocab_size) : nlohmann::json();
     print_json(out);
   } else {
-    print_summary(manifest);
+    print_summary(manifest, options.vocab_size);
   }
   return 0;
 }

@@ -1,4 +1,4 @@
-// longhaul tokenizer: train a vocabulary, encode text, decode ids, convert between vocabulary files.
+// longhaul tokenizer: train a vocabulary, encode text, decode ids, convert between vocabulary files, compare them.
 #include <fmt/format.h>
 #include <time.h>
 
@@ -17,6 +17,7 @@
 #include "data/tokenizer.h"
 #include "files/read.h"
 #include "ingest_arguments.h"
+#include "tokenizer_compare.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -103,26 +104,23 @@ int train(const TrainArguments& arguments) {
   if (arguments.json) {
     const Json summary = {{"file", arguments.out},
                           {"vocab_size", tokenizer.vocab_size()},
+                          {"asked_vocab_size", options.vocab_size},
                           {"fingerprint", tokenizer.fingerprint()},
                           {"bytes", reader.bytes_read()},
                           {"seconds", seconds}};
     print_json(summary);
   } else {
-    fmt::print("{}: {} entries from {:.2f} MB in {:.2f} s\nfingerprint {}\n", arguments.out, tokenizer.vocab_size(),
-               static_cast<double>(reader.bytes_read()) / 1e6, seconds, tokenizer.fingerprint());
+    fmt::print("{}: {} entries of {} asked for, from {:.2f} MB in {:.2f} s\nfingerprint {}\n", arguments.out, tokenizer.vocab_size(),
+               options.vocab_size, static_cast<double>(reader.bytes_read()) / 1e6, seconds, tokenizer.fingerprint());
   }
   return 0;
 }
 
 void add_vocabulary_options(CommandLine& verb, std::string& tokenizer, std::string& pattern) {
-  verb.option("--tokenizer", tokenizer, "tokenizer.json, vocab.json or merges.txt (with the other beside it), a .tiktoken rank file")
+  verb.option("--tokenizer", tokenizer,
+              "tokenizer.json, vocab.json or merges.txt (with the other beside it), a .tiktoken rank file, a SentencePiece .model")
       .required();
   verb.option("--pattern", pattern, std::string(data::kPatternValues) + "; needed for rank files other than OpenAI's own");
-}
-
-data::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern) {
-  if (pattern.empty()) return data::Tokenizer::load(file);
-  return data::Tokenizer::load(file, data::pattern_from_name(pattern));
 }
 
 struct CodingArguments {
@@ -309,8 +307,11 @@ int verb_tokenizer(int argc, char** argv) {
                                       "Prints the text of token ids.\n"
                                       "Example: echo 15496 995 | longhaul tokenizer decode --tokenizer vocab.bpe");
   decode_arguments.add_to(decode_verb, "ids with spaces between, - for standard input");
+  TokenizerCompare compare;
+  const CommandLine compare_verb = compare.add_to(line);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
   if (train_verb.parsed()) return train(train_arguments);
+  if (compare_verb.parsed()) return compare.run();
   if (convert_verb.parsed()) return convert(convert_arguments);
   return encode_verb.parsed() ? encode(encode_arguments) : decode(decode_arguments);
 }

@@ -37,6 +37,7 @@ REQUIRED = {
     "tokenizer encode": [(("--tokenizer",), ["--tokenizer", "tokenizer.json"])],
     "tokenizer decode": [(("--tokenizer",), ["--tokenizer", "tokenizer.json"])],
     "tokenizer convert": [(("--tokenizer",), ["--tokenizer", "tokenizer.json"]), (("--out",), ["--out", "made.json"])],
+    "tokenizer compare": [(("",), ["tokenizer.json", "tokenizer.json"]), (("--text",), ["--text", "corpus"])],
     "plan": [(("", "--model"), [RUN])],
     "search": [(("", "--model"), MODEL), (("--cluster",), CLUSTER)],
     "emit": [(("--for",), ["--for", "megatron"]), (("", "--model"), MODEL), (("--cluster",), CLUSTER)],

@@ -189,6 +189,7 @@ class Shown(unittest.TestCase):
         self.see("tokenizer", "encode", "--tokenizer", tokenizer, input="A whale.")
         speed = expect(self, DONE, "tokenizer", "encode", "--tokenizer", tokenizer, "--bench", input="A whale. " * 1000).stdout
         self.note(json.loads(speed), "tokenizer-encode.json")
+        self.see("tokenizer", "compare", tokenizer, harness.dataset() / "tokenizer.json", "--text", harness.SCRATCH / "corpus")
 
     def test_the_program_prints_all_that_is_described(self):
         harness.dataset()

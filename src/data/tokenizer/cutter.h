@@ -8,8 +8,8 @@
 // Unicode: Debian 12's PCRE2 knows version 14.0, tiktoken 0.14 and `tokenizers` 0.23 know 16.0. Code points whose category has changed
 // since are matched as an older character of their new category and of the same length (later_characters.inc).
 //
-// Time: a match may backtrack a million steps and use 1 MiB of stack, then the text is refused. The named patterns read each character
-// at most three times.
+// Time stays linear: a match that backtracks more than 4,096 steps is tried again with eight times as many, and all such steps of a text
+// together may be 64 a byte (and a million); a text that needs more is refused. The named patterns need three.
 #pragma once
 
 #include <cstddef>
