@@ -305,7 +305,7 @@ int verb_tokenizer(int argc, char** argv) {
   const CommandLine convert_verb = convert_arguments.add_to(line);
   CommandLine decode_verb = line.verb("decode",
                                       "Prints the text of token ids.\n"
-                                      "Example: echo 15496 995 | longhaul tokenizer decode --tokenizer vocab.bpe");
+                                      "Example: echo 306 302 261 305 | longhaul tokenizer decode --tokenizer vocab.json");
   decode_arguments.add_to(decode_verb, "ids with spaces between, - for standard input");
   TokenizerCompare compare;
   const CommandLine compare_verb = compare.add_to(line);

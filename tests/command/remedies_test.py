@@ -90,7 +90,7 @@ EXCUSED_KEYS = {
     "data.content": "the dataset's hash, a line of the text that the config hash covers",
     "data.tokenizer": "the tokenizer's hash, a line of the text that the config hash covers",
     **dict.fromkeys(("guards.losses", "guards.grad_norms", "guards.applied", "guards.skipped_in_a_row"), "in the state of a checkpoint"),
-    **dict.fromkeys(("model.type", "model.dropout", "model.merges"), "in a tokenizer.json of Hugging Face"),
+    **dict.fromkeys(("model.type", "model.dropout", "model.merges", "model.byte_fallback", "model.ignore_merges"), "in a tokenizer.json of Hugging Face"),
     **dict.fromkeys(("model.embed_tokens", "model.embed_positions", "model.embed_layernorm"), "in the name of a tensor"),
 }
 
@@ -136,7 +136,8 @@ def workplace():
     shutil.copy(harness.dataset() / "tokenizer.json", folder / "tokenizer.json")
     for name in ("gpt2.tiktoken", "cl100k_base.tiktoken"):
         write_rank_file(folder / name)
-    (folder / "vocab.bpe").write_text("#version: 0.2\nt h\nth e\n")
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(advice.ROOT / "tests/golden/tokenizer_pair" / name, folder / name)
     (folder / "tests/golden").mkdir(parents=True)
     for name in ("runs.csv", "my-runs.csv", "tests/golden/runs.csv"):
         write_runs(folder / name)
@@ -197,7 +198,8 @@ def completed(verb, words, options):
     if "--branch-from" in given and "first.toml" in out:
         out += ["--set", "run.directory=made"]  # NEW.toml is one of another directory
     if any(word.endswith(".tiktoken") for word in out):
-        out += ["--pattern", "gpt2"]  # these are not OpenAI's own files, which are known by their hash
+        # These are not OpenAI's own files, which are known by their hash.
+        out += ["--pattern-b" if verb == "tokenizer compare" else "--pattern", "gpt2"]
     return out
 
 
