@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -33,10 +34,9 @@ nlohmann::json to_json(const train::TrainSummary& s) {
 std::string noise_line(const train::TrainSummary& s, const config::RunConfig& config) {
   if (config.batch.virtual_ranks < 2) return "gradient noise scale: not available, it needs batch.virtual_ranks of at least 2\n";
   if (!s.noise_sequences) return "gradient noise scale: not available yet, the mean gradient is below its noise\n";
-  const double tokens = *s.noise_sequences * static_cast<double>(config.batch.sequence_length);
-  return fmt::format(
-      "gradient noise scale {:.3g} sequences ({:.3g} tokens): the critical batch that it suggests; batch.global_batch = {}\n",
-      *s.noise_sequences, tokens, config.batch.global_batch);
+  const Tokens tokens(std::llround(*s.noise_sequences * static_cast<double>(config.batch.sequence_length)));
+  return fmt::format("gradient noise scale {:.3g} sequences ({}): the critical batch that it suggests; batch.global_batch = {}\n",
+                     *s.noise_sequences, format(tokens), config.batch.global_batch);
 }
 
 std::string to_text(const train::TrainSummary& s, const config::RunConfig& config) {
