@@ -58,7 +58,7 @@ int verb_generate(int argc, char** argv) {
     return 0;
   }
   const nlohmann::json out = {{"prompt", prompt},
-                              {"text", tokenizer.decode(passage.tokens)},
+                              {"text", tokenizer.decode(passage.tokens, true)},
                               {"tokens", passage.tokens},
                               {"stop", train::stop_of(passage)},
                               {"step", loaded.commit.step}};

@@ -239,7 +239,7 @@ std::string write_tokenizer_json(const BpeTables& tables) {
   const bool as_pairs = tables.units() == Units::characters && std::ranges::any_of(tables.merges(), has_space);  // byte names have none
   for (const Merge& merge : tables.merges()) {
     const std::string left = printable(merge.left), right = printable(merge.right);
-    const std::string entry = as_pairs ? fmt::format("[{}, {}]", quoted(left), quoted(right)) : quoted(left + " " + right);
+    const std::string entry = as_pairs ? fmt::format("[{}, {}]", quoted(left), quoted(right)) : quoted(fmt::format("{} {}", left, right));
     merges += fmt::format("{}\n      {}", merges.empty() ? "" : ",", entry);
   }
   return fmt::format(

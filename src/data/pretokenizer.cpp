@@ -104,9 +104,9 @@ std::string pattern_name(const Pattern& pattern) {
 Pattern pattern_from_name(std::string_view name) {
   constexpr std::string_view kRegex = "regex:";
   if (name.starts_with(kRegex)) {
-    const Pattern pattern(std::vector<CutStep>{{std::string(name.substr(kRegex.size()))}});
+    Pattern pattern(std::vector<CutStep>{{std::string(name.substr(kRegex.size()))}});
     if (pattern.kind() != PatternKind::other) return pattern;
-    CompiledPattern check(pattern, "--pattern");  // refuses what cannot be compiled or means different things elsewhere
+    const CompiledPattern check(pattern, "--pattern");  // refuses what cannot be compiled or means different things elsewhere
     return pattern;
   }
   for (const PatternEntry& entry : known_patterns()) {

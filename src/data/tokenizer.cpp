@@ -67,7 +67,7 @@ std::vector<std::int32_t> Tokenizer::encode_ordinary(std::string_view text) cons
   return ids;
 }
 
-std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
+std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool goes_on) const {
   std::string bytes;
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= vocab_size() || token_bytes(id).empty()) {
@@ -75,7 +75,7 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
     }
     bytes += token_bytes(id);
   }
-  if (tables_->rules().adds_a_space() && bytes.starts_with(' ')) bytes.erase(0, 1);
+  if (!goes_on && tables_->rules().adds_a_space() && bytes.starts_with(' ')) bytes.erase(0, 1);
   return bytes;
 }
 

@@ -50,9 +50,10 @@ class Tokenizer {
   /// Ids of `text`. Bytes that are not UTF-8 count as U+FFFD (data/utf8.h). For much text use an Encoder.
   std::vector<std::int32_t> encode_ordinary(std::string_view text) const;
 
-  /// Text of the tokens, special tokens by their own; a space that encoding had put in front is taken away. For a part of a text use
-  /// token_bytes(). @throws DataError on an id that does not exist
-  std::string decode(std::span<const std::int32_t> ids) const;
+  /// Text of the tokens, special tokens by their own; a space that encoding had put in front is taken away.
+  /// @param goes_on      the ids go on with a text before them, and nothing is taken away
+  /// @throws DataError   an id that does not exist
+  std::string decode(std::span<const std::int32_t> ids, bool goes_on = false) const;
 
   /// Bytes of one token (the text of a special one), empty for an unused id; 0 <= id < vocab_size().
   std::string_view token_bytes(std::int32_t id) const;

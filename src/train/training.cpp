@@ -78,7 +78,7 @@ std::optional<ledger::Passage> Training::passage() {
   const Engine::AverageScope average(engine);
   const Passage passage =
       generate(*inference_, *tokenizer_, dataset_.manifest().framing, validation.prompt, validation.prompt_tokens, {.temperature = 0});
-  return ledger::Passage{data::replace_invalid_utf8(tokenizer_->decode(passage.tokens)), stop_of(passage)};
+  return ledger::Passage{data::replace_invalid_utf8(tokenizer_->decode(passage.tokens, true)), stop_of(passage)};
 }
 
 std::string Training::state_hash() const { return checkpoint::hash_state(engine.registry(), engine.context().pool.threads()).root.hex(); }

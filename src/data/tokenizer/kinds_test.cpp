@@ -58,6 +58,7 @@ TEST(Kinds, Llama2PrependsASpaceAndFallsBackToBytes) {
     EXPECT_EQ(tokenizer.decode(tokenizer.encode_ordinary(text)), text);
   }
   EXPECT_EQ(tokenizer.token_bytes(tokenizer.encode_ordinary("the")[0]), " the") << "a part of a text keeps its space";
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode_ordinary("the"), true), " the");
 }
 
 TEST(Kinds, GemmaFindsRunsOfLineFeedsAndPrependsNothing) {
