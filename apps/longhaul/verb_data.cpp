@@ -111,6 +111,17 @@ void print_summary(const Manifest& manifest, std::int64_t asked = 0) {
         "of your own (--heldout-source NAME=PATH)\n");
 }
 
+/// `names` and those of a list with commas.
+std::vector<std::string> with_names(std::vector<std::string> names, const std::string& list) {
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', begin), list.size());
+    if (comma == begin) throw UsageError(fmt::format("--metadata {}: a name is empty; give fields with commas between: url,meta.id", list));
+    names.push_back(list.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  return names;
+}
+
 /// What would be made, without making it; fails as the preparation would.
 int dry_run(const data::PrepareOptions& options, bool json) {
   data::check_vocabulary(options);
@@ -137,7 +148,7 @@ int prepare(int argc, char** argv) {
       "         longhaul data prepare --source test=book.txt --tokenizer data/tokenizer.json --eval-only --out data-test\n"
       "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson), or folders of\n"
       "them. Every other file that is met is counted under a reason.");
-  std::vector<std::string> sources, heldout_sources;
+  std::vector<std::string> sources, heldout_sources, metadata;
   double heldout_fraction = -1, heldout_tail = -1;  // not given
   data::PrepareOptions options;
   IngestArguments ingest;
@@ -172,6 +183,8 @@ int prepare(int argc, char** argv) {
       .not_empty()
       .needs(tokenizer);
   ingest.add_to(line);
+  line.option("--metadata", metadata, "fields of rows to keep for each document in documents.jsonl of its split: a,b.c; may be repeated")
+      .one_value_each_time();
   line.flag("--train-text", options.write_train_text, "also write train.txt, for the primed compressor of tools/compress_baselines");
   line.option("--threads", options.threads, "threads; never reaches the result").show_default();
   line.flag("--dry-run", dry,
@@ -187,6 +200,7 @@ int prepare(int argc, char** argv) {
   if (!end.empty()) options.end = end;
   if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
   options.ingest = ingest.options();
+  for (const std::string& fields : metadata) options.ingest.metadata = with_names(std::move(options.ingest.metadata), fields);
   if (dry) return dry_run(options, json);
   const train::Console console = make_console();
   ProgressLine progress(console);

@@ -43,6 +43,7 @@ bool DividedReader::next(EncodedDocument& part) {
   part.source = document_.source;
   part.file = document_.file;
   part.line = document_.line;
+  part.metadata = document_.metadata;
   return true;
 }
 

@@ -16,6 +16,7 @@ struct EncodedDocument {
   std::string text;
   std::size_t source = 0, file = 0;  ///< as in Document
   std::int64_t line = 0;
+  std::string metadata;           ///< as in Document
   bool heldout = false;           ///< the side of the split, where there is one
   std::vector<std::int32_t> ids;  ///< of the text alone, not framed
 };

@@ -101,7 +101,7 @@ EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOpt
       [&](EncodedDocument& next) {
         Document document;
         if (!reader.next(document)) return false;
-        next = {std::string(document.text), document.source, document.file, document.line, false, {}};
+        next = {std::string(document.text), document.source, document.file, document.line, {}, false, {}};
         return true;
       },
       tokenizer, threads,

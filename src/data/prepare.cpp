@@ -11,6 +11,7 @@
 #include "data/corpus.h"
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
+#include "data/document_records.h"
 #include "data/encode_documents.h"
 #include "data/ingest/rejected_rows.h"
 #include "data/preparation_record.h"
@@ -49,6 +50,7 @@ void add_ingest(const IngestOptions& ingest, const std::function<void(const std:
   add(std::string(invalid_utf8_name(ingest.invalid_utf8)));
   add(fmt::format("{} {}", bad_rows_name(ingest.bad_rows), ingest.last_of_repeated_keys));
   add(fmt::format("{}{}", ingest.split.paragraphs, ingest.split.separator));
+  for (const std::string& field : ingest.metadata) add("metadata " + field);
   for (const auto& [source, encoding] : ingest.walk.encodings) add(fmt::format("{}={}", source, encoding_name(encoding)));
 }
 
@@ -190,6 +192,7 @@ class EncodePass {
   /// @return SHA-256 of each file
   std::vector<std::string> run(const Progress& progress) {
     RejectedRows rejected(directory_, corpus_.sources(), corpus_.files());
+    if (!corpus_.ingest().metadata.empty()) documents_.emplace(directory_, corpus_.sources(), corpus_.files());
     DividedReader reader(corpus_, [&](const RejectedRow& row) { rejected.add(row); });
     encode_documents([&](EncodedDocument& part) { return next(reader, part); }, tokenizer_, threads_,
                      [&](const EncodedDocument& part) { write(part); },
@@ -198,6 +201,8 @@ class EncodePass {
                      });
     train_.finish(manifest_.train_shards, manifest_.files);
     heldout_.finish(manifest_.heldout_shards, manifest_.files);
+    if (documents_)
+      for (const FileRecord& file : documents_->finish()) manifest_.files.push_back(file);
     if (const auto digest = rejected.finish())
       manifest_.files.push_back({RejectedRows::kFileName, static_cast<std::int64_t>(digest->bytes), digest->sha256});
     manifest_.overlap_documents = reader.overlap().documents();
@@ -224,6 +229,7 @@ class EncodePass {
   }
 
   void count(const EncodedDocument& part, std::int64_t tokens) {
+    if (documents_) documents_->add(part);
     const Counts counts{1, std::ssize(part.text), tokens};
     SourceRecord& source = manifest_.sources[part.source];
     (part.heldout ? source.heldout : source.train) += counts;
@@ -256,6 +262,7 @@ class EncodePass {
   Manifest& manifest_;
   SplitWriter train_, heldout_;
   fs::path directory_;
+  std::optional<DocumentRecords> documents_;
 };
 
 Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {

@@ -300,6 +300,24 @@ class Rows(Ingest):
         self.refuse(root, ["a.jsonl:1", "message.parts.2", "a list of 2"], "--text-field", "message.parts.2")
 
 
+class Metadata(Ingest):
+    def test_chosen_fields_are_kept_for_each_document(self):
+        root = corpus("metadata", {"a.jsonl": [row(i, url=f"http://x/{i}", meta={"id": [i]}) for i in range(20)] + ['{"text": null, "url": "bad"}'],
+                                   "b.csv": 'text,url\n"one, two",http://y\n', "c.txt": document(40)})
+        out = SCRATCH / "metadata-data"
+        self.prepare(root, "--bad-rows", "skip", "--metadata", "url,meta.id.0", out=out)
+        found = [json.loads(line) for split in ("train", "heldout") for line in (out / split / "documents.jsonl").read_text().split("\n") if line]
+        wanted = [{"source": "s", "file": "a.jsonl", "line": i + 1, "metadata": {"url": f"http://x/{i}", "meta.id.0": i}} for i in range(20)]
+        wanted += [{"source": "s", "file": "b.csv", "line": 2, "metadata": {"url": "http://y", "meta.id.0": None}},
+                   {"source": "s", "file": "c.txt", "line": 0, "metadata": None}]
+        self.assertCountEqual(found, wanted)
+        counts = json.loads((out / "dataset.json").read_text())
+        self.assertEqual((out / "train/documents.jsonl").read_text().count("\n"), counts["train"]["counts"]["documents"])
+        (out / "heldout/documents.jsonl").write_text("{}\n")
+        expect(self, DAMAGED, "data", "inspect", out, says=["documents.jsonl"])
+        self.refuse(root, ["--metadata", "empty"], "--metadata", "url,", code=USAGE)
+
+
 class Mutations(Ingest):
     """Good inputs, damaged at random: each file is taken rightly or refused by name, and the account adds up."""
 
@@ -399,7 +417,7 @@ class Restart(Ingest):
 
     def test_the_bytes_are_the_same_after_any_kill_and_for_any_number_of_threads(self):
         root = corpus("killed", {f"{i}.jsonl": [row(k, note=i) for k in range(i * 400, i * 400 + 400)] + ['{"text": null}'] for i in range(8)})
-        prepare = arguments(root, "--bad-rows", "skip", "--train-text", out=SCRATCH / "whole", vocabulary=600)
+        prepare = arguments(root, "--bad-rows", "skip", "--train-text", "--metadata", "note", out=SCRATCH / "whole", vocabulary=600)
         begin = time.monotonic()
         expect(self, DONE, *prepare)
         seconds = time.monotonic() - begin

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "data/ingest/json_fault.h"
 #include "units/error.h"
@@ -106,7 +107,19 @@ void CsvRows::read(Row& row) {
   else if (fields_.size() != columns_.size())
     row.fault = RowFault{"wrong number of fields", fmt::format("{} fields, the header has {}", fields_.size(), columns_.size())};
   else
-    row.text = fields_[text_column_];
+    take_fields(row);
+}
+
+void CsvRows::take_fields(Row& row) {
+  row.text = fields_[text_column_];
+  if (options_.metadata.empty()) return;
+  nlohmann::ordered_json metadata = nlohmann::ordered_json::object();
+  for (const std::string& name : options_.metadata) {
+    const auto column = std::find(columns_.begin(), columns_.end(), name) - columns_.begin();
+    metadata[name] =
+        column < std::ssize(columns_) ? nlohmann::ordered_json(fields_[static_cast<std::size_t>(column)]) : nlohmann::ordered_json();
+  }
+  row.metadata = metadata.dump();
 }
 
 }  // namespace longhaul::data

@@ -31,6 +31,7 @@ class CsvRows final : public RowReader {
  private:
   bool next_record(Row& row);
   void read_header();
+  void take_fields(Row& row);
 
   PieceBuffer in_;
   char separator_;

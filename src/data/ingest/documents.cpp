@@ -99,7 +99,7 @@ class DocumentReader::Impl {
     const InputFile& file = files_[current_];
     text_ = std::make_unique<FileText>(file);
     const auto more = [this](std::string& text) { return options_.sample_bytes == 0 ? text_->more(text) : more_of_sample(text); };
-    const RowOptions rows{options_.text_field, options_.last_of_repeated_keys, options_.bad_rows == BadRows::replace};
+    const RowOptions rows{options_.text_field, options_.last_of_repeated_keys, options_.metadata, options_.bad_rows == BadRows::replace};
     const FileKind kind = kind_of_name(file.name).value_or(FileKind::text);
     if (kind == FileKind::text)
       pieces_.emplace(more, options_.split, file.path.string());
@@ -152,6 +152,7 @@ class DocumentReader::Impl {
       ++summary_.rows;
       const TextPlace place = pieces_->place();
       document.line = options_.split.whole() ? 0 : place.line;
+      document.metadata.clear();
       if (piece.empty()) {
         skip_empty(document.line);
         continue;
@@ -179,6 +180,7 @@ class DocumentReader::Impl {
       } else {
         summary_.replaced_sequences += row.replaced;
         document.text = row.text;
+        document.metadata = std::move(row.metadata);
         return true;
       }
     }

@@ -31,6 +31,7 @@ struct IngestOptions {
   BadRows bad_rows = BadRows::stop;
   bool last_of_repeated_keys = false;  ///< else a repeated key is a bad row
   TextSplit split;                     ///< of text files
+  std::vector<std::string> metadata;   ///< fields of rows to be kept in the record of documents
   WalkOptions walk;
   std::int64_t sample_bytes = 0;  ///< 0: all of a file; else about so many bytes of text from its start, to the end of a row
 };
@@ -43,6 +44,7 @@ struct Document {
   std::size_t source = 0;
   std::size_t file = 0;   ///< index into the list of files
   std::int64_t line = 0;  ///< where it begins in its file, from 1; 0: the document is the whole file
+  std::string metadata;   ///< of a row: IngestOptions::metadata as a JSON object; empty otherwise
 };
 
 /// How messages and tables name a document: "corpus/a.txt", "corpus/b.jsonl:3".

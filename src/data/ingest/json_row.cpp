@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "data/ingest/json_fault.h"
@@ -63,7 +64,9 @@ const std::size_t JsonRowParser::kPadding = simdjson::SIMDJSON_PADDING;
 
 class JsonRowParser::Impl {
  public:
-  explicit Impl(RowOptions options) : options_(std::move(options)), path_(split_field_path(options_.text_field)) {}
+  explicit Impl(RowOptions options) : options_(std::move(options)), path_(split_field_path(options_.text_field)) {
+    for (const std::string& field : options_.metadata) metadata_.push_back({nlohmann::json(field).dump(), split_field_path(field)});
+  }
 
   void read(Row& row, bool padded) {
     row.fault.reset();
@@ -101,6 +104,7 @@ class JsonRowParser::Impl {
   }
 
   void read_document(const dom::element& document, Row& row) {
+    if (!metadata_.empty()) row.metadata = metadata_of(document);
     dom::element at = document;
     dom::object object;
     if (document.get(object) != simdjson::SUCCESS) {
@@ -114,6 +118,29 @@ class JsonRowParser::Impl {
     for (const std::string& part : path_)
       if (!step(at, part, row)) return;
     take(at, row);
+  }
+
+  /// The chosen fields, null where there is none.
+  std::string metadata_of(const dom::element& document) const {
+    std::string text;
+    for (const MetadataField& field : metadata_) {
+      dom::element at = document;
+      bool found = true;
+      for (const std::string& part : field.path) found = found && child_of(at, part);
+      text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", field.key, found ? std::string(simdjson::minify(at)) : "null");
+    }
+    return text + "}";
+  }
+
+  /// The first such key of an object, or the place in a list.
+  static bool child_of(dom::element& at, const std::string& part) {
+    dom::object object;
+    if (at.get(object) == simdjson::SUCCESS) return object.at_key(part).get(at) == simdjson::SUCCESS;
+    dom::array list;
+    std::size_t place = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), place);
+    return error == std::errc() && end == part.data() + part.size() && at.get(list) == simdjson::SUCCESS &&
+           list.at(place).get(at) == simdjson::SUCCESS;
   }
 
   /// One part of the path: a key of an object or a place in a list. False with a fault.
@@ -157,6 +184,11 @@ class JsonRowParser::Impl {
 
   RowOptions options_;
   std::vector<std::string> path_;
+  struct MetadataField {
+    std::string key;  // as JSON
+    std::vector<std::string> path;
+  };
+  std::vector<MetadataField> metadata_;
   dom::parser parser_;
   std::string repaired_;
 };

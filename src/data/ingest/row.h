@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace longhaul::data {
 
@@ -24,12 +25,14 @@ struct Row {
   std::int64_t byte = 0;      ///< where the row begins in the text of its file (after decompression and conversion)
   std::int64_t replaced = 0;  ///< half surrogate pairs replaced by U+FFFD, where that was asked for
   std::optional<RowFault> fault;
+  std::string metadata;  ///< the fields of RowOptions::metadata as a JSON object; empty where none are asked for
 };
 
 struct RowOptions {
-  std::string text_field = "text";  ///< of an object: a key, or a path of keys and places in lists: "a.b.0"
-  bool last_of_repeated = false;    ///< a key that an object has twice counts as its last; else it is a fault
-  bool replace_surrogates = false;  ///< half a surrogate pair becomes U+FFFD; else it is a fault
+  std::string text_field = "text";    ///< of an object: a key, or a path of keys and places in lists: "a.b.0"
+  bool last_of_repeated = false;      ///< a key that an object has twice counts as its last; else it is a fault
+  std::vector<std::string> metadata;  ///< fields to be kept beside the text, named as text_field is
+  bool replace_surrogates = false;    ///< half a surrogate pair becomes U+FFFD; else it is a fault
 };
 
 /// Hands out the rows of a file, one after another. Between next() and read() the caller sees that row.raw is valid UTF-8, or puts another
