@@ -35,6 +35,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& file, const std::optional
   if (kind == PairFile::none) return parse(contents, file.string(), pattern);
   if (kind == PairFile::merges && is_gpt2_merges(contents)) return parse(contents, file.string(), pattern);
   const std::filesystem::path other = other_of_pair(file, kind);
+  if (!pattern) require_gpt2_class(file);
   const std::string other_contents = read_vocabulary_file(other);
   if (kind == PairFile::merges) return Tokenizer(parse_vocabulary_pair(other_contents, other.string(), contents, file.string(), pattern));
   return Tokenizer(parse_vocabulary_pair(contents, file.string(), other_contents, other.string(), pattern));

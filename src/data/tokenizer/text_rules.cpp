@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -27,6 +28,27 @@ std::string replaced(const std::string& text, std::string_view from, std::string
 
 constexpr char32_t kFirstThatComposes = 0x300;  // below it no character combines, and each is its own normal form
 
+struct CodePoints {
+  char32_t first, last;
+};
+
+// Characters that combine and are younger than Unicode 9.0, whose normal forms `tokenizers` 0.23 has: to it, and so here, they combine with
+// nothing (found by asking it for every character that combines in Unicode 16.0). U+11930 ends a composition of Unicode 13.0.
+constexpr CodePoints kYoungerThanNfc[] = {
+    {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},     {0xC3C, 0xC3C},     {0xD3B, 0xD3C},
+    {0xEBA, 0xEBA},     {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x10D24, 0x10D27},
+    {0x10D69, 0x10D6D}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070},
+    {0x1133B, 0x1133B}, {0x113CE, 0x113D0}, {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x1193D, 0x1193E},
+    {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42},
+    {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x1612F, 0x1612F}, {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F},
+    {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF},
+};
+
+bool is_younger_than_nfc(char32_t c) {
+  const auto* const range = std::ranges::upper_bound(kYoungerThanNfc, c, {}, &CodePoints::first);
+  return range != std::begin(kYoungerThanNfc) && c <= range[-1].last;
+}
+
 // A character that stays as it is whatever stands before it: its combining class is 0, it has no canonical decomposition and no
 // composition ends with it. Text can be cut in front of it, and normalised part by part.
 bool is_stable(char32_t c) {
@@ -37,7 +59,7 @@ bool is_stable(char32_t c) {
   const utf8proc_property_t* const property = utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
   const bool decomposes = property->decomp_seqindex != kNone && property->decomp_type == 0;
   const bool ends_composition = property->comb_index != kNone && property->comb_index >= kSecondOfPair;
-  return property->combining_class == 0 && !decomposes && !ends_composition;
+  return (property->combining_class == 0 && !decomposes && !ends_composition) || is_younger_than_nfc(c);
 }
 
 void append_nfc(std::string& result, std::string_view part) {
@@ -59,13 +81,9 @@ std::string nfc(std::string text) {
   bool any = false;
   for (std::size_t offset = 0; offset < text.size();) {
     const std::size_t at = offset;
-    if (static_cast<unsigned char>(text[at]) < 0xCC) {  // below U+0300
-      starter = at;
-      next_code_point(text, offset);
-      continue;
-    }
-    if (is_stable(next_code_point(text, offset))) {
-      starter = at;
+    const char32_t c = next_code_point(text, offset);
+    if (is_stable(c)) {
+      starter = is_younger_than_nfc(c) ? offset : at;
       continue;
     }
     std::size_t end = offset;  // of the part that begins with the character before, up to the next stable one

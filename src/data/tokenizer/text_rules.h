@@ -48,7 +48,8 @@ struct TextRules {
   std::string description() const;
 };
 
-/// Normal form C; valid UTF-8 in and out. utf8proc's Unicode (15.0 in Debian 12) decides; text below U+0300 is returned at once.
+/// Normal form C as `tokenizers` 0.23 has it, that of Unicode 9.0; valid UTF-8 in and out. (Later versions add characters that combine, and
+/// change nothing else.)
 std::string nfc(std::string text);
 
 }  // namespace longhaul::data

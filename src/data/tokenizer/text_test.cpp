@@ -65,6 +65,13 @@ TEST(Nfc, EqualsNormalisingAllAtOnce) {
   }
 }
 
+TEST(Nfc, IsThatOfUnicode9) {
+  EXPECT_EQ(nfc("\u0301\U0001133B"), "\u0301\U0001133B") << "a mark of Unicode 11.0 stays where it is";
+  EXPECT_EQ(nfc("\U00011935\U00011930"), "\U00011935\U00011930") << "a composition of Unicode 13.0";
+  EXPECT_EQ(nfc("\U0001133Be\u0301"), "\U0001133B\u00E9");
+  EXPECT_EQ(nfc("\U0001133B\u0301\u0323"), "\U0001133B\u0323\u0301");
+}
+
 TEST(AddedTokens, TheLeftmostAndOfThoseTheLongestIsFound) {
   AddedTokenSearch search;
   for (const auto& [text, id] : {std::pair("ab", 1), {"abc", 2}, {"b", 3}, {"xy", -1}, {"y", 4}}) search.add(text, id);

@@ -116,6 +116,22 @@ std::filesystem::path other_of_pair(const std::filesystem::path& file, PairFile 
                   file.string(), tried));
 }
 
+void require_gpt2_class(const std::filesystem::path& file) {
+  constexpr std::uint64_t kMaxConfigBytes = 16 << 20;
+  const std::filesystem::path config = file.parent_path() / "tokenizer_config.json";
+  if (!std::filesystem::exists(config)) return;
+  const nlohmann::json root = nlohmann::json::parse(files::read_file(config, kMaxConfigBytes), nullptr, false);
+  const std::string name = text_under(root, "tokenizer_class");
+  for (const std::string_view known :
+       {"", "GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "PreTrainedTokenizer"}) {
+    if (name == known || name == std::string(known) + "Fast") return;
+  }
+  throw DataError(
+      fmt::format("{}: {} beside it names the class {}, which may cut text otherwise than GPT-2; allowed: its tokenizer.json, or "
+                  "--pattern and the name of its pattern",
+                  file.string(), config.filename().string(), shown(name)));
+}
+
 TokenizerParts parse_vocabulary_pair(std::string_view vocabulary_text, const std::string& vocabulary_name, std::string_view merges,
                                      const std::string& merges_name, const std::optional<Pattern>& pattern) {
   PairVocabulary vocabulary = read_vocabulary_json(vocabulary_text, vocabulary_name);

@@ -24,6 +24,10 @@ PairFile pair_file(std::string_view contents, const std::string& name);
 /// The other file of the pair beside `file`. @throws DataError naming the files that were looked for
 std::filesystem::path other_of_pair(const std::filesystem::path& file, PairFile kind);
 
+/// The pair does not say how text is cut; a tokenizer_config.json beside it names the class that does. Without a pattern from the caller it
+/// must be one that cuts as GPT-2. @throws DataError naming the class
+void require_gpt2_class(const std::filesystem::path& file);
+
 /// @param vocabulary, merges   contents; the names stand for the files in messages
 TokenizerParts parse_vocabulary_pair(std::string_view vocabulary, const std::string& vocabulary_name, std::string_view merges,
                                      const std::string& merges_name, const std::optional<Pattern>& pattern);

@@ -57,6 +57,20 @@ TEST(VocabularyPair, AloneItIsRefusedAndTheMissingFileNamed) {
   EXPECT_TRUE(contains(message_of<DataError>([&] { Tokenizer::parse(kSmallMerges, "m"); }), "m: a list of merges does not say"));
 }
 
+TEST(VocabularyPair, AClassThatCutsOtherwiseNeedsAPattern) {
+  const TestDirectory directory;
+  directory.write("vocab.json", small_vocabulary_json());
+  const std::filesystem::path merges = directory.write("merges.txt", kSmallMerges);
+  directory.write("tokenizer_config.json", "{\"tokenizer_class\": \"GPT2TokenizerFast\"}");
+  EXPECT_NO_THROW(Tokenizer::load(merges));
+  directory.write("tokenizer_config.json", "{\"tokenizer_class\": \"Qwen2Tokenizer\"}");
+  EXPECT_EQ(message_of<DataError>([&] { Tokenizer::load(merges); }),
+            merges.string() +
+                ": tokenizer_config.json beside it names the class Qwen2Tokenizer, which may cut text otherwise than GPT-2; allowed: "
+                "its tokenizer.json, or --pattern and the name of its pattern");
+  EXPECT_NO_THROW(Tokenizer::load(merges, Pattern(PatternKind::qwen2)));
+}
+
 TEST(VocabularyPair, DamageIsNamedWithItsLine) {
   const auto refused = [](const std::string& vocabulary, const std::string& merges) {
     return message_of<DataError>([&] { Tokenizer(parse_vocabulary_pair(vocabulary, "v", merges, "m", std::nullopt)); });
