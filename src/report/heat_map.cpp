@@ -12,6 +12,7 @@
 namespace longhaul::report {
 namespace {
 
+constexpr int kColour = 0;                  // of the page's palette
 constexpr int kShades = 16;                 // few enough that one path holds all cells of a shade
 constexpr std::size_t kMostColumns = 60;    // 10 units of a wide drawing each
 constexpr std::size_t kMostNamedRows = 64;  // above, only the first row of a layer is named
@@ -84,7 +85,7 @@ std::string heat_drawing(const HeatMap& map, const ValueRange& range, const Heat
   std::string out = row_names(map, frame, row_height);
   for (int shade = 0; shade < kShades; ++shade)
     if (const std::string& path = paths[static_cast<std::size_t>(shade)]; !path.empty())
-      out += fmt::format("<path fill='var(--c0)' fill-opacity='{:.2f}' d='{}'/>", opacity(shade), path);
+      out += fmt::format("<path fill='var(--c{})' fill-opacity='{:.2f}' d='{}'/>", kColour, opacity(shade), path);
   const double end = frame.left + cell * static_cast<double>(columns.size());
   out += fmt::format("<text x='{}' y='{:.1f}'>{}</text><text x='{:.1f}' y='{:.1f}' text-anchor='end'>{}</text>", frame.left, bottom + 14,
                      map.columns[columns.front()], std::max(end, frame.left + 60), bottom + 14,
@@ -99,7 +100,7 @@ std::string heat_drawing(const HeatMap& map, const ValueRange& range, const Heat
 std::string heat_legend(const ValueRange& range) {
   std::string shades;
   for (int shade = 0; shade < kShades; ++shade)
-    shades += fmt::format("<i style='background:var(--c0);opacity:{:.2f};margin:0'></i>", opacity(shade));
+    shades += fmt::format("<i style='background:var(--c{});opacity:{:.2f};margin:0'></i>", kColour, opacity(shade));
   return fmt::format("<span>{:.3g}&ensp;{}&ensp;{:.3g} (logarithmic)</span>", range.low, shades, range.high);
 }
 
