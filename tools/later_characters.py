@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/data/tokenizer/later_characters.inc: code points whose category PCRE2 10.42 (Unicode 14.0) does not know as Unicode 16.0 does,
+"""Writes src/tokenizer/later_characters.inc: code points whose category PCRE2 10.42 (Unicode 14.0) does not know as Unicode 16.0 does,
 each range with an older character of its new category and of the same length in UTF-8, which is matched in its place.
 
     python3 -m venv VENV && VENV/bin/pip install unicodedata2==16.0.0 && VENV/bin/python tools/later_characters.py

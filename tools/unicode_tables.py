@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/data/unicode_tables.inc: the class of every code point, for the pre-tokeniser.
+"""Writes src/tokenizer/unicode_tables.inc: the class of every code point, for the pre-tokeniser.
 
 Classes: 1 letter (\\p{L}), 2 number (\\p{N}), 3 White_Space, 0 anything else. Two stages: a block number for every 256 code points,
 then 2 bits a code point, 32 in a 64-bit word. Code points behind the last block have class 0.

@@ -24,9 +24,9 @@ std::string unescape(const std::string& typed) {
   return text;
 }
 
-data::Encoding parse_encoding(const std::string& argument, const std::string& name) {
-  const auto encoding = data::encoding_from_name(name);
-  const std::vector<std::string> names = data::encoding_names();
+ingest::Encoding parse_encoding(const std::string& argument, const std::string& name) {
+  const auto encoding = ingest::encoding_from_name(name);
+  const std::vector<std::string> names = ingest::encoding_names();
   if (!encoding)
     throw UsageError(fmt::format("--encoding {}: unknown encoding '{}'; allowed: {}; nearest: {}", argument, name, fmt::join(names, ", "),
                                  nearest(name, names)));
@@ -41,7 +41,7 @@ void IngestArguments::add_to(CommandLine& line) {
       .one_value_each_time();
   line.option("--exclude", exclude_, "no file, and nothing in a folder, that this pattern selects; may be repeated").one_value_each_time();
   line.option("--encoding", encodings_,
-              fmt::format("[NAME=]ENCODING of all files, or of those of one source: {}", fmt::join(data::encoding_names(), ", ")))
+              fmt::format("[NAME=]ENCODING of all files, or of those of one source: {}", fmt::join(ingest::encoding_names(), ", ")))
       .one_value_each_time();
   const Option separator =
       line.option("--separator", separator_, "text that divides a text file into documents, such as \"<|endoftext|>\"; \\n is a line end")
@@ -57,16 +57,16 @@ void IngestArguments::add_to(CommandLine& line) {
       .show_default();
 }
 
-data::IngestOptions IngestArguments::options() const {
-  data::IngestOptions options;
+ingest::IngestOptions IngestArguments::options() const {
+  ingest::IngestOptions options;
   options.text_field = text_field_;
   if (invalid_utf8_ == "error") throw UsageError("--invalid-utf8 error: it is called stop now; allowed: stop, replace, skip-document");
   if (invalid_utf8_ != "stop" && invalid_utf8_ != "replace" && invalid_utf8_ != "skip-document")
     throw UsageError(fmt::format("--invalid-utf8 {}: allowed: stop, replace, skip-document", invalid_utf8_));
-  options.invalid_utf8 = invalid_utf8_ == "stop"      ? data::InvalidUtf8::stop
-                         : invalid_utf8_ == "replace" ? data::InvalidUtf8::replace
-                                                      : data::InvalidUtf8::skip_document;
-  options.bad_rows = bad_rows_ == "stop" ? data::BadRows::stop : bad_rows_ == "skip" ? data::BadRows::skip : data::BadRows::replace;
+  options.invalid_utf8 = invalid_utf8_ == "stop"      ? ingest::InvalidUtf8::stop
+                         : invalid_utf8_ == "replace" ? ingest::InvalidUtf8::replace
+                                                      : ingest::InvalidUtf8::skip_document;
+  options.bad_rows = bad_rows_ == "stop" ? ingest::BadRows::stop : bad_rows_ == "skip" ? ingest::BadRows::skip : ingest::BadRows::replace;
   options.last_of_repeated_keys = repeated_keys_ == "last";
   options.split = {unescape(separator_), split_paragraphs_};
   options.walk = {include_, exclude_, {}};
@@ -78,14 +78,14 @@ data::IngestOptions IngestArguments::options() const {
   return options;
 }
 
-std::vector<data::Source> parse_sources(const std::vector<std::string>& arguments, const std::string& option) {
-  std::vector<data::Source> sources;
+std::vector<ingest::Source> parse_sources(const std::vector<std::string>& arguments, const std::string& option) {
+  std::vector<ingest::Source> sources;
   for (const std::string& argument : arguments) {
     const std::size_t equals = argument.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == argument.size())
       throw UsageError(fmt::format("{} {}: expected NAME=PATH, for example {} books=corpus/books", option, argument, option));
     const std::string name = argument.substr(0, equals), path = argument.substr(equals + 1);
-    const auto same = std::find_if(sources.begin(), sources.end(), [&](const data::Source& source) { return source.name == name; });
+    const auto same = std::find_if(sources.begin(), sources.end(), [&](const ingest::Source& source) { return source.name == name; });
     if (same == sources.end())
       sources.emplace_back(name, path);
     else

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "command_line.h"
-#include "data/ingest/documents.h"
+#include "ingest/documents.h"
 
 namespace longhaul::app {
 
@@ -14,7 +14,7 @@ struct IngestArguments {
   /// Declares the arguments on a verb. Keep the object alive while parsing.
   void add_to(CommandLine& line);
   /// @throws UsageError for values that are not allowed
-  data::IngestOptions options() const;
+  ingest::IngestOptions options() const;
 
  private:
   std::vector<std::string> include_, exclude_, encodings_;
@@ -24,6 +24,6 @@ struct IngestArguments {
 
 /// `NAME=PATH` arguments; those of one name are one source.
 /// @param option  that they were given with, for errors
-std::vector<data::Source> parse_sources(const std::vector<std::string>& arguments, const std::string& option);
+std::vector<ingest::Source> parse_sources(const std::vector<std::string>& arguments, const std::string& option);
 
 }  // namespace longhaul::app

@@ -13,8 +13,8 @@ namespace longhaul::app {
 namespace {
 
 /// One line for each reason: "             2 files: unknown extension (f.md, g.pdf)".
-void print_skipped(const char* what, const data::Account& account) {
-  for (const data::SkippedRecord& record : account.skipped)
+void print_skipped(const char* what, const ingest::Account& account) {
+  for (const ingest::SkippedRecord& record : account.skipped)
     fmt::print("  {:>10} {} skipped: {} ({}{})\n", format_count(record.count), what, record.reason, fmt::join(record.names, ", "),
                record.count > std::ssize(record.names) ? ", …" : "");
 }
@@ -27,7 +27,7 @@ void print_accounts(const std::vector<AccountRow>& sources) {
   fmt::print("{:<12} {:>10} {:>10} {:>10} {:>12} {:>12} {:>10}\n", "source", "files seen", "taken", "skipped", "rows seen", "documents",
              "skipped");
   for (const AccountRow& source : sources) {
-    const data::Account &files = *source.files, &rows = *source.rows;
+    const ingest::Account &files = *source.files, &rows = *source.rows;
     fmt::print("{:<12} {:>10} {:>10} {:>10} {:>12} {:>12} {:>10}\n", source.name, format_count(files.seen), format_count(files.taken),
                format_count(files.skipped_count()), format_count(rows.seen), format_count(rows.taken), format_count(rows.skipped_count()));
     print_skipped("files", files);
@@ -35,21 +35,22 @@ void print_accounts(const std::vector<AccountRow>& sources) {
   }
 }
 
-nlohmann::json account_json(const data::Account& account) {
+nlohmann::json account_json(const ingest::Account& account) {
   nlohmann::json skipped = nlohmann::json::array();
-  for (const data::SkippedRecord& record : account.skipped)
+  for (const ingest::SkippedRecord& record : account.skipped)
     skipped.push_back({{"reason", record.reason}, {"count", record.count}, {"names", record.names}});
   return {{"seen", account.seen}, {"taken", account.taken}, {"skipped", skipped}};
 }
 
-nlohmann::json undivided_json(const std::vector<data::UndividedFile>& files) {
+nlohmann::json undivided_json(const std::vector<ingest::UndividedFile>& files) {
   nlohmann::json list = nlohmann::json::array();
-  for (const data::UndividedFile& file : files) list.push_back({{"path", file.path}, {"separator", file.separator}, {"count", file.count}});
+  for (const ingest::UndividedFile& file : files)
+    list.push_back({{"path", file.path}, {"separator", file.separator}, {"count", file.count}});
   return list;
 }
 
-void print_undivided(const std::string& source, const std::vector<data::UndividedFile>& files) {
-  for (const data::UndividedFile& file : files)
+void print_undivided(const std::string& source, const std::vector<ingest::UndividedFile>& files) {
+  for (const ingest::UndividedFile& file : files)
     fmt::print("note         {}: {} is one document and holds {} times {}; --separator \"{}\" makes as many documents of it\n", source,
                file.path, format_count(file.count), file.separator, file.separator);
 }

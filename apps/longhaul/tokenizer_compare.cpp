@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "console.h"
-#include "data/bpe_tables.h"
-#include "data/pretokenizer.h"
-#include "data/tokenizer/comparison.h"
+#include "tokenizer/bpe_tables.h"
+#include "tokenizer/comparison.h"
+#include "tokenizer/pretokenizer.h"
 #include "units/format.h"
 
 namespace longhaul::app {
@@ -16,14 +16,14 @@ namespace {
 
 using CompareJson = nlohmann::ordered_json;
 
-CompareJson tokenizer_json(const std::string& file, const data::Tokenizer& tokenizer) {
+CompareJson tokenizer_json(const std::string& file, const tokenizer::Tokenizer& tokenizer) {
   return {{"file", file},
           {"vocab_size", tokenizer.vocab_size()},
-          {"pattern", data::pattern_name(tokenizer.tables().pattern())},
+          {"pattern", tokenizer::pattern_name(tokenizer.tables().pattern())},
           {"fingerprint", tokenizer.fingerprint()}};
 }
 
-CompareJson text_json(const data::TextComparison& text) {
+CompareJson text_json(const tokenizer::TextComparison& text) {
   CompareJson counts = CompareJson::array();
   for (std::size_t i = 0; i < 2; ++i) {
     counts.push_back(
@@ -34,14 +34,14 @@ CompareJson text_json(const data::TextComparison& text) {
           {"counts", counts},    {"documents_with_equal_ids", text.documents_with_equal_ids}};
 }
 
-void print_text(const data::TextComparison& text, std::size_t width) {
+void print_text(const tokenizer::TextComparison& text, std::size_t width) {
   const double ratio = text.tokens[0] == 0 ? 0 : 100.0 * (static_cast<double>(text.tokens[1]) / static_cast<double>(text.tokens[0]) - 1);
   fmt::print("{:<{}} {:>14} {:>14} {:>14} {:>7.1f} % {:>8.3f} {:>8.3f} {:>8.3f} {:>8.3f}\n", text.name, width, format_count(text.bytes),
              format_count(text.tokens[0]), format_count(text.tokens[1]), ratio, text.bytes_per_token(0), text.bytes_per_token(1),
              text.tokens_per_word(0), text.tokens_per_word(1));
 }
 
-void print_ids(const data::IdComparison& ids) {
+void print_ids(const tokenizer::IdComparison& ids) {
   fmt::print("ids          {} mean the same in both, {} differ, {} are in A only, {} in B only; {} tokens are in both, under whatever id\n",
              format_count(ids.same), format_count(ids.different), format_count(ids.only_in_a), format_count(ids.only_in_b),
              format_count(ids.tokens_in_both));
@@ -49,9 +49,9 @@ void print_ids(const data::IdComparison& ids) {
 
 }  // namespace
 
-data::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern) {
-  if (pattern.empty()) return data::Tokenizer::load(file);
-  return data::Tokenizer::load(file, data::pattern_from_name(pattern));
+tokenizer::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern) {
+  if (pattern.empty()) return tokenizer::Tokenizer::load(file);
+  return tokenizer::Tokenizer::load(file, tokenizer::pattern_from_name(pattern));
 }
 
 CommandLine TokenizerCompare::add_to(CommandLine& line) {
@@ -72,24 +72,24 @@ CommandLine TokenizerCompare::add_to(CommandLine& line) {
 }
 
 int TokenizerCompare::run() const {
-  const data::Tokenizer a = load_vocabulary(a_, pattern_a_), b = load_vocabulary(b_, pattern_b_);
-  std::vector<data::Source> sources;
-  std::vector<data::TextComparison> texts;
+  const tokenizer::Tokenizer a = load_vocabulary(a_, pattern_a_), b = load_vocabulary(b_, pattern_b_);
+  std::vector<ingest::Source> sources;
+  std::vector<tokenizer::TextComparison> texts;
   for (const std::string& text : texts_) {
     sources.push_back({text, text});
     texts.emplace_back().name = text;
   }
-  const data::IngestOptions ingest = ingest_.options();
-  data::DocumentReader reader(data::walk_sources(sources, ingest.walk).files, ingest);
-  data::TokenizerComparison comparison(a, b);
-  for (data::Document document; reader.next(document);) comparison.add(document.text, texts[document.source]);
-  data::TextComparison all;
+  const ingest::IngestOptions ingest = ingest_.options();
+  ingest::DocumentReader reader(ingest::walk_sources(sources, ingest.walk).files, ingest);
+  tokenizer::TokenizerComparison comparison(a, b);
+  for (ingest::Document document; reader.next(document);) comparison.add(document.text, texts[document.source]);
+  tokenizer::TextComparison all;
   all.name = "all";
-  for (const data::TextComparison& text : texts) all += text;
-  const data::IdComparison ids = data::compare_ids(a, b);
+  for (const tokenizer::TextComparison& text : texts) all += text;
+  const tokenizer::IdComparison ids = tokenizer::compare_ids(a, b);
   if (json_) {
     CompareJson listed = CompareJson::array();
-    for (const data::TextComparison& text : texts) listed.push_back(text_json(text));
+    for (const tokenizer::TextComparison& text : texts) listed.push_back(text_json(text));
     print_json(CompareJson{{"tokenizers", CompareJson::array({tokenizer_json(a_, a), tokenizer_json(b_, b)})},
                            {"ids",
                             {{"same", ids.same},
@@ -102,14 +102,15 @@ int TokenizerCompare::run() const {
     return 0;
   }
   fmt::print("A            {} ({} ids, pattern {})\nB            {} ({} ids, pattern {})\n", a_, format_count(a.vocab_size()),
-             data::pattern_name(a.tables().pattern()), b_, format_count(b.vocab_size()), data::pattern_name(b.tables().pattern()));
+             tokenizer::pattern_name(a.tables().pattern()), b_, format_count(b.vocab_size()),
+             tokenizer::pattern_name(b.tables().pattern()));
   print_ids(ids);
   if (a.fingerprint() == b.fingerprint()) fmt::print("             A and B have the same fingerprint: every id means the same\n");
   std::size_t width = 12;
-  for (const data::TextComparison& text : texts) width = std::max(width, text.name.size());
+  for (const tokenizer::TextComparison& text : texts) width = std::max(width, text.name.size());
   fmt::print("{:<{}} {:>14} {:>14} {:>14} {:>9} {:>17} {:>17}\n", "", width, "", "tokens", "tokens", "", "bytes/token", "tokens/word");
   fmt::print("{:<{}} {:>14} {:>14} {:>14} {:>9} {:>8} {:>8} {:>8} {:>8}\n", "text", width, "bytes", "A", "B", "B to A", "A", "B", "A", "B");
-  for (const data::TextComparison& text : texts) print_text(text, width);
+  for (const tokenizer::TextComparison& text : texts) print_text(text, width);
   if (texts.size() > 1) print_text(all, width);
   fmt::print("documents    {} of {} have the same ids with both\n", format_count(all.documents_with_equal_ids),
              format_count(all.documents));

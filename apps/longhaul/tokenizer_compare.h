@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "command_line.h"
-#include "data/tokenizer.h"
 #include "ingest_arguments.h"
+#include "tokenizer/tokenizer.h"
 
 namespace longhaul::app {
 
-/// Loads a vocabulary as the verbs of `longhaul tokenizer` do. @param pattern a name of data/pretokenizer.h, or empty
-data::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern);
+/// Loads a vocabulary as the verbs of `longhaul tokenizer` do. @param pattern a name of tokenizer/pretokenizer.h, or empty
+tokenizer::Tokenizer load_vocabulary(const std::string& file, const std::string& pattern);
 
 class TokenizerCompare {
  public:

@@ -15,11 +15,11 @@
 #include "data/dataset.h"
 #include "data/dry_run.h"
 #include "data/prepare.h"
-#include "data/pretokenizer.h"
-#include "data/tokenizer.h"
 #include "ingest_arguments.h"
 #include "ingest_report.h"
 #include "progress_line.h"
+#include "tokenizer/pretokenizer.h"
+#include "tokenizer/tokenizer.h"
 #include "units/format.h"
 #include "verbs.h"
 
@@ -126,9 +126,9 @@ std::vector<std::string> with_names(std::vector<std::string> names, const std::s
 int dry_run(const data::PrepareOptions& options, bool json) {
   data::check_vocabulary(options);
   const bool trained = options.tokenizer_file.empty();
-  std::optional<data::Tokenizer> tokenizer;
-  if (!trained) tokenizer = data::Tokenizer::load(options.tokenizer_file, options.pattern);
-  std::vector<data::Source> sources = options.sources;
+  std::optional<tokenizer::Tokenizer> tokenizer;
+  if (!trained) tokenizer = tokenizer::Tokenizer::load(options.tokenizer_file, options.pattern);
+  std::vector<ingest::Source> sources = options.sources;
   sources.insert(sources.end(), options.heldout_sources.begin(), options.heldout_sources.end());
   const data::DryRun run = data::dry_run(sources, options.ingest, tokenizer, options.vocab_size, options.threads);
   if (json)
@@ -165,7 +165,7 @@ int prepare(int argc, char** argv) {
   const Option tokenizer =
       line.option("--tokenizer", options.tokenizer_file,
                   "tokenizer.json, vocab.json and merges.txt, a tiktoken rank file or a SentencePiece .model to load instead");
-  line.option("--pattern", pattern, std::string(data::kPatternValues) + "; needed for rank files other than OpenAI's own")
+  line.option("--pattern", pattern, std::string(tokenizer::kPatternValues) + "; needed for rank files other than OpenAI's own")
       .not_empty()
       .needs(tokenizer);
   line.option("--heldout-fraction,--heldout", heldout_fraction,
@@ -198,7 +198,7 @@ int prepare(int argc, char** argv) {
   if (heldout_tail >= 0) options.split.heldout_tail = heldout_tail;
   if (!begin.empty()) options.begin = begin;
   if (!end.empty()) options.end = end;
-  if (!pattern.empty()) options.pattern = data::pattern_from_name(pattern);
+  if (!pattern.empty()) options.pattern = tokenizer::pattern_from_name(pattern);
   options.ingest = ingest.options();
   for (const std::string& fields : metadata) options.ingest.metadata = with_names(std::move(options.ingest.metadata), fields);
   if (dry) return dry_run(options, json);
@@ -221,7 +221,7 @@ int prepare(int argc, char** argv) {
 }
 
 /// The beginning of a document as one printable line.
-std::string excerpt(const data::TokenStream& stream, std::int64_t document, const data::Tokenizer& tokenizer) {
+std::string excerpt(const data::TokenStream& stream, std::int64_t document, const tokenizer::Tokenizer& tokenizer) {
   constexpr std::int64_t kTokens = 40;
   const std::int64_t begin = stream.text_begin(document);
   std::vector<std::int32_t> ids(static_cast<std::size_t>(std::min(kTokens, stream.text_end(document) - begin)));
@@ -244,7 +244,7 @@ int inspect(int argc, char** argv) {
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   const data::Dataset dataset = data::Dataset::open(directory);
-  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(dataset.tokenizer_path());
   dataset.require_vocabulary(tokenizer.vocab_size(), tokenizer.fingerprint());
   nlohmann::json out = to_json(dataset.manifest(), directory);
   out["verified"] = true;

@@ -64,8 +64,8 @@ std::optional<int> parse(EvalArguments& arguments, int argc, char** argv) {
 
 /// "<|begin_of_text|> … <|end_of_text|>".
 std::string frame(const data::Dataset& dataset) {
-  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
-  const data::Framing& framing = dataset.manifest().framing;
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(dataset.tokenizer_path());
+  const tokenizer::Framing& framing = dataset.manifest().framing;
   return fmt::format("{} … {}", framing.has_begin() ? tokenizer.token_bytes(framing.begin) : "no begin",
                      tokenizer.token_bytes(framing.end));
 }
@@ -90,7 +90,7 @@ data::Dataset open_other(const std::string& directory, const data::Dataset& of_r
 data::EvaluationText read_text(const EvalArguments& arguments, const data::Dataset& of_run, int threads, ProgressLine& progress) {
   if (arguments.own()) return data::heldout_text(of_run);
   if (!arguments.data.empty()) return data::heldout_text(open_other(arguments.data, of_run));
-  const data::Tokenizer tokenizer = data::Tokenizer::load(of_run.tokenizer_path());
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(of_run.tokenizer_path());
   of_run.require_vocabulary(tokenizer.vocab_size(), tokenizer.fingerprint());
   return data::text_of_files({arguments.texts.begin(), arguments.texts.end()}, arguments.ingest.options(), tokenizer,
                              of_run.manifest().framing, threads,

@@ -8,10 +8,10 @@
 #include "command_line.h"
 #include "console.h"
 #include "data/dataset.h"
-#include "data/tokenizer.h"
 #include "files/disk.h"
 #include "model/hf_config.h"
 #include "run_arguments.h"
+#include "tokenizer/tokenizer.h"
 #include "train/trained_model.h"
 #include "verbs.h"
 
@@ -19,13 +19,13 @@ namespace longhaul::app {
 namespace {
 
 /// What generation needs to know: the tokens that begin and end a text.
-nlohmann::json generation_config(const data::Framing& framing) {
+nlohmann::json generation_config(const tokenizer::Framing& framing) {
   nlohmann::json out = {{"eos_token_id", framing.end}};
   if (framing.has_begin()) out["bos_token_id"] = framing.begin;
   return out;
 }
 
-nlohmann::json tokenizer_config(const data::Tokenizer& tokenizer, const data::Framing& framing, std::int64_t sequence_length) {
+nlohmann::json tokenizer_config(const tokenizer::Tokenizer& tokenizer, const tokenizer::Framing& framing, std::int64_t sequence_length) {
   nlohmann::json out = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                         {"eos_token", tokenizer.token_bytes(framing.end)},
                         {"model_max_length", sequence_length},
@@ -34,7 +34,7 @@ nlohmann::json tokenizer_config(const data::Tokenizer& tokenizer, const data::Fr
   return out;
 }
 
-void write_folder(const train::Engine& engine, const data::Tokenizer& tokenizer, const data::Framing& framing,
+void write_folder(const train::Engine& engine, const tokenizer::Tokenizer& tokenizer, const tokenizer::Framing& framing,
                   const std::filesystem::path& folder) {
   const files::Disk disk;
   const config::RunConfig& config = engine.config();
@@ -53,7 +53,7 @@ void write_folder(const train::Engine& engine, const data::Tokenizer& tokenizer,
 }
 
 /// Written under a temporary name and renamed: the folder appears whole or not at all.
-void export_hf(const train::Engine& engine, const data::Tokenizer& tokenizer, const data::Framing& framing,
+void export_hf(const train::Engine& engine, const tokenizer::Tokenizer& tokenizer, const tokenizer::Framing& framing,
                const std::filesystem::path& out) {
   if (std::filesystem::exists(out))
     throw UsageError(fmt::format("{} exists: export writes a new folder and replaces nothing", out.string()));
@@ -87,7 +87,7 @@ int verb_export(int argc, char** argv) {
 
   const config::RunConfig config = arguments.resolve_for_one_rank().config;
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
-  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(dataset.tokenizer_path());
   dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());
   train::Engine engine(config, train::Engine::Use::evaluation);
   std::int64_t step = 0;

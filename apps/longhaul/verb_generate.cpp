@@ -7,8 +7,8 @@
 #include "command_line.h"
 #include "console.h"
 #include "data/dataset.h"
-#include "data/tokenizer.h"
 #include "run_arguments.h"
+#include "tokenizer/tokenizer.h"
 #include "train/generation.h"
 #include "train/trained_model.h"
 #include "verbs.h"
@@ -36,7 +36,7 @@ int verb_generate(int argc, char** argv) {
   const train::Console console = make_console();
   console.begin("loading the newest checkpoint");
   const data::Dataset dataset = data::Dataset::open(config.data.directory, data::Verify::structure);
-  const data::Tokenizer tokenizer = data::Tokenizer::load(dataset.tokenizer_path());
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(dataset.tokenizer_path());
   dataset.require_vocabulary(config.model.vocab, tokenizer.fingerprint());
   train::Engine engine(config, train::Engine::Use::evaluation);
   const checkpoint::Loaded loaded = train::load_trained(engine, dataset, complain);

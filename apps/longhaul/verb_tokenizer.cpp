@@ -12,11 +12,11 @@
 
 #include "command_line.h"
 #include "console.h"
-#include "data/bpe_train.h"
-#include "data/pretokenizer.h"
-#include "data/tokenizer.h"
 #include "files/read.h"
 #include "ingest_arguments.h"
+#include "tokenizer/bpe_train.h"
+#include "tokenizer/pretokenizer.h"
+#include "tokenizer/tokenizer.h"
 #include "tokenizer_compare.h"
 #include "verbs.h"
 
@@ -57,7 +57,7 @@ struct TrainArguments {
     verb.option("INPUT", inputs, "text files (a document each), files of rows (a document a line), folders of them, patterns, @LIST")
         .required();
     verb.option("--vocab-size", vocab_size, "entries, with the 256 bytes and <|endoftext|>").show_default();
-    verb.option("--pattern", pattern, std::string("how text is cut into pieces: ") + data::kPatternValues).show_default();
+    verb.option("--pattern", pattern, std::string("how text is cut into pieces: ") + tokenizer::kPatternValues).show_default();
     verb.option("--out", out, "file to write").required();
     ingest.add_to(verb);
     verb.option("--threads", threads, "0 = all processors; the result is the same at any number").show_default();
@@ -67,27 +67,27 @@ struct TrainArguments {
 };
 
 int train(const TrainArguments& arguments) {
-  std::vector<data::Source> sources;
+  std::vector<ingest::Source> sources;
   for (const std::string& input : arguments.inputs) sources.push_back({input, input});
-  const data::IngestOptions ingest = arguments.ingest.options();
-  const data::Walk walk = data::walk_sources(sources, ingest.walk);
+  const ingest::IngestOptions ingest = arguments.ingest.options();
+  const ingest::Walk walk = ingest::walk_sources(sources, ingest.walk);
   for (std::size_t i = 0; i < sources.size(); ++i)
     if (const std::string skipped = walk.sources[i].skipped_text(); !skipped.empty())
       complain(fmt::format("{}: {} of {} files left out: {}", sources[i].name, walk.sources[i].skipped_files(), walk.sources[i].seen(),
                            skipped));
-  data::DocumentReader reader(walk.files, ingest);
+  ingest::DocumentReader reader(walk.files, ingest);
   const auto next_document = [&reader](std::string& text) {
-    data::Document document;
+    ingest::Document document;
     if (!reader.next(document)) return false;
     text = document.text;
     return true;
   };
   TimedProgress progress;
-  data::BpeTrainOptions options;
+  tokenizer::BpeTrainOptions options;
   options.vocab_size = arguments.vocab_size;
-  options.pattern = data::pattern_from_name(arguments.pattern);
+  options.pattern = tokenizer::pattern_from_name(arguments.pattern);
   options.threads = arguments.threads > 0 ? arguments.threads : static_cast<int>(std::thread::hardware_concurrency());
-  options.on_progress = [&progress](const data::TrainProgress& now) {
+  options.on_progress = [&progress](const tokenizer::TrainProgress& now) {
     progress.tell([&] {
       const double megabytes = static_cast<double>(now.bytes_read) / 1e6;
       return now.entries == 0 ? fmt::format("counting pieces: {:.1f} MB read", megabytes)
@@ -95,7 +95,7 @@ int train(const TrainArguments& arguments) {
     });
   };
   const auto start = std::chrono::steady_clock::now();
-  const data::Tokenizer tokenizer = data::train_bpe(next_document, options);
+  const tokenizer::Tokenizer tokenizer = tokenizer::train_bpe(next_document, options);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   tokenizer.save(arguments.out);
   if (tokenizer.vocab_size() < options.vocab_size) {
@@ -120,7 +120,7 @@ void add_vocabulary_options(CommandLine& verb, std::string& tokenizer, std::stri
   verb.option("--tokenizer", tokenizer,
               "tokenizer.json, vocab.json or merges.txt (with the other beside it), a .tiktoken rank file, a SentencePiece .model")
       .required();
-  verb.option("--pattern", pattern, std::string(data::kPatternValues) + "; needed for rank files other than OpenAI's own");
+  verb.option("--pattern", pattern, std::string(tokenizer::kPatternValues) + "; needed for rank files other than OpenAI's own");
 }
 
 struct CodingArguments {
@@ -132,7 +132,7 @@ struct CodingArguments {
     verb.option("FILE", inputs, what).show_default();
   }
 
-  data::Tokenizer load() const { return load_vocabulary(tokenizer, pattern); }
+  tokenizer::Tokenizer load() const { return load_vocabulary(tokenizer, pattern); }
 };
 
 std::string read_input(const std::string& input) {
@@ -154,7 +154,7 @@ struct ConvertArguments {
 };
 
 int convert(const ConvertArguments& arguments) {
-  const data::Tokenizer tokenizer = load_vocabulary(arguments.tokenizer, arguments.pattern);
+  const tokenizer::Tokenizer tokenizer = load_vocabulary(arguments.tokenizer, arguments.pattern);
   tokenizer.save(arguments.out);
   fmt::print("{}: {} entries\nfingerprint {}\n", arguments.out, tokenizer.vocab_size(), tokenizer.fingerprint());
   return 0;
@@ -212,8 +212,8 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-void print_speed(const data::Tokenizer& tokenizer, const std::vector<NamedText>& documents) {
-  data::Encoder encoder(tokenizer);
+void print_speed(const tokenizer::Tokenizer& tokenizer, const std::vector<NamedText>& documents) {
+  tokenizer::Encoder encoder(tokenizer);
   std::vector<std::int32_t> ids;
   std::int64_t bytes = 0, tokens = 0;
   const auto pass = [&] {
@@ -235,13 +235,13 @@ void print_speed(const data::Tokenizer& tokenizer, const std::vector<NamedText>&
 }
 
 int encode(const EncodeArguments& arguments) {
-  const data::Tokenizer tokenizer = arguments.load();
+  const tokenizer::Tokenizer tokenizer = arguments.load();
   const std::vector<NamedText> documents = documents_of(arguments);
   if (arguments.bench) {
     print_speed(tokenizer, documents);
     return 0;
   }
-  data::Encoder encoder(tokenizer);
+  tokenizer::Encoder encoder(tokenizer);
   TimedProgress progress;
   Json listed = Json::array();
   std::int64_t bytes = 0, tokens = 0;
@@ -287,7 +287,7 @@ std::vector<std::int32_t> parse_ids(const std::string& name, std::string_view te
 }
 
 int decode(const CodingArguments& arguments) {
-  const data::Tokenizer tokenizer = arguments.load();
+  const tokenizer::Tokenizer tokenizer = arguments.load();
   for (const std::string& input : arguments.inputs) std::cout << tokenizer.decode(parse_ids(input, read_input(input)));
   return 0;
 }

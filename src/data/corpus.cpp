@@ -7,25 +7,26 @@
 
 namespace longhaul::data {
 
-Corpus::Corpus(const std::vector<Source>& sources, const std::vector<Source>& heldout_sources, const SplitOptions& split,
-               IngestOptions ingest)
+Corpus::Corpus(const std::vector<ingest::Source>& sources, const std::vector<ingest::Source>& heldout_sources, const SplitOptions& split,
+               ingest::IngestOptions ingest)
     : ingest_(std::move(ingest)), heldout_sources_from_(sources.size()), sources_(sources) {
   sources_.insert(sources_.end(), heldout_sources.begin(), heldout_sources.end());
-  walk_ = walk_sources(sources_, ingest_.walk);
-  std::stable_partition(walk_.files.begin(), walk_.files.end(), [&](const InputFile& file) { return of_heldout_source(file.source); });
+  walk_ = ingest::walk_sources(sources_, ingest_.walk);
+  std::stable_partition(walk_.files.begin(), walk_.files.end(),
+                        [&](const ingest::InputFile& file) { return of_heldout_source(file.source); });
   split_ = Split::decide(split, !heldout_sources.empty(), [&] { return one_document(); });
 }
 
-std::vector<InputFile> Corpus::train_files() const {
-  std::vector<InputFile> result;
+std::vector<ingest::InputFile> Corpus::train_files() const {
+  std::vector<ingest::InputFile> result;
   std::copy_if(walk_.files.begin(), walk_.files.end(), std::back_inserter(result),
-               [&](const InputFile& file) { return !of_heldout_source(file.source); });
+               [&](const ingest::InputFile& file) { return !of_heldout_source(file.source); });
   return result;
 }
 
 bool Corpus::one_document() const {
-  DocumentReader reader(train_files(), ingest_);
-  Document document;
+  ingest::DocumentReader reader(train_files(), ingest_);
+  ingest::Document document;
   return reader.next(document) && !reader.next(document);
 }
 
@@ -36,7 +37,7 @@ bool DividedReader::next(EncodedDocument& part) {
     rest_ = corpus_.split().divide(document_.text, heldout_source);
     if (heldout_source) overlap_.add_heldout(document_.text);
     if (!rest_.train.empty())
-      overlap_.check_train(document_.text, [&] { return document_name(corpus_.files()[document_.file], document_.line); });
+      overlap_.check_train(document_.text, [&] { return ingest::document_name(corpus_.files()[document_.file], document_.line); });
   }
   part.heldout = rest_.train.empty();
   part.text = std::exchange(part.heldout ? rest_.heldout : rest_.train, {});

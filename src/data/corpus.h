@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "data/encode_documents.h"
-#include "data/ingest/documents.h"
 #include "data/split.h"
+#include "ingest/documents.h"
 
 namespace longhaul::data {
 
@@ -20,23 +20,24 @@ class Corpus {
  public:
   /// Lists the files; reads two documents where the split depends on whether there is a second.
   /// @throws UsageError of Split::decide(), DataError of walk_sources() and DocumentReader
-  Corpus(const std::vector<Source>& sources, const std::vector<Source>& heldout_sources, const SplitOptions& split, IngestOptions ingest);
+  Corpus(const std::vector<ingest::Source>& sources, const std::vector<ingest::Source>& heldout_sources, const SplitOptions& split,
+         ingest::IngestOptions ingest);
 
-  const std::vector<Source>& sources() const { return sources_; }  ///< those of --source, then those of --heldout-source
+  const std::vector<ingest::Source>& sources() const { return sources_; }  ///< those of --source, then those of --heldout-source
   bool of_heldout_source(std::size_t source) const { return source >= heldout_sources_from_; }
-  const std::vector<InputFile>& files() const { return walk_.files; }
-  const SourceWalk& walk(std::size_t source) const { return walk_.sources[source]; }
-  std::vector<InputFile> train_files() const;  ///< of the sources that are not held out whole
+  const std::vector<ingest::InputFile>& files() const { return walk_.files; }
+  const ingest::SourceWalk& walk(std::size_t source) const { return walk_.sources[source]; }
+  std::vector<ingest::InputFile> train_files() const;  ///< of the sources that are not held out whole
   std::int64_t bytes() const { return walk_.bytes(); }
   const Split& split() const { return split_; }
-  const IngestOptions& ingest() const { return ingest_; }
+  const ingest::IngestOptions& ingest() const { return ingest_; }
 
  private:
   bool one_document() const;
-  IngestOptions ingest_;
+  ingest::IngestOptions ingest_;
   std::size_t heldout_sources_from_;
-  std::vector<Source> sources_;
-  Walk walk_;
+  std::vector<ingest::Source> sources_;
+  ingest::Walk walk_;
   Split split_;
 };
 
@@ -44,18 +45,18 @@ class Corpus {
 class DividedReader {
  public:
   /// The corpus must outlive the reader. @param rejected  as in DocumentReader
-  DividedReader(const Corpus& corpus, std::function<void(const RejectedRow&)> rejected)
+  DividedReader(const Corpus& corpus, std::function<void(const ingest::RejectedRow&)> rejected)
       : corpus_(corpus), reader_(corpus.files(), corpus.ingest(), std::move(rejected)) {}
   /// Fills all but the ids; false at the end.
   bool next(EncodedDocument& part);
   const Overlap& overlap() const { return overlap_; }
-  const std::vector<FileSummary>& summaries() const { return reader_.summaries(); }
+  const std::vector<ingest::FileSummary>& summaries() const { return reader_.summaries(); }
   std::int64_t bytes_read() const { return reader_.bytes_read(); }
 
  private:
   const Corpus& corpus_;
-  DocumentReader reader_;
-  Document document_;
+  ingest::DocumentReader reader_;
+  ingest::Document document_;
   SplitText rest_;  // of the document, to be handed out
   Overlap overlap_;
 };

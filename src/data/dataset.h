@@ -18,15 +18,15 @@
 
 namespace longhaul::data {
 
-/// One split as one sequence of tokens: framed documents back to back (data/framing.h). Where one token is begin and end, the stream closes
-/// with it, so that the last document has its end too; that one is not stored.
+/// One split as one sequence of tokens: framed documents back to back (tokenizer/framing.h). Where one token is begin and end, the stream
+/// closes with it, so that the last document has its end too; that one is not stored.
 class TokenStream {
  public:
   /// Takes shards of one split in order. Views stay valid as long as the stream (or a copy of it) lives.
   explicit TokenStream(std::vector<std::shared_ptr<const Shard>> shards);
 
   std::int64_t tokens() const { return stored_ + (documents_ > 0 && framing_.shared() ? 1 : 0); }
-  const Framing& framing() const { return framing_; }
+  const tokenizer::Framing& framing() const { return framing_; }
   std::int64_t documents() const { return static_cast<std::int64_t>(documents_); }
   /// UTF-8 bytes of the documents' text (without their frames): the denominator of bits/byte.
   std::int64_t text_bytes() const { return text_bytes_; }
@@ -52,7 +52,7 @@ class TokenStream {
   std::vector<std::shared_ptr<const Shard>> shards_;
   std::vector<std::int64_t> first_token_;     // of each shard, and the end
   std::vector<std::int64_t> first_document_;  // of each shard, and the end
-  Framing framing_;                           // of every shard
+  tokenizer::Framing framing_;                // of every shard
   std::int64_t stored_ = 0, documents_ = 0, text_bytes_ = 0;
 };
 

@@ -71,8 +71,8 @@ void PartialDirectory::commit() {
   disk.sync_directory(parent.empty() ? fs::path(".") : parent);
 }
 
-SplitWriter::SplitWriter(const fs::path& directory, std::string name, const Tokenizer& tokenizer, const Framing& framing,
-                         std::int64_t shard_tokens, bool write_text, std::vector<ShardRecord> finished,
+SplitWriter::SplitWriter(const fs::path& directory, std::string name, const tokenizer::Tokenizer& tokenizer,
+                         const tokenizer::Framing& framing, std::int64_t shard_tokens, bool write_text, std::vector<ShardRecord> finished,
                          std::function<void(const ShardRecord&)> on_shard)
     : directory_(directory),
       name_(std::move(name)),

@@ -17,8 +17,8 @@
 
 #include "data/manifest.h"
 #include "data/shard.h"
-#include "data/tokenizer.h"
 #include "files/disk.h"
+#include "tokenizer/tokenizer.h"
 
 namespace longhaul::data {
 
@@ -46,8 +46,8 @@ class SplitWriter {
   /// @param name      "train" or "heldout": the subdirectory and the text file's stem
   /// @param finished  shards of an earlier call, which are there and intact
   /// @param on_shard  called when another shard is on disk
-  SplitWriter(const std::filesystem::path& directory, std::string name, const Tokenizer& tokenizer, const Framing& framing,
-              std::int64_t shard_tokens, bool write_text, std::vector<ShardRecord> finished,
+  SplitWriter(const std::filesystem::path& directory, std::string name, const tokenizer::Tokenizer& tokenizer,
+              const tokenizer::Framing& framing, std::int64_t shard_tokens, bool write_text, std::vector<ShardRecord> finished,
               std::function<void(const ShardRecord&)> on_shard);
   /// If the next text is in a finished shard, passes over it. @return its stored tokens; nothing: it is to be encoded and added
   /// @throws DataError when the shard holds another text there
@@ -61,8 +61,8 @@ class SplitWriter {
   void close_shard();
   std::filesystem::path directory_;
   std::string name_;
-  const Tokenizer& tokenizer_;
-  Framing framing_;
+  const tokenizer::Tokenizer& tokenizer_;
+  tokenizer::Framing framing_;
   std::int64_t shard_tokens_;
   std::optional<ShardBuilder> shard_;
   std::optional<files::FileWriter> text_;

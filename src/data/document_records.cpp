@@ -12,8 +12,8 @@ constexpr const char* kHeldoutFile = "heldout/documents.jsonl";
 
 }  // namespace
 
-DocumentRecords::DocumentRecords(const std::filesystem::path& directory, const std::vector<Source>& sources,
-                                 const std::vector<InputFile>& files)
+DocumentRecords::DocumentRecords(const std::filesystem::path& directory, const std::vector<ingest::Source>& sources,
+                                 const std::vector<ingest::InputFile>& files)
     : sources_(sources), files_(files), train_(files::Disk(), directory / kTrainFile), heldout_(files::Disk(), directory / kHeldoutFile) {}
 
 void DocumentRecords::add(const EncodedDocument& document) {

@@ -6,24 +6,25 @@
 #include <vector>
 
 #include "data/encode_documents.h"
-#include "data/ingest/walk.h"
 #include "data/manifest.h"
 #include "files/disk.h"
+#include "ingest/walk.h"
 
 namespace longhaul::data {
 
 class DocumentRecords {
  public:
   /// Begins both files; the folders of the splits exist.
-  DocumentRecords(const std::filesystem::path& directory, const std::vector<Source>& sources, const std::vector<InputFile>& files);
+  DocumentRecords(const std::filesystem::path& directory, const std::vector<ingest::Source>& sources,
+                  const std::vector<ingest::InputFile>& files);
   /// The next document of its split.
   void add(const EncodedDocument& document);
   /// Both files, finished.
   std::vector<FileRecord> finish();
 
  private:
-  const std::vector<Source>& sources_;
-  const std::vector<InputFile>& files_;
+  const std::vector<ingest::Source>& sources_;
+  const std::vector<ingest::InputFile>& files_;
   files::FileWriter train_, heldout_;
 };
 

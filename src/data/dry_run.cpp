@@ -8,8 +8,8 @@
 #include <iterator>
 #include <utility>
 
-#include "data/bpe_train.h"
-#include "data/ingest/file_kind.h"
+#include "ingest/file_kind.h"
+#include "tokenizer/bpe_train.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -29,33 +29,33 @@ struct Sample {
 };
 
 /// Evenly spaced, the first included.
-std::vector<InputFile> choose_files(const std::vector<InputFile>& files) {
+std::vector<ingest::InputFile> choose_files(const std::vector<ingest::InputFile>& files) {
   const std::size_t count = std::min(files.size(), DryRun::kFiles);
-  std::vector<InputFile> chosen;
+  std::vector<ingest::InputFile> chosen;
   for (std::size_t i = 0; i < count; ++i) chosen.push_back(files[i * files.size() / count]);
   return chosen;
 }
 
-bool one_document(const InputFile& file, const IngestOptions& ingest) {
-  return ingest.split.whole() && kind_of_name(file.name).value_or(FileKind::text) == FileKind::text;
+bool one_document(const ingest::InputFile& file, const ingest::IngestOptions& ingest) {
+  return ingest.split.whole() && ingest::kind_of_name(file.name).value_or(ingest::FileKind::text) == ingest::FileKind::text;
 }
 
 class SourceSampler {
  public:
-  SourceSampler(const IngestOptions& ingest, SourceEstimate& estimate, Sample& sample)
+  SourceSampler(const ingest::IngestOptions& ingest, SourceEstimate& estimate, Sample& sample)
       : ingest_(ingest), estimate_(estimate), sample_(sample) {
     ingest_.sample_bytes = DryRun::kFileBytes;
-    stops_at_rows_ = ingest.bad_rows == BadRows::stop;
-    stops_at_bytes_ = ingest.invalid_utf8 == InvalidUtf8::stop;
+    stops_at_rows_ = ingest.bad_rows == ingest::BadRows::stop;
+    stops_at_bytes_ = ingest.invalid_utf8 == ingest::InvalidUtf8::stop;
     // What would stop the preparation is told, and the sample goes on.
-    if (stops_at_rows_) ingest_.bad_rows = BadRows::skip;
-    if (stops_at_bytes_) ingest_.invalid_utf8 = InvalidUtf8::skip_document;
+    if (stops_at_rows_) ingest_.bad_rows = ingest::BadRows::skip;
+    if (stops_at_bytes_) ingest_.invalid_utf8 = ingest::InvalidUtf8::skip_document;
   }
 
-  void read(const std::vector<InputFile>& files) {
-    for (const InputFile& file : choose_files(files)) read_file(file);
+  void read(const std::vector<ingest::InputFile>& files) {
+    for (const ingest::InputFile& file : choose_files(files)) read_file(file);
     std::int64_t disk_bytes = 0, one_document_files = 0, divided_bytes = 0;
-    for (const InputFile& file : files) {
+    for (const ingest::InputFile& file : files) {
       disk_bytes += file.bytes;
       one_document_files += one_document(file, ingest_);
       divided_bytes += one_document(file, ingest_) ? 0 : file.bytes;
@@ -68,17 +68,17 @@ class SourceSampler {
   }
 
  private:
-  void read_file(const InputFile& file) {
-    DocumentReader reader({file}, ingest_, [&](const RejectedRow& row) {
+  void read_file(const ingest::InputFile& file) {
+    ingest::DocumentReader reader({file}, ingest_, [&](const ingest::RejectedRow& row) {
       if (row.is_text_fault ? stops_at_bytes_ : stops_at_rows_)
-        add_fault(fmt::format("{}: byte {}: {}", document_name(file, row.line), row.byte, row.what));
+        add_fault(fmt::format("{}: byte {}: {}", ingest::document_name(file, row.line), row.byte, row.what));
     });
     try {
-      for (Document document; reader.next(document);) keep(document.text);
+      for (ingest::Document document; reader.next(document);) keep(document.text);
     } catch (const DataError& error) {
       return add_fault(error.what());
     }
-    const FileSummary& summary = reader.summaries().front();
+    const ingest::FileSummary& summary = reader.summaries().front();
     ++estimate_.sampled_files;
     estimate_.rows.add(summary);
     if (!summary.separator.empty()) estimate_.undivided.push_back({file.name, summary.separator, summary.separator_count});
@@ -101,7 +101,7 @@ class SourceSampler {
     sample_.bytes += static_cast<std::int64_t>(text.size());
   }
 
-  IngestOptions ingest_;
+  ingest::IngestOptions ingest_;
   bool stops_at_rows_ = false, stops_at_bytes_ = false;
   SourceEstimate& estimate_;
   Sample& sample_;
@@ -110,14 +110,14 @@ class SourceSampler {
 };
 
 /// Trains on the sample; seconds for a corpus `scale` times as large: counting grows with the text, merging hardly does.
-Tokenizer train_on(const Sample& sample, std::int64_t vocab_size, int threads, double scale, double& seconds) {
+tokenizer::Tokenizer train_on(const Sample& sample, std::int64_t vocab_size, int threads, double scale, double& seconds) {
   std::size_t next = 0;
   double counting = 0;
   const auto begin = std::chrono::steady_clock::now();
-  BpeTrainOptions options;
+  tokenizer::BpeTrainOptions options;
   options.vocab_size = static_cast<std::int32_t>(std::min<std::int64_t>(vocab_size, INT32_MAX));
   options.threads = threads;
-  Tokenizer tokenizer = train_bpe(
+  tokenizer::Tokenizer tokenizer = tokenizer::train_bpe(
       [&](std::string& text) {
         if (next == sample.texts.size()) {
           if (counting == 0) counting = seconds_since(begin);
@@ -137,18 +137,19 @@ bool DryRun::would_stop() const {
   return std::any_of(sources.begin(), sources.end(), [](const SourceEstimate& source) { return source.fault_count > 0; });
 }
 
-DryRun dry_run(const std::vector<Source>& sources, const IngestOptions& ingest, const std::optional<Tokenizer>& tokenizer,
-               std::int64_t vocab_size, int threads) {
-  const Walk walk = walk_sources(sources, ingest.walk);
+DryRun dry_run(const std::vector<ingest::Source>& sources, const ingest::IngestOptions& ingest,
+               const std::optional<tokenizer::Tokenizer>& tokenizer, std::int64_t vocab_size, int threads) {
+  const ingest::Walk walk = ingest::walk_sources(sources, ingest.walk);
   DryRun result;
   Sample sample;
   const auto begin = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    std::vector<InputFile> files;
-    std::copy_if(walk.files.begin(), walk.files.end(), std::back_inserter(files), [&](const InputFile& file) { return file.source == i; });
+    std::vector<ingest::InputFile> files;
+    std::copy_if(walk.files.begin(), walk.files.end(), std::back_inserter(files),
+                 [&](const ingest::InputFile& file) { return file.source == i; });
     SourceEstimate& estimate = result.sources.emplace_back();
     estimate.name = sources[i].name;
-    estimate.files = account_of(walk.sources[i]);
+    estimate.files = ingest::account_of(walk.sources[i]);
     SourceSampler(ingest, estimate, sample).read(files);
   }
   sample.seconds = seconds_since(begin);
@@ -161,9 +162,9 @@ DryRun dry_run(const std::vector<Source>& sources, const IngestOptions& ingest, 
   const int passes = tokenizer ? 1 : 2;
   result.reading_seconds =
       passes * sample.seconds * static_cast<double>(walk.bytes()) / static_cast<double>(std::max<std::int64_t>(1, sample.disk_bytes));
-  const Tokenizer vocabulary = tokenizer ? *tokenizer : train_on(sample, vocab_size, threads, scale, result.vocabulary_seconds);
+  const tokenizer::Tokenizer vocabulary = tokenizer ? *tokenizer : train_on(sample, vocab_size, threads, scale, result.vocabulary_seconds);
 
-  Encoder encoder(vocabulary);
+  tokenizer::Encoder encoder(vocabulary);
   std::int64_t tokens = 0;
   const auto encoding = std::chrono::steady_clock::now();
   std::vector<std::int32_t> ids;

@@ -10,18 +10,18 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest/account.h"
-#include "data/tokenizer.h"
+#include "ingest/account.h"
+#include "tokenizer/tokenizer.h"
 
 namespace longhaul::data {
 
 struct SourceEstimate {
   std::string name;
-  Account files;  ///< exact: every file was looked for
+  ingest::Account files;  ///< exact: every file was looked for
   double documents = 0, text_bytes = 0, tokens = 0;
   std::int64_t sampled_files = 0, sampled_bytes = 0;  ///< of text
-  Account rows;                                       ///< of the sample
-  std::vector<UndividedFile> undivided;               ///< in the sample
+  ingest::Account rows;                               ///< of the sample
+  std::vector<ingest::UndividedFile> undivided;       ///< in the sample
   std::int64_t fault_count = 0;                       ///< faults in the sample that would stop the preparation
   std::vector<std::string> faults;                    ///< the first of them
 };
@@ -42,7 +42,7 @@ struct DryRun {
 
 /// @param tokenizer   the vocabulary; nothing: one of `vocab_size` entries is trained
 /// @throws what walk_sources() and train_bpe() throw; faults of files are part of the result
-DryRun dry_run(const std::vector<Source>& sources, const IngestOptions& ingest, const std::optional<Tokenizer>& tokenizer,
-               std::int64_t vocab_size, int threads);
+DryRun dry_run(const std::vector<ingest::Source>& sources, const ingest::IngestOptions& ingest,
+               const std::optional<tokenizer::Tokenizer>& tokenizer, std::int64_t vocab_size, int threads);
 
 }  // namespace longhaul::data

@@ -12,11 +12,11 @@ namespace {
 /// Text encoded between two hand-overs, a thread: enough to keep the threads busy, little compared with the model's memory.
 constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 
-void encode_block(std::vector<EncodedDocument>& block, std::vector<Encoder>& encoders) {
+void encode_block(std::vector<EncodedDocument>& block, std::vector<tokenizer::Encoder>& encoders) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::exception_ptr error;
-  const auto work = [&](Encoder& encoder) {
+  const auto work = [&](tokenizer::Encoder& encoder) {
     try {
       for (std::size_t i = next++; i < block.size(); i = next++) encoder.encode_into(block[i].text, block[i].ids);
     } catch (...) {
@@ -34,9 +34,9 @@ void encode_block(std::vector<EncodedDocument>& block, std::vector<Encoder>& enc
 
 }  // namespace
 
-void encode_documents(const std::function<bool(EncodedDocument&)>& next, const Tokenizer& tokenizer, int threads,
+void encode_documents(const std::function<bool(EncodedDocument&)>& next, const tokenizer::Tokenizer& tokenizer, int threads,
                       const std::function<void(const EncodedDocument&)>& take, const std::function<void()>& progress) {
-  std::vector<Encoder> encoders;
+  std::vector<tokenizer::Encoder> encoders;
   for (int t = 0; t < threads; ++t) encoders.emplace_back(tokenizer);
   bool more = true;
   while (more) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 namespace longhaul::data {
 
@@ -26,7 +26,7 @@ struct EncodedDocument {
 /// @param take      called with each text, on the caller's thread
 /// @param progress  called now and then, after some megabytes
 /// @throws whatever `next` and `take` throw
-void encode_documents(const std::function<bool(EncodedDocument&)>& next, const Tokenizer& tokenizer, int threads,
+void encode_documents(const std::function<bool(EncodedDocument&)>& next, const tokenizer::Tokenizer& tokenizer, int threads,
                       const std::function<void(const EncodedDocument&)>& take, const std::function<void()>& progress);
 
 }  // namespace longhaul::data

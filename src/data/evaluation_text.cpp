@@ -7,28 +7,17 @@
 #include <span>
 
 #include "data/encode_documents.h"
-#include "data/ingest/account.h"
-#include "data/unicode_tables.h"
-#include "data/utf8.h"
 #include "files/read.h"
+#include "ingest/account.h"
+#include "tokenizer/words.h"
 #include "units/error.h"
+#include "units/utf8.h"
 
 namespace longhaul::data {
 
 namespace fs = std::filesystem;
 
 std::int64_t EvaluationText::total_words() const { return std::accumulate(words.begin(), words.end(), std::int64_t{0}); }
-
-std::int64_t count_words(std::string_view text) {
-  std::int64_t words = 0;
-  bool inside = false;
-  for (std::size_t at = 0; at < text.size();) {
-    const bool space = class_of(next_code_point(text, at)) == CharClass::space;
-    words += inside && space;
-    inside = !space;
-  }
-  return words + inside;
-}
 
 EvaluationText heldout_text(const Dataset& dataset) {
   const TokenStream& stream = dataset.heldout();
@@ -57,7 +46,7 @@ EvaluationText heldout_text(const Dataset& dataset) {
     if (first_invalid_utf8(document))
       throw DataError(fmt::format("{}: document {} (byte offset {}) is not UTF-8; prepare the dataset again", file.string(), d, begin));
     result.names.push_back(dataset.manifest().sources.at(entry.source).name);
-    result.words.push_back(count_words(document));
+    result.words.push_back(tokenizer::count_words(document));
     begin += entry.text_bytes;
   }
   return result;
@@ -66,16 +55,17 @@ EvaluationText heldout_text(const Dataset& dataset) {
 namespace {
 
 /// "files of corpus: 2 of 8 left out: 2 unknown extension (f.md, g.pdf)".
-std::vector<std::string> left_out(const std::vector<Source>& sources, const Walk& walk, const std::vector<FileSummary>& summaries) {
+std::vector<std::string> left_out(const std::vector<ingest::Source>& sources, const ingest::Walk& walk,
+                                  const std::vector<ingest::FileSummary>& summaries) {
   std::vector<std::string> notes;
-  const auto add = [&](const std::string& what, const Account& account) {
+  const auto add = [&](const std::string& what, const ingest::Account& account) {
     if (account.skipped_count() > 0)
       notes.push_back(fmt::format("{}: {} of {} left out: {}", what, account.skipped_count(), account.seen, account.skipped_text()));
   };
-  for (std::size_t s = 0; s < sources.size(); ++s) add("files of " + sources[s].given(), account_of(walk.sources[s]));
-  Account rows;
+  for (std::size_t s = 0; s < sources.size(); ++s) add("files of " + sources[s].given(), ingest::account_of(walk.sources[s]));
+  ingest::Account rows;
   std::int64_t replaced = 0;
-  for (const FileSummary& file : summaries) {
+  for (const ingest::FileSummary& file : summaries) {
     rows.add(file);
     replaced += file.replaced_sequences;
   }
@@ -86,20 +76,21 @@ std::vector<std::string> left_out(const std::vector<Source>& sources, const Walk
 
 }  // namespace
 
-EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer,
-                             const Framing& framing, int threads, const std::function<void(std::int64_t, std::int64_t)>& progress) {
-  std::vector<Source> sources;
+EvaluationText text_of_files(const std::vector<fs::path>& paths, const ingest::IngestOptions& ingest, const tokenizer::Tokenizer& tokenizer,
+                             const tokenizer::Framing& framing, int threads,
+                             const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  std::vector<ingest::Source> sources;
   for (const fs::path& path : paths) sources.push_back({"--text", path});
-  const Walk walk = walk_sources(sources, ingest.walk);
-  const std::vector<InputFile>& files = walk.files;
+  const ingest::Walk walk = ingest::walk_sources(sources, ingest.walk);
+  const std::vector<ingest::InputFile>& files = walk.files;
 
-  DocumentReader reader(files, ingest);
+  ingest::DocumentReader reader(files, ingest);
   ShardBuilder shard(static_cast<std::uint32_t>(tokenizer.vocab_size()), framing, tokenizer.fingerprint());
   std::vector<std::string> names;
   std::vector<std::int64_t> words;
   encode_documents(
       [&](EncodedDocument& next) {
-        Document document;
+        ingest::Document document;
         if (!reader.next(document)) return false;
         next = {std::string(document.text), document.source, document.file, document.line, {}, false, {}};
         return true;
@@ -107,8 +98,8 @@ EvaluationText text_of_files(const std::vector<fs::path>& paths, const IngestOpt
       tokenizer, threads,
       [&](const EncodedDocument& document) {
         shard.add(document.ids, static_cast<std::uint32_t>(document.text.size()), static_cast<std::uint32_t>(document.source));
-        names.push_back(document_name(files[document.file], document.line));
-        words.push_back(count_words(document.text));
+        names.push_back(ingest::document_name(files[document.file], document.line));
+        words.push_back(tokenizer::count_words(document.text));
       },
       [&] {
         if (progress) progress(reader.bytes_read(), walk.bytes());

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/ingest/documents.h"
-#include "data/tokenizer.h"
+#include "ingest/documents.h"
+#include "tokenizer/tokenizer.h"
 
 namespace longhaul::data {
 
@@ -28,9 +28,6 @@ struct EvaluationText {
   std::int64_t total_words() const;
 };
 
-/// Words of valid UTF-8: maximal runs of characters that are not White_Space (Unicode 16.0).
-std::int64_t count_words(std::string_view text);
-
 /// The held-out split, its words counted in heldout.txt.
 /// @throws DataError when there is none, or heldout.txt is not its text
 EvaluationText heldout_text(const Dataset& dataset);
@@ -38,7 +35,8 @@ EvaluationText heldout_text(const Dataset& dataset);
 /// The documents of files and directories, encoded with the run's tokenizer and framed as its dataset frames them.
 /// @param progress  called with bytes read and in all
 /// @throws DataError as walk_sources() and DocumentReader do, and when there is no text at all
-EvaluationText text_of_files(const std::vector<std::filesystem::path>& paths, const IngestOptions& ingest, const Tokenizer& tokenizer,
-                             const Framing& framing, int threads, const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+EvaluationText text_of_files(const std::vector<std::filesystem::path>& paths, const ingest::IngestOptions& ingest,
+                             const tokenizer::Tokenizer& tokenizer, const tokenizer::Framing& framing, int threads,
+                             const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
 }  // namespace longhaul::data

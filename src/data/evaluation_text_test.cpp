@@ -8,23 +8,10 @@
 
 #include "data/heldout.h"
 #include "data/prepare.h"
-#include "data/test_directory.h"
+#include "units/test_directory.h"
 
 namespace longhaul::data {
 namespace {
-
-TEST(Words, AreRunsOfCharactersThatAreNoWhiteSpace) {
-  const std::vector<std::pair<std::string, std::int64_t>> counts = {
-      {"", 0},
-      {" \t\r\n\v\f", 0},
-      {"one", 1},
-      {" it's  two-fold,\n isn't it? ", 4},
-      {"naïve façade, 鯨と海", 3},
-      {"a\u00A0b\u2003c\u3000d\u0085e", 5},  // no-break, em, ideographic space, next line: White_Space
-      {"a\u200Bb\uFEFFc\u180Ed\u2060e", 1},  // zero-width characters are not
-      {"🐋 🐋", 2}};
-  for (const auto& [text, count] : counts) EXPECT_EQ(count_words(text), count) << text;
-}
 
 /// A corpus of two .txt and one .jsonl of three lines (one empty), and a tokenizer trained on it.
 struct Corpus {
@@ -42,7 +29,7 @@ struct Corpus {
   EvaluationText read(const std::vector<std::string>& names, int threads = 1) const {
     std::vector<std::filesystem::path> paths;
     for (const std::string& name : names) paths.push_back(directory / name);
-    const Tokenizer tokenizer = Tokenizer::load(directory / "data/tokenizer.json");
+    const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(directory / "data/tokenizer.json");
     return text_of_files(paths, {}, tokenizer, tokenizer.framing(), threads);
   }
   TestDirectory directory;

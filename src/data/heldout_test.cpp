@@ -11,10 +11,10 @@
 namespace longhaul::data {
 namespace {
 
-constexpr Framing kShared{9, 9}, kSeparate{8, 9}, kEndAlone{Framing::kNone, 9};
+constexpr tokenizer::Framing kShared{9, 9}, kSeparate{8, 9}, kEndAlone{tokenizer::Framing::kNone, 9};
 
 /// Documents whose texts have so many tokens.
-TokenStream documents_of(const std::vector<std::int64_t>& lengths, const Framing& framing = kShared) {
+TokenStream documents_of(const std::vector<std::int64_t>& lengths, const tokenizer::Framing& framing = kShared) {
   ShardBuilder builder(10, framing, "test");
   std::int32_t id = 0;
   for (const std::int64_t length : lengths) {
@@ -51,7 +51,7 @@ std::map<std::int64_t, int> counted_targets(const TokenStream& stream, const Hel
   return counts;
 }
 
-using Shape = std::tuple<Framing, bool, bool, std::int64_t, std::int64_t>;
+using Shape = std::tuple<tokenizer::Framing, bool, bool, std::int64_t, std::int64_t>;
 class EveryTarget : public ::testing::TestWithParam<Shape> {};
 
 /// Accounting A11: the text, where a token comes before it that may be seen, and each document's end; what begins a document only where

@@ -129,22 +129,24 @@ OrderedJson list_to_json(const std::vector<T>& items, const Convert& convert) {
   return list;
 }
 
-OrderedJson to_json(const Account& account) {
-  const auto skipped = [](const SkippedRecord& record) {
+OrderedJson to_json(const ingest::Account& account) {
+  const auto skipped = [](const ingest::SkippedRecord& record) {
     return OrderedJson{{"reason", record.reason}, {"count", record.count}, {"names", record.names}};
   };
   return {{"seen", account.seen}, {"taken", account.taken}, {"skipped", list_to_json(account.skipped, skipped)}};
 }
-Account read_account(const Reader& in) {
-  Account account{in.count("seen"), in.count("taken"), in.list<SkippedRecord>("skipped", [](const Reader& record) {
-                    return SkippedRecord{record.text("reason"), record.count("count"), record.texts("names")};
-                  })};
+ingest::Account read_account(const Reader& in) {
+  ingest::Account account{in.count("seen"), in.count("taken"), in.list<ingest::SkippedRecord>("skipped", [](const Reader& record) {
+                            return ingest::SkippedRecord{record.text("reason"), record.count("count"), record.texts("names")};
+                          })};
   if (!account.adds_up()) in.wrong("seen", fmt::format("taken and skipped together ({})", account.taken + account.skipped_count()));
   return account;
 }
 
-OrderedJson to_json(const UndividedFile& file) { return {{"path", file.path}, {"separator", file.separator}, {"count", file.count}}; }
-UndividedFile read_undivided(const Reader& in) { return {in.text("path"), in.text("separator"), in.count("count")}; }
+OrderedJson to_json(const ingest::UndividedFile& file) {
+  return {{"path", file.path}, {"separator", file.separator}, {"count", file.count}};
+}
+ingest::UndividedFile read_undivided(const Reader& in) { return {in.text("path"), in.text("separator"), in.count("count")}; }
 
 /// Datasets of earlier versions have no accounts: only what was taken is known.
 void read_accounts(const Reader& in, SourceRecord& source) {
@@ -157,7 +159,7 @@ void read_accounts(const Reader& in, SourceRecord& source) {
   }
   source.walk = read_account(in.object("walk"));
   source.rows = read_account(in.object("rows"));
-  source.undivided = in.list<UndividedFile>("undivided", read_undivided);
+  source.undivided = in.list<ingest::UndividedFile>("undivided", read_undivided);
   if (source.walk.taken != source.file_count) in.wrong("walk", fmt::format("an account that takes {} files", source.file_count));
 }
 
@@ -169,7 +171,7 @@ OrderedJson to_json(const SourceRecord& source) {
           {"heldout", to_json(source.heldout)},
           {"walk", to_json(source.walk)},
           {"rows", to_json(source.rows)},
-          {"undivided", list_to_json(source.undivided, [](const UndividedFile& file) { return to_json(file); })},
+          {"undivided", list_to_json(source.undivided, [](const ingest::UndividedFile& file) { return to_json(file); })},
           {"empty_documents", source.empty_documents},
           {"replaced_sequences", source.replaced_sequences},
           {"file_count", source.file_count},
@@ -205,7 +207,7 @@ Split read_rule(const Reader& in) {
 }
 
 /// `endoftext` is the end token; `begin` is absent where it begins documents too, and null where nothing does.
-Framing read_framing(const Reader& tokenizer) {
+tokenizer::Framing read_framing(const Reader& tokenizer) {
   const auto id = [&](const char* key) {
     const std::int64_t value = tokenizer.count(key);
     if (value > INT32_MAX) tokenizer.wrong(key, "a token id");
@@ -213,7 +215,7 @@ Framing read_framing(const Reader& tokenizer) {
   };
   const std::int32_t end = id("endoftext");
   if (!tokenizer.has("begin")) return {end, end};
-  return {tokenizer.is_null("begin") ? Framing::kNone : id("begin"), end};
+  return {tokenizer.is_null("begin") ? tokenizer::Framing::kNone : id("begin"), end};
 }
 
 OrderedJson split_to_json(const Counts& counts, const std::vector<ShardRecord>& shards) {

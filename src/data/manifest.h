@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "data/framing.h"
-#include "data/ingest/account.h"
 #include "data/split.h"
+#include "ingest/account.h"
+#include "tokenizer/framing.h"
 
 namespace longhaul::data {
 
@@ -37,11 +37,11 @@ struct SourceRecord {
   std::string path;             ///< as given, for the reader; not part of the recipe
   bool heldout_source = false;  ///< given by --heldout-source: all of it is held out
   Counts train, heldout;
-  Account walk;                          ///< of the files that were met
-  Account rows;                          ///< of what could be a document in the files taken
-  std::vector<UndividedFile> undivided;  ///< the first kUndivided
-  std::int64_t empty_documents = 0;      ///< skipped
-  std::int64_t replaced_sequences = 0;   ///< invalid UTF-8 sequences replaced by U+FFFD
+  ingest::Account walk;                          ///< of the files that were met
+  ingest::Account rows;                          ///< of what could be a document in the files taken
+  std::vector<ingest::UndividedFile> undivided;  ///< the first kUndivided
+  std::int64_t empty_documents = 0;              ///< skipped
+  std::int64_t replaced_sequences = 0;           ///< invalid UTF-8 sequences replaced by U+FFFD
   std::int64_t file_count = 0;
   std::string files_hash;         ///< SHA-256 over "sha256  path" and a newline of each file, in reading order (what sha256sum prints)
   std::vector<SourceFile> files;  ///< the first kListedFiles: the manifest stays small, the hash covers all
@@ -76,7 +76,7 @@ struct Manifest {
   std::string invalid_utf8;       ///< "stop", "replace" or "skip-document" ("error" of earlier versions is "stop")
   std::string bad_rows = "stop";  ///< "stop", "skip" or "replace"
   std::int64_t vocab_size = 0;
-  Framing framing;
+  tokenizer::Framing framing;
   std::string tokenizer_file;         ///< "tokenizer.json"
   std::string tokenizer_fingerprint;  ///< Tokenizer::fingerprint()
   std::string tokenizer_origin;       ///< "trained" or "loaded"

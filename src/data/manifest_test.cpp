@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "data/test_directory.h"
+#include "units/test_directory.h"
 
 namespace longhaul::data {
 namespace {
@@ -82,7 +82,7 @@ TEST(Manifest, ReadsWhatWasWrittenBeforeThereWereTailsAndHeldOutSources) {
 }
 
 TEST(Manifest, FramesDocumentsByOneTokenByTwoOrByAnEndAlone) {
-  for (const Framing framing : {Framing{8190, 8191}, Framing{Framing::kNone, 8191}}) {
+  for (const tokenizer::Framing framing : {tokenizer::Framing{8190, 8191}, tokenizer::Framing{tokenizer::Framing::kNone, 8191}}) {
     Manifest manifest = example();
     manifest.framing = framing;
     EXPECT_EQ(Manifest::from_json(manifest.to_json(), "dataset.json"), manifest);
@@ -102,8 +102,8 @@ TEST(Manifest, ADatasetWithoutAccountsIsRead) {
   const std::size_t begin = text.find("      \"walk\""), end = text.find("      \"empty_documents\"");
   text.erase(begin, end - begin);
   const SourceRecord source = Manifest::from_json(text, "dataset.json").sources[0];
-  EXPECT_EQ(source.walk, (Account{1, 1, {}}));
-  EXPECT_EQ(source.rows, (Account{6, 4, {{"empty", 2, {}}}}));
+  EXPECT_EQ(source.walk, (ingest::Account{1, 1, {}}));
+  EXPECT_EQ(source.rows, (ingest::Account{6, 4, {{"empty", 2, {}}}}));
 }
 
 TEST(Manifest, EveryTruncationIsRefused) {

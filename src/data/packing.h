@@ -3,7 +3,7 @@
 // Documents are concatenated and cut every sequence_length tokens (one token more is read, for the last target): nothing is lost and
 // nothing is padded. The end token is the target of a document's last token (accounting A11), so that a model learns to stop. With
 // isolated documents a token sees only its own document: positions restart and document_start is where attention begins. Where an end
-// token is stored (data/framing.h), what follows it belongs to the next document and is a target only without isolation.
+// token is stored (tokenizer/framing.h), what follows it belongs to the next document and is a target only without isolation.
 #pragma once
 
 #include <cstdint>

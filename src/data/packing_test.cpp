@@ -22,7 +22,7 @@ constexpr PackingOptions kIsolated{true, true}, kOneText{false, true};
 TokenStream three_documents() { return stream_of({9, 1, 2, 3, 9, 4, 9, 5, 6, 7, 8}, {0, 4, 6}, 10); }
 
 /// Documents 1 2 and 3, and 4 5 6, framed as asked.
-TokenStream framed(const Framing& framing) {
+TokenStream framed(const tokenizer::Framing& framing) {
   ShardBuilder builder(10, framing, "test");
   for (const Ints& ids : {Ints{1, 2}, Ints{3}, Ints{4, 5, 6}}) builder.add(ids, 1, 0);
   ShardHeader header;
@@ -99,7 +99,7 @@ TEST(Packing, WithATokenForEachEndNothingIsPredictedAcrossIsolatedDocuments) {
 }
 
 TEST(Packing, WithoutABeginTokenTheFirstTokenIsPredictedFromTheEndBefore) {
-  const TokenStream stream = framed({Framing::kNone, kEnd});  // 1 2 9 | 3 9 | 4 5 6 9
+  const TokenStream stream = framed({tokenizer::Framing::kNone, kEnd});  // 1 2 9 | 3 9 | 4 5 6 9
   EXPECT_EQ(stream.tokens(), 9);
   EXPECT_EQ(packed(stream, 0, 8, kIsolated).loss_mask, (Mask{1, 1, 0, 1, 0, 1, 1, 1}));
   EXPECT_EQ(packed(stream, 0, 8, kOneText).loss_mask, Mask(8, 1));

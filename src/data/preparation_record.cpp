@@ -110,9 +110,9 @@ void PreparationRecord::remove_everything_else() const {
   for (const fs::path& path : others) fs::remove_all(path);
 }
 
-std::optional<Tokenizer> PreparationRecord::vocabulary() const {
+std::optional<tokenizer::Tokenizer> PreparationRecord::vocabulary() const {
   if (!vocabulary_) return std::nullopt;
-  return Tokenizer::load(directory_ / vocabulary_->path);
+  return tokenizer::Tokenizer::load(directory_ / vocabulary_->path);
 }
 
 void PreparationRecord::add_vocabulary(const FileRecord& file) {

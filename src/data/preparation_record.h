@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "data/manifest.h"
-#include "data/tokenizer.h"
 #include "files/disk.h"
+#include "tokenizer/tokenizer.h"
 
 namespace longhaul::data {
 
@@ -28,7 +28,7 @@ class PreparationRecord {
   PreparationRecord(std::filesystem::path directory, const std::string& recipe);
 
   /// The vocabulary that was trained already.
-  std::optional<Tokenizer> vocabulary() const;
+  std::optional<tokenizer::Tokenizer> vocabulary() const;
   const std::optional<FileRecord>& vocabulary_file() const { return vocabulary_; }
   /// Its file is written and synced.
   void add_vocabulary(const FileRecord& file);

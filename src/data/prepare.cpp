@@ -7,16 +7,16 @@
 #include <optional>
 #include <set>
 
-#include "data/bpe_train.h"
 #include "data/corpus.h"
 #include "data/dataset.h"
 #include "data/dataset_writer.h"
 #include "data/document_records.h"
 #include "data/encode_documents.h"
-#include "data/ingest/rejected_rows.h"
 #include "data/preparation_record.h"
-#include "data/tokenizer.h"
 #include "files/read.h"
+#include "ingest/rejected_rows.h"
+#include "tokenizer/bpe_train.h"
+#include "tokenizer/tokenizer.h"
 #include "units/error.h"
 
 namespace longhaul::data {
@@ -33,9 +33,9 @@ constexpr int kRecipeVersion = 1;
 void check_options(const PrepareOptions& options) {
   if (options.sources.empty()) throw UsageError("no source given; name at least one: --source NAME=PATH");
   std::set<std::string> names;
-  std::vector<Source> sources = options.sources;
+  std::vector<ingest::Source> sources = options.sources;
   sources.insert(sources.end(), options.heldout_sources.begin(), options.heldout_sources.end());
-  for (const Source& source : sources) {
+  for (const ingest::Source& source : sources) {
     if (source.name.empty()) throw UsageError(fmt::format("a source without a name: {}; write --source NAME=PATH", source.given()));
     if (!names.insert(source.name).second) throw UsageError(fmt::format("two sources are named {}; names must differ", source.name));
   }
@@ -46,12 +46,12 @@ void check_options(const PrepareOptions& options) {
 }
 
 /// What decides which text files give, besides the files themselves.
-void add_ingest(const IngestOptions& ingest, const std::function<void(const std::string&)>& add) {
-  add(std::string(invalid_utf8_name(ingest.invalid_utf8)));
-  add(fmt::format("{} {}", bad_rows_name(ingest.bad_rows), ingest.last_of_repeated_keys));
+void add_ingest(const ingest::IngestOptions& ingest, const std::function<void(const std::string&)>& add) {
+  add(std::string(ingest::invalid_utf8_name(ingest.invalid_utf8)));
+  add(fmt::format("{} {}", ingest::bad_rows_name(ingest.bad_rows), ingest.last_of_repeated_keys));
   add(fmt::format("{}{}", ingest.split.paragraphs, ingest.split.separator));
   for (const std::string& field : ingest.metadata) add("metadata " + field);
-  for (const auto& [source, encoding] : ingest.walk.encodings) add(fmt::format("{}={}", source, encoding_name(encoding)));
+  for (const auto& [source, encoding] : ingest.walk.encodings) add(fmt::format("{}={}", source, ingest::encoding_name(encoding)));
 }
 
 /// What the result depends on; the paths of sources are not among it, so a moved corpus is recognised.
@@ -82,7 +82,7 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
 /// What stands for the files' hashes while they are not known: a file with another text has another size or time.
 std::vector<std::string> stamps_of(const Corpus& corpus) {
   std::vector<std::string> stamps;
-  for (const InputFile& file : corpus.files()) {
+  for (const ingest::InputFile& file : corpus.files()) {
     std::error_code error;
     const auto time = fs::last_write_time(file.path, error).time_since_epoch();
     stamps.push_back(fmt::format("{} bytes, {}", file.bytes, time.count()));
@@ -90,9 +90,9 @@ std::vector<std::string> stamps_of(const Corpus& corpus) {
   return stamps;
 }
 
-std::string tokenizer_recipe(const PrepareOptions& options, const std::optional<Tokenizer>& loaded) {
+std::string tokenizer_recipe(const PrepareOptions& options, const std::optional<tokenizer::Tokenizer>& loaded) {
   if (!loaded) return fmt::format("trained {}", options.vocab_size);
-  const Framing framing = loaded->framing(options.begin, options.end);
+  const tokenizer::Framing framing = loaded->framing(options.begin, options.end);
   return "loaded " + loaded->fingerprint() + (framing.shared() ? "" : fmt::format(" framed {} {}", framing.begin, framing.end));
 }
 
@@ -106,7 +106,7 @@ std::optional<Manifest> find_finished(const PrepareOptions& options, const std::
   const Manifest manifest = Manifest::read(options.directory);
   std::vector<std::string> digests;
   std::int64_t done = 0;
-  for (const InputFile& file : corpus.files()) {
+  for (const ingest::InputFile& file : corpus.files()) {
     digests.push_back(files::digest_file(file.path).sha256);
     if (progress) progress({"verifying", done += file.bytes, corpus.bytes()});
   }
@@ -136,13 +136,13 @@ DataError all_held_out(const Corpus& corpus, std::int64_t documents) {
 }
 
 /// The first pass: training text only, so that nothing of the held-out text reaches the vocabulary.
-Tokenizer train_vocabulary(const PrepareOptions& options, const Corpus& corpus, const Progress& progress) {
-  DocumentReader reader(corpus.train_files(), corpus.ingest());
+tokenizer::Tokenizer train_vocabulary(const PrepareOptions& options, const Corpus& corpus, const Progress& progress) {
+  ingest::DocumentReader reader(corpus.train_files(), corpus.ingest());
   std::exception_ptr error;  // the trainer's threads call; a file's fault is thrown on ours
   std::int64_t documents = 0;
-  const DocumentStream stream = [&](std::string& text) {
+  const tokenizer::DocumentStream stream = [&](std::string& text) {
     try {
-      Document document;
+      ingest::Document document;
       while (reader.next(document)) {
         ++documents;
         text = corpus.split().divide(document.text, false).train;
@@ -153,18 +153,18 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const Corpus& corpus, 
     }
     return false;
   };
-  BpeTrainOptions training;
+  tokenizer::BpeTrainOptions training;
   training.vocab_size = static_cast<std::int32_t>(std::min<std::int64_t>(options.vocab_size, INT32_MAX));
   training.threads = options.threads;
   if (progress)
-    training.on_progress = [&](const TrainProgress& at) {
+    training.on_progress = [&](const tokenizer::TrainProgress& at) {
       if (at.entries == 0)
         progress({"reading", static_cast<std::int64_t>(at.bytes_read), corpus.bytes()});
       else
         progress({"training the vocabulary", at.entries, at.entries_goal});
     };
   try {
-    Tokenizer tokenizer = train_bpe(stream, training);
+    tokenizer::Tokenizer tokenizer = tokenizer::train_bpe(stream, training);
     if (error) std::rethrow_exception(error);
     return tokenizer;
   } catch (const DataError&) {
@@ -177,7 +177,7 @@ Tokenizer train_vocabulary(const PrepareOptions& options, const Corpus& corpus, 
 /// The second pass: encodes everything, writes the shards, fills counts and file hashes of the manifest.
 class EncodePass {
  public:
-  EncodePass(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer, const fs::path& directory,
+  EncodePass(const PrepareOptions& options, const Corpus& corpus, const tokenizer::Tokenizer& tokenizer, const fs::path& directory,
              PreparationRecord& record, Manifest& manifest)
       : threads_(options.threads),
         corpus_(corpus),
@@ -191,9 +191,9 @@ class EncodePass {
 
   /// @return SHA-256 of each file
   std::vector<std::string> run(const Progress& progress) {
-    RejectedRows rejected(directory_, corpus_.sources(), corpus_.files());
+    ingest::RejectedRows rejected(directory_, corpus_.sources(), corpus_.files());
     if (!corpus_.ingest().metadata.empty()) documents_.emplace(directory_, corpus_.sources(), corpus_.files());
-    DividedReader reader(corpus_, [&](const RejectedRow& row) { rejected.add(row); });
+    DividedReader reader(corpus_, [&](const ingest::RejectedRow& row) { rejected.add(row); });
     encode_documents([&](EncodedDocument& part) { return next(reader, part); }, tokenizer_, threads_,
                      [&](const EncodedDocument& part) { write(part); },
                      [&] {
@@ -204,7 +204,7 @@ class EncodePass {
     if (documents_)
       for (const FileRecord& file : documents_->finish()) manifest_.files.push_back(file);
     if (const auto digest = rejected.finish())
-      manifest_.files.push_back({RejectedRows::kFileName, static_cast<std::int64_t>(digest->bytes), digest->sha256});
+      manifest_.files.push_back({ingest::RejectedRows::kFileName, static_cast<std::int64_t>(digest->bytes), digest->sha256});
     manifest_.overlap_documents = reader.overlap().documents();
     manifest_.overlap_names = reader.overlap().names();
     return record_files(reader.summaries());
@@ -236,8 +236,8 @@ class EncodePass {
     (part.heldout ? manifest_.heldout : manifest_.train) += counts;
   }
 
-  std::vector<std::string> record_files(const std::vector<FileSummary>& summaries) {
-    const std::vector<InputFile>& files = corpus_.files();
+  std::vector<std::string> record_files(const std::vector<ingest::FileSummary>& summaries) {
+    const std::vector<ingest::InputFile>& files = corpus_.files();
     std::vector<std::string> digests, lines(manifest_.sources.size());
     for (std::size_t i = 0; i < files.size(); ++i) {
       SourceRecord& source = manifest_.sources[files[i].source];
@@ -258,20 +258,20 @@ class EncodePass {
 
   int threads_;
   const Corpus& corpus_;
-  const Tokenizer& tokenizer_;
+  const tokenizer::Tokenizer& tokenizer_;
   Manifest& manifest_;
   SplitWriter train_, heldout_;
   fs::path directory_;
   std::optional<DocumentRecords> documents_;
 };
 
-Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tokenizer& tokenizer) {
+Manifest describe(const PrepareOptions& options, const Corpus& corpus, const tokenizer::Tokenizer& tokenizer) {
   Manifest manifest;
   manifest.longhaul_version = LONGHAUL_VERSION;
   manifest.split = corpus.split();
   manifest.text_field = options.ingest.text_field;
-  manifest.invalid_utf8 = invalid_utf8_name(options.ingest.invalid_utf8);
-  manifest.bad_rows = bad_rows_name(options.ingest.bad_rows);
+  manifest.invalid_utf8 = ingest::invalid_utf8_name(options.ingest.invalid_utf8);
+  manifest.bad_rows = ingest::bad_rows_name(options.ingest.bad_rows);
   manifest.vocab_size = tokenizer.vocab_size();
   manifest.framing = tokenizer.framing(options.begin, options.end);
   manifest.tokenizer_file = "tokenizer.json";
@@ -282,7 +282,7 @@ Manifest describe(const PrepareOptions& options, const Corpus& corpus, const Tok
     source.name = corpus.sources()[s].name;
     source.path = corpus.sources()[s].given();
     source.heldout_source = corpus.of_heldout_source(s);
-    source.walk = account_of(corpus.walk(s));
+    source.walk = ingest::account_of(corpus.walk(s));
   }
   return manifest;
 }
@@ -312,8 +312,8 @@ void check_vocabulary(const PrepareOptions& options) {
 PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress) {
   check_options(options);
   const Corpus corpus(options.sources, options.heldout_sources, options.split, options.ingest);
-  std::optional<Tokenizer> tokenizer;
-  if (!options.tokenizer_file.empty()) tokenizer = Tokenizer::load(options.tokenizer_file, options.pattern);
+  std::optional<tokenizer::Tokenizer> tokenizer;
+  if (!options.tokenizer_file.empty()) tokenizer = tokenizer::Tokenizer::load(options.tokenizer_file, options.pattern);
   const std::string vocabulary = tokenizer_recipe(options, tokenizer);
   if (auto finished = find_finished(options, vocabulary, corpus, progress)) return {std::move(*finished), true};
 

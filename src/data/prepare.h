@@ -13,24 +13,24 @@
 #include <string>
 #include <vector>
 
-#include "data/ingest/documents.h"
 #include "data/manifest.h"
 #include "data/split.h"
-#include "data/tokenizer.h"
+#include "ingest/documents.h"
+#include "tokenizer/tokenizer.h"
 
 namespace longhaul::data {
 
 struct PrepareOptions {
-  std::vector<Source> sources;
-  std::vector<Source> heldout_sources;   ///< held out whole, in a list of their own
-  std::filesystem::path directory;       ///< to be made
-  std::int64_t vocab_size = 0;           ///< of the BPE to train; exclusive with tokenizer_file
-  std::filesystem::path tokenizer_file;  ///< tokenizer.json or a tiktoken rank file to load instead
-  std::optional<Pattern> pattern;        ///< of a rank file that is not one of OpenAI's
+  std::vector<ingest::Source> sources;
+  std::vector<ingest::Source> heldout_sources;  ///< held out whole, in a list of their own
+  std::filesystem::path directory;              ///< to be made
+  std::int64_t vocab_size = 0;                  ///< of the BPE to train; exclusive with tokenizer_file
+  std::filesystem::path tokenizer_file;         ///< tokenizer.json or a tiktoken rank file to load instead
+  std::optional<tokenizer::Pattern> pattern;    ///< of a rank file that is not one of OpenAI's
   std::optional<std::string> begin;  ///< special token of tokenizer_file that begins a document, or "none"; absent: Tokenizer::framing()
   std::optional<std::string> end;    ///< likewise, that ends it
   SplitOptions split;
-  IngestOptions ingest;
+  ingest::IngestOptions ingest;
   bool write_train_text = false;  ///< train.txt beside heldout.txt, for the primed compressor
   int threads = 1;
   std::int64_t shard_tokens = std::int64_t{1} << 26;  ///< a shard is closed when it reaches this (128 MiB of u16; it is built in memory)

@@ -14,9 +14,9 @@
 
 #include "data/dataset.h"
 #include "data/loader.h"
-#include "data/test_directory.h"
-#include "data/tokenizer.h"
 #include "files/read.h"
+#include "tokenizer/tokenizer.h"
+#include "units/test_directory.h"
 
 namespace longhaul::data {
 namespace {
@@ -56,7 +56,7 @@ TEST(Prepare, EveryByteOfTextIsInOneSplitAndDecodesBack) {
   EXPECT_EQ(dataset.manifest(), result.manifest);
   EXPECT_EQ(result.manifest.train.documents + result.manifest.heldout.documents, 200);
   EXPECT_GT(result.manifest.train_shards.size(), 2u);
-  const Tokenizer tokenizer = Tokenizer::load(dataset.tokenizer_path());
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(dataset.tokenizer_path());
   EXPECT_EQ(tokenizer.fingerprint(), result.manifest.tokenizer_fingerprint);
   EXPECT_NO_THROW(dataset.require_vocabulary(320, tokenizer.fingerprint()));
   for (const auto& [stream, name] : {std::pair{&dataset.train(), "train.txt"}, std::pair{&dataset.heldout(), "heldout.txt"}}) {
@@ -101,12 +101,12 @@ TEST(Prepare, WhatWasSkippedIsCountedAndKept) {
   const std::string lines = TestDirectory::read(directory / "corpus/lines.jsonl");
   directory.write("corpus/lines.jsonl", lines + "{\"text\": null}\n{\"text\": \"\"}\n{\"text\": \"cut o");
   PrepareOptions options = options_of(directory);
-  options.ingest.bad_rows = BadRows::skip;
+  options.ingest.bad_rows = ingest::BadRows::skip;
   const Manifest manifest = prepare_dataset(options).manifest;
-  EXPECT_EQ(manifest.sources[0].walk, (Account{101, 100, {{"unknown extension", 1, {"readme.md"}}}}));
-  EXPECT_EQ(
-      manifest.sources[1].rows,
-      (Account{103, 100, {{"cut off", 1, {"lines.jsonl:103"}}, {"empty", 1, {"lines.jsonl:102"}}, {"null", 1, {"lines.jsonl:101"}}}}));
+  EXPECT_EQ(manifest.sources[0].walk, (ingest::Account{101, 100, {{"unknown extension", 1, {"readme.md"}}}}));
+  EXPECT_EQ(manifest.sources[1].rows,
+            (ingest::Account{
+                103, 100, {{"cut off", 1, {"lines.jsonl:103"}}, {"empty", 1, {"lines.jsonl:102"}}, {"null", 1, {"lines.jsonl:101"}}}}));
   const std::string rejected = TestDirectory::read(directory / "data/rejected.jsonl");
   EXPECT_TRUE(
       contains(rejected,

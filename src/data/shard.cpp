@@ -89,8 +89,8 @@ ShardHeader parse_header(std::span<const std::byte> bytes, const std::string& na
     damaged(name, "offset 64: version 2 is for a begin token that is not the end token, and four bytes of zero after it");
   if (raw.token_count >= kMaxCount || raw.document_count > raw.token_count)
     damaged(name, fmt::format("offset 24: {} tokens in {} documents is impossible", raw.token_count, raw.document_count));
-  const Framing frame{framing.begin == kNoBegin ? Framing::kNone : static_cast<std::int32_t>(framing.begin),
-                      static_cast<std::int32_t>(raw.end)};
+  const tokenizer::Framing frame{framing.begin == kNoBegin ? tokenizer::Framing::kNone : static_cast<std::int32_t>(framing.begin),
+                                 static_cast<std::int32_t>(raw.end)};
   return {raw.token_bytes, raw.vocab_size, frame, raw.token_count, raw.document_count, raw.text_bytes, raw.tokenizer_hash, raw.body_hash};
 }
 
@@ -207,7 +207,7 @@ void Shard::release_pages() const {
   if (mapping_ && !bytes_.empty()) ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
-ShardBuilder::ShardBuilder(std::uint32_t vocab_size, const Framing& framing, const std::string& tokenizer_fingerprint) {
+ShardBuilder::ShardBuilder(std::uint32_t vocab_size, const tokenizer::Framing& framing, const std::string& tokenizer_fingerprint) {
   header_.token_bytes = vocab_size <= 65536 ? 2 : 4;
   header_.vocab_size = vocab_size;
   header_.framing = framing;
@@ -222,7 +222,7 @@ void ShardBuilder::add(std::span<const std::int32_t> ids, std::uint32_t text_byt
     const auto* bytes = reinterpret_cast<const std::byte*>(&id);  // little-endian: the low bytes come first
     bytes_.insert(bytes_.end(), bytes, bytes + header_.token_bytes);
   };
-  const Framing& framing = header_.framing;
+  const tokenizer::Framing& framing = header_.framing;
   if (framing.has_begin()) append(framing.begin);
   for (const std::int32_t id : ids) append(id);
   if (!framing.shared()) append(framing.end);

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "data/framing.h"
 #include "files/read.h"
+#include "tokenizer/framing.h"
 
 namespace longhaul::data {
 
@@ -25,7 +25,7 @@ struct ShardHeader {
   static constexpr std::uint32_t kShared = 1, kSeparate = 2;
   std::uint32_t token_bytes = 0;  ///< 2 or 4
   std::uint32_t vocab_size = 0;
-  Framing framing;
+  tokenizer::Framing framing;
   std::uint64_t token_count = 0;
   std::uint64_t document_count = 0;
   std::uint64_t text_bytes = 0;      ///< UTF-8 bytes of all documents
@@ -88,7 +88,7 @@ class Shard {
 /// Builds one shard document by document, in memory: its header holds hashes of all that follows.
 class ShardBuilder {
  public:
-  ShardBuilder(std::uint32_t vocab_size, const Framing& framing, const std::string& tokenizer_fingerprint);
+  ShardBuilder(std::uint32_t vocab_size, const tokenizer::Framing& framing, const std::string& tokenizer_fingerprint);
   /// Adds a document, framed; its ids are below vocab_size.
   void add(std::span<const std::int32_t> ids, std::uint32_t text_bytes, std::uint32_t source);
   const ShardHeader& header() const { return header_; }

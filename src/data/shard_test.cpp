@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "data/test_directory.h"
+#include "units/test_directory.h"
 
 namespace longhaul::data {
 namespace {
@@ -59,10 +59,10 @@ Bytes separate_shard(std::int32_t begin) {
 }
 
 TEST(Shard, StoresBothTokensWhereBeginAndEndDiffer) {
-  for (const std::int32_t begin : {98, Framing::kNone}) {
+  for (const std::int32_t begin : {98, tokenizer::Framing::kNone}) {
     const Bytes bytes = separate_shard(begin);
     const ShardView view = parse_shard(bytes, "memory", ShardCheck::contents);
-    EXPECT_EQ(view.header.framing, (Framing{begin, 99}));
+    EXPECT_EQ(view.header.framing, (tokenizer::Framing{begin, 99}));
     Ids ids(view.header.token_count);
     view.read(0, ids);
     EXPECT_EQ(ids, (begin == 98 ? Ids{98, 1, 2, 3, 99, 98, 7, 99} : Ids{1, 2, 3, 99, 7, 99}));
@@ -71,7 +71,7 @@ TEST(Shard, StoresBothTokensWhereBeginAndEndDiffer) {
 
 class ShardKinds : public ::testing::TestWithParam<int> {
  protected:
-  Bytes good = GetParam() == 0 ? small_shard(100) : separate_shard(GetParam() == 1 ? 98 : Framing::kNone);
+  Bytes good = GetParam() == 0 ? small_shard(100) : separate_shard(GetParam() == 1 ? 98 : tokenizer::Framing::kNone);
 };
 INSTANTIATE_TEST_SUITE_P(Framings, ShardKinds, ::testing::Values(0, 1, 2));
 

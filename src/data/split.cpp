@@ -7,9 +7,9 @@
 #include <cmath>
 #include <memory>
 
-#include "data/unicode_tables.h"
-#include "data/utf8.h"
+#include "tokenizer/unicode_tables.h"
 #include "units/error.h"
+#include "units/utf8.h"
 
 namespace longhaul::data {
 namespace {
@@ -94,7 +94,7 @@ std::size_t tail_begin(std::string_view text, double share) {
     const char32_t code_point = next_code_point(text, place);
     if (place == size) break;
     if (code_point == U'\n') line.offer(place);
-    if (class_of(code_point) == CharClass::space) white_space.offer(place);
+    if (tokenizer::class_of(code_point) == tokenizer::CharClass::space) white_space.offer(place);
     character.offer(place);
   }
   for (const Nearest* nearest : {&line, &white_space, &character})

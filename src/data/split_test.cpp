@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "data/test_directory.h"
+#include "units/test_directory.h"
 
 namespace longhaul::data {
 namespace {

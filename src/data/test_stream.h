@@ -8,7 +8,7 @@
 
 #include "data/dataset.h"
 #include "data/shard.h"
-#include "data/test_directory.h"
+#include "units/test_directory.h"
 
 namespace longhaul::data {
 

@@ -132,8 +132,7 @@ TEST(Evaluate, APartHasNoFiguresByByteOrWord) {
 
 TEST(Evaluate, RefusesAStrideLongerThanASequence) {
   Model model({});
-  EXPECT_TRUE(
-      data::contains(data::message_of<UsageError>([&] { evaluate(model.engine, varied_documents({9}), {.stride = 25}); }), "stride 25"));
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { evaluate(model.engine, varied_documents({9}), {.stride = 25}); }), "stride 25"));
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ namespace longhaul::train {
 
 const char* stop_of(const Passage& passage) { return passage.ended ? "end_of_text" : "tokens"; }
 
-Passage generate(Inference& inference, const data::Tokenizer& tokenizer, const data::Framing& framing, std::string_view prompt,
+Passage generate(Inference& inference, const tokenizer::Tokenizer& tokenizer, const tokenizer::Framing& framing, std::string_view prompt,
                  std::int64_t most, const Sampling& how, const std::function<void(std::int32_t)>& take) {
   std::vector<std::int32_t> tokens;
   if (framing.has_begin()) tokens.push_back(framing.begin);

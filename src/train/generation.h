@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "data/framing.h"
-#include "data/tokenizer.h"
+#include "tokenizer/framing.h"
+#include "tokenizer/tokenizer.h"
 #include "train/inference.h"
 
 namespace longhaul::train {
@@ -24,7 +24,7 @@ const char* stop_of(const Passage& passage);
 /// @param most  tokens at most
 /// @param take  called with each token as it is drawn; may be empty
 /// @throws UsageError for an empty prompt where documents have no begin token
-Passage generate(Inference& inference, const data::Tokenizer& tokenizer, const data::Framing& framing, std::string_view prompt,
+Passage generate(Inference& inference, const tokenizer::Tokenizer& tokenizer, const tokenizer::Framing& framing, std::string_view prompt,
                  std::int64_t most, const Sampling& how, const std::function<void(std::int32_t)>& take = {});
 
 }  // namespace longhaul::train

@@ -11,12 +11,12 @@ namespace longhaul::train {
 namespace {
 
 /// The 256 bytes, a begin and an end.
-data::Tokenizer byte_tokenizer() {
-  data::TokenizerParts parts;
+tokenizer::Tokenizer byte_tokenizer() {
+  tokenizer::TokenizerParts parts;
   for (int byte = 0; byte < 256; ++byte) parts.tokens.emplace_back(1, static_cast<char>(byte));
   parts.specials = {{"<s>", 256}, {"</s>", 257}};
   parts.origin = "bytes";
-  return data::Tokenizer(parts);
+  return tokenizer::Tokenizer(parts);
 }
 
 config::RunConfig byte_run(config::Overrides sets = {}) {
@@ -28,7 +28,7 @@ TEST(Generation, IsLimitedAndTheSameForTheSameWeights) {
   Engine engine(byte_run(), Engine::Use::evaluation);
   engine.initialise();
   engine.weights_changed();
-  const data::Tokenizer tokenizer = byte_tokenizer();
+  const tokenizer::Tokenizer tokenizer = byte_tokenizer();
   Inference inference(engine);
   std::vector<std::int32_t> seen;
   const auto take = [&](std::int32_t token) { seen.push_back(token); };
@@ -37,13 +37,13 @@ TEST(Generation, IsLimitedAndTheSameForTheSameWeights) {
   EXPECT_EQ(seen, passage.tokens);
   for (const std::int32_t token : passage.tokens) EXPECT_LT(token, 258);
   EXPECT_EQ(generate(inference, tokenizer, tokenizer.framing(), "ab", 9, {.temperature = 0}).tokens, passage.tokens);
-  const data::Framing end_alone{data::Framing::kNone, 257};
+  const tokenizer::Framing end_alone{tokenizer::Framing::kNone, 257};
   EXPECT_NE(longhaul::testing::usage_error([&] { generate(inference, tokenizer, end_alone, "", 9, {}); }).find("give a prompt"),
             std::string::npos);
 }
 
 TEST(Generation, InATrainingEngineDisturbsNothing) {
-  const data::Tokenizer tokenizer = byte_tokenizer();
+  const tokenizer::Tokenizer tokenizer = byte_tokenizer();
   const auto hash = [&](bool generated) {
     const config::RunConfig config = byte_run({"optimizer.ema_beta=0.9"});
     Engine engine(config);

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "checkpoint/state_hash.h"
-#include "data/utf8.h"
 #include "train/generation.h"
 #include "train/schedule.h"
+#include "units/utf8.h"
 
 namespace longhaul::train {
 
@@ -73,12 +73,12 @@ Evaluation Training::validate(std::int64_t max_tokens, const EvaluationProgress&
 std::optional<ledger::Passage> Training::passage() {
   const config::ValidationTable& validation = config().validation;
   if (validation.prompt.empty()) return std::nullopt;
-  if (!tokenizer_) tokenizer_ = data::Tokenizer::load(dataset_.tokenizer_path());
+  if (!tokenizer_) tokenizer_ = tokenizer::Tokenizer::load(dataset_.tokenizer_path());
   if (!inference_) inference_.emplace(engine);
   const Engine::AverageScope average(engine);
   const Passage passage =
       generate(*inference_, *tokenizer_, dataset_.manifest().framing, validation.prompt, validation.prompt_tokens, {.temperature = 0});
-  return ledger::Passage{data::replace_invalid_utf8(tokenizer_->decode(passage.tokens, true)), stop_of(passage)};
+  return ledger::Passage{replace_invalid_utf8(tokenizer_->decode(passage.tokens, true)), stop_of(passage)};
 }
 
 std::string Training::state_hash() const { return checkpoint::hash_state(engine.registry(), engine.context().pool.threads()).root.hex(); }

@@ -11,8 +11,8 @@
 #include "config/run_config.h"
 #include "data/dataset.h"
 #include "data/loader.h"
-#include "data/tokenizer.h"
 #include "ledger/record.h"
+#include "tokenizer/tokenizer.h"
 #include "train/engine.h"
 #include "train/evaluate.h"
 #include "train/inference.h"
@@ -63,8 +63,8 @@ class Training {
 
   data::Dataset dataset_;
   std::optional<data::Loader> loader_;
-  std::optional<data::Batch> only_batch_;     ///< run.overfit_one_batch
-  std::optional<data::Tokenizer> tokenizer_;  ///< where there is a validation.prompt
+  std::optional<data::Batch> only_batch_;          ///< run.overfit_one_batch
+  std::optional<tokenizer::Tokenizer> tokenizer_;  ///< where there is a validation.prompt
   std::optional<Inference> inference_;
   std::int64_t previous_tokens_ = 0;  ///< before the step just finished
   std::int64_t validated_step_ = -1;

@@ -10,12 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "data/formats/byte_stream.h"
-#include "data/formats/csv_rows.h"
-#include "data/formats/json_array.h"
-#include "data/ingest/line_rows.h"
-#include "data/utf8.h"
+#include "ingest/formats/byte_stream.h"
+#include "ingest/formats/csv_rows.h"
+#include "ingest/formats/json_array.h"
+#include "ingest/line_rows.h"
 #include "units/error.h"
+#include "units/utf8.h"
 
 namespace {
 
@@ -28,10 +28,10 @@ struct Found {
   bool operator==(const Found&) const = default;
 };
 
-std::unique_ptr<data::RowReader> reader_of(int kind, const More& more) {
-  if (kind == 0) return std::make_unique<data::LineRows>(more, data::RowOptions{});
-  if (kind == 1) return std::make_unique<data::JsonArrayRows>(more, data::RowOptions{});
-  return std::make_unique<data::CsvRows>(more, kind == 2 ? ',' : '\t', data::RowOptions{}, "fuzz");
+std::unique_ptr<ingest::RowReader> reader_of(int kind, const More& more) {
+  if (kind == 0) return std::make_unique<ingest::LineRows>(more, ingest::RowOptions{});
+  if (kind == 1) return std::make_unique<ingest::JsonArrayRows>(more, ingest::RowOptions{});
+  return std::make_unique<ingest::CsvRows>(more, kind == 2 ? ',' : '\t', ingest::RowOptions{}, "fuzz");
 }
 
 std::vector<Found> rows_in_pieces(int kind, const std::string& file, std::size_t piece) {
@@ -44,8 +44,8 @@ std::vector<Found> rows_in_pieces(int kind, const std::string& file, std::size_t
   });
   std::vector<Found> found;
   try {
-    for (data::Row row; reader->next(row);) {
-      const bool valid = !data::first_invalid_utf8(row.raw);
+    for (ingest::Row row; reader->next(row);) {
+      const bool valid = !first_invalid_utf8(row.raw);
       if (!row.fault && valid) reader->read(row);
       if (row.byte < 0 || row.byte + std::ssize(row.raw) > std::ssize(file) || (!found.empty() && row.byte < found.back().byte))
         std::abort();
@@ -58,7 +58,7 @@ std::vector<Found> rows_in_pieces(int kind, const std::string& file, std::size_t
   return found;
 }
 
-class Memory final : public data::ByteStream {
+class Memory final : public ingest::ByteStream {
  public:
   explicit Memory(const std::string& bytes) : bytes_(bytes) {}
   std::size_t read(char* into, std::size_t size) override {
@@ -77,7 +77,7 @@ std::string decompress_in_pieces(const std::string& file, std::size_t piece) {
   constexpr std::size_t kMost = 4u << 20;
   std::string text, buffer(piece, '\0');
   try {
-    const auto stream = data::decompressed(std::make_unique<Memory>(file), "fuzz");
+    const auto stream = ingest::decompressed(std::make_unique<Memory>(file), "fuzz");
     for (std::size_t count = 1; count > 0 && text.size() < kMost; text.append(buffer, 0, count)) count = stream->read(buffer.data(), piece);
   } catch (const DataError&) {
     return "error";

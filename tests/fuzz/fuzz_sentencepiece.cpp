@@ -5,15 +5,15 @@
 #include <cstdlib>
 #include <string>
 
-#include "data/tokenizer.h"
-#include "data/tokenizer/sentencepiece_model.h"
+#include "tokenizer/sentencepiece_model.h"
+#include "tokenizer/tokenizer.h"
 #include "units/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  using longhaul::data::Tokenizer;
+  using longhaul::tokenizer::Tokenizer;
   const std::string contents(reinterpret_cast<const char*>(bytes), size);
   try {
-    const Tokenizer tokenizer(longhaul::data::parse_sentencepiece_model(contents, "fuzzed"));
+    const Tokenizer tokenizer(longhaul::tokenizer::parse_sentencepiece_model(contents, "fuzzed"));
     const std::string text = " the  end's\n\xC3\xA9\xE2\x96\x81<0x0A>";
     const Tokenizer again = Tokenizer::parse(tokenizer.to_json(), "saved");
     if (again.fingerprint() != tokenizer.fingerprint()) std::abort();

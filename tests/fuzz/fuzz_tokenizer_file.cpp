@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 #include "units/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  using longhaul::data::Tokenizer;
+  using longhaul::tokenizer::Tokenizer;
   const std::string contents(reinterpret_cast<const char*>(bytes), size);
   try {
     const Tokenizer tokenizer =
-        Tokenizer::parse(contents, "fuzzed", contents.starts_with('{') ? std::nullopt : std::optional(longhaul::data::Pattern::gpt2));
+        Tokenizer::parse(contents, "fuzzed", contents.starts_with('{') ? std::nullopt : std::optional(longhaul::tokenizer::Pattern::gpt2));
     // What loads must work, and the saved form must mean the same. (A file may normalise, or drop what an expression does not match, so
     // text need not come back.)
     const std::string text = "the  end's 123 \n\n\xC3\xA9\x65\xCC\x81 \xE2\x96\x81<0x0A>\xE6\xBC\xA2";
