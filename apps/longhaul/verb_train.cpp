@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "command_line.h"
@@ -64,31 +65,41 @@ std::string micro_batches_of(std::int64_t global_batch, std::int64_t virtual_ran
   return fmt::format("{}", fmt::join(allowed, ", "));
 }
 
-/// Defaults that follow from other options but are fixed for a run's life are taken from its own run.toml: V (numerics contract), which the
-/// size of a micro-batch must not change, and the warm-up, so that run.steps may grow.
-config::ResolvedConfig resolve_run(RunArguments& arguments) {
+[[noreturn]] void refuse_micro_batch(const config::ResolvedConfig& resolved, std::int64_t virtual_ranks) {
+  const config::BatchTable& batch = resolved.config.batch;
+  const std::int64_t count = resolved.config.micro_batches();
+  throw UsageError(fmt::format("{}batch.micro_batch = {} makes {} of a step, which the run's {} virtual ranks do not divide; allowed: {}",
+                               config::place(resolved, "batch.micro_batch"), batch.micro_batch,
+                               count == 1 ? "1 micro-batch" : fmt::format("{} micro-batches", count), virtual_ranks,
+                               micro_batches_of(batch.global_batch, virtual_ranks)));
+}
+
+/// Values that follow from others where the run file leaves them out, yet are fixed once a run has begun, are those of the checkpoint that
+/// it goes on from: V (numerics contract), which the size of a micro-batch must not change, and the warm-up, so that run.steps may grow.
+config::ResolvedConfig resolve_run(RunArguments& arguments, const train::Origin& origin) {
   config::ResolvedConfig resolved = arguments.resolve_for_one_rank();
-  const std::filesystem::path path = std::filesystem::path(resolved.config.run.directory) / "run.toml";
-  if (!std::filesystem::exists(path)) return resolved;
-  const config::RunConfig kept = config::resolve_file(path.string()).config;
-  const std::size_t before = arguments.sets.size();
-  const auto keep = [&](const std::string& option, std::int64_t now, std::int64_t then) {
-    if (now == then || !resolved.origins.at(option).starts_with("computed")) return;
-    complain(fmt::format("{} = {} is kept from {}, where the run began", option, then, path.string()));
+  const std::filesystem::path directory = resolved.config.run.directory;
+  const std::optional<checkpoint::RunIdentity> before = train::predecessor(directory, origin.branch);
+  if (!before) return resolved;
+  std::map<std::string, std::string> settings = checkpoint::settings(before->config_text);
+  const std::size_t given = arguments.sets.size();
+  const auto keep = [&](const std::string& option, std::int64_t now) {
+    const std::string& then = settings[option];
+    if (then.empty() || then == std::to_string(now) || !resolved.origins.at(option).starts_with("computed")) return;
+    complain(fmt::format("{} = {} is kept, as the run began", option, then));
     arguments.sets.push_back(fmt::format("{}={}", option, then));
   };
   const config::BatchTable& batch = resolved.config.batch;
-  const std::int64_t ranks = kept.batch.virtual_ranks;
-  if (resolved.origins.at("batch.virtual_ranks").starts_with("computed") && resolved.config.micro_batches() % ranks != 0 &&
-      batch.global_batch == kept.batch.global_batch)
-    throw UsageError(fmt::format(
-        "{}batch.micro_batch = {} makes {} of a step, which the run's {} virtual ranks do not divide; allowed: {}",
-        config::place(resolved, "batch.micro_batch"), batch.micro_batch,
-        resolved.config.micro_batches() == 1 ? "1 micro-batch" : fmt::format("{} micro-batches", resolved.config.micro_batches()), ranks,
-        micro_batches_of(batch.global_batch, ranks)));
-  if (batch.global_batch == kept.batch.global_batch) keep("batch.virtual_ranks", batch.virtual_ranks, ranks);
-  keep("schedule.warmup_steps", resolved.config.schedule.warmup_steps, kept.schedule.warmup_steps);
-  return arguments.sets.size() == before ? resolved : arguments.resolve_for_one_rank();
+  if (settings["batch.global_batch"] == std::to_string(batch.global_batch)) {
+    const std::int64_t ranks = parse_count(settings["batch.virtual_ranks"]).value_or(batch.virtual_ranks);
+    const bool divides = resolved.config.micro_batches() % ranks == 0;
+    if (divides)
+      keep("batch.virtual_ranks", batch.virtual_ranks);
+    else if (resolved.origins.at("batch.virtual_ranks").starts_with("computed") && !checkpoint::list_commits(directory).empty())
+      refuse_micro_batch(resolved, ranks);  // a branch that has still to begin may have another V
+  }
+  keep("schedule.warmup_steps", resolved.config.schedule.warmup_steps);
+  return arguments.sets.size() == given ? resolved : arguments.resolve_for_one_rank();
 }
 
 /// How a launch ended, and what the plan of its run still lacks.
@@ -175,7 +186,7 @@ int verb_train(int argc, char** argv) {
   train::Origin origin;
   if (!branch_from.empty()) origin.branch = train::parse_branch(branch_from);
   if (from_step >= 0) origin.from_step = from_step;
-  const config::ResolvedConfig resolved = resolve_run(arguments);
+  const config::ResolvedConfig resolved = resolve_run(arguments, origin);
   warn_of_threads(resolved.config);
   train::watch_stop_signals();
   const train::Console console = make_console();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,9 @@ struct RunIdentity {
   std::string config_text;  ///< the text that was hashed ("key = value" lines, [table] headers allowed), to show what differs
   std::string order;        ///< summation order: "dp2", "amx", "fma"
 };
+
+/// The settings of a configuration's text by name ("optimizer.learning_rate"), with their values as written.
+std::map<std::string, std::string> settings(const std::string& config_text);
 
 /// A setting that two configurations' texts have with different values.
 struct Difference {

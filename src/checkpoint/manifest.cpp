@@ -14,32 +14,6 @@ using nlohmann::json;
 constexpr const char* kFormat = "longhaul-checkpoint";
 constexpr const char* kSelfHash = "manifest_sha256";
 
-/// "key = value" lines under [table] headers as {"table.key": "value"}; lines of another form stand for themselves.
-std::map<std::string, std::string> settings(const std::string& text) {
-  const auto trimmed = [](std::string_view part) {
-    const auto begin = part.find_first_not_of(" \t\r");
-    return begin == std::string_view::npos ? std::string() : std::string(part.substr(begin, part.find_last_not_of(" \t\r") - begin + 1));
-  };
-  std::map<std::string, std::string> found;
-  std::istringstream lines(text);
-  std::string line, table;
-  while (std::getline(lines, line)) {
-    line = trimmed(line);
-    if (line.empty() || line.front() == '#') continue;
-    if (line.front() == '[' && line.back() == ']') {
-      table = line.substr(1, line.size() - 2) + ".";
-      continue;
-    }
-    const auto equals = line.find('=');
-    if (equals == std::string::npos) {
-      found[table + line] = "";
-    } else {
-      found[table + trimmed(line.substr(0, equals))] = trimmed(line.substr(equals + 1));
-    }
-  }
-  return found;
-}
-
 bool plain_name(const std::string& name) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.'; };
   return std::ranges::all_of(name, allowed) && name.ends_with(".safetensors") && name.find("..") == std::string::npos &&
@@ -121,6 +95,32 @@ Manifest parse_manifest(const std::string& text, const std::string& what) {
   } catch (const std::exception& error) {
     throw DamagedCommit(what + ": " + error.what());
   }
+}
+
+// "key = value" lines under [table] headers; lines of another form stand for themselves.
+std::map<std::string, std::string> settings(const std::string& config_text) {
+  const auto trimmed = [](std::string_view part) {
+    const auto begin = part.find_first_not_of(" \t\r");
+    return begin == std::string_view::npos ? std::string() : std::string(part.substr(begin, part.find_last_not_of(" \t\r") - begin + 1));
+  };
+  std::map<std::string, std::string> found;
+  std::istringstream lines(config_text);
+  std::string line, table;
+  while (std::getline(lines, line)) {
+    line = trimmed(line);
+    if (line.empty() || line.front() == '#') continue;
+    if (line.front() == '[' && line.back() == ']') {
+      table = line.substr(1, line.size() - 2) + ".";
+      continue;
+    }
+    const auto equals = line.find('=');
+    if (equals == std::string::npos) {
+      found[table + line] = "";
+    } else {
+      found[table + trimmed(line.substr(0, equals))] = trimmed(line.substr(equals + 1));
+    }
+  }
+  return found;
 }
 
 std::vector<Difference> differences(const std::string& theirs_text, const std::string& ours_text) {

@@ -72,14 +72,14 @@ Commit Store::next_commit(std::int64_t step) const {
   return {step, generation, directory_ / commit_name(step, generation)};
 }
 
-bool Store::already_committed(const Snapshot& snapshot, const std::string& state_hash, Saved& saved) const {
+bool Store::already_committed(const Snapshot& snapshot, const RunIdentity& identity, const std::string& state_hash, Saved& saved) const {
   const std::vector<Commit> commits = list();
   if (commits.empty() || commits.front().step != snapshot.step) return false;
   try {
     const Manifest manifest = read_manifest(commits.front());
     const auto same = [](const nlohmann::json& a, const nlohmann::json& b) { return files::canonical_json(a) == files::canonical_json(b); };
     if (manifest.state_hash != state_hash || manifest.tokens != snapshot.tokens || !same(manifest.state, snapshot.state) ||
-        !same(manifest.ledger, snapshot.ledger) || manifest.identity.config_hash != identity_.config_hash) {
+        !same(manifest.ledger, snapshot.ledger) || manifest.identity.config_hash != identity.config_hash) {
       return false;
     }
     verify_contents(commits.front(), manifest, false);
@@ -91,10 +91,11 @@ bool Store::already_committed(const Snapshot& snapshot, const std::string& state
   return true;
 }
 
-void Store::write_and_publish(const Snapshot& snapshot, const StateHash& hash, const fs::path& temporary, Saved& saved) {
+void Store::write_and_publish(const Snapshot& snapshot, const RunIdentity& identity, const StateHash& hash, const fs::path& temporary,
+                              Saved& saved) {
   const files::Disk& disk = options_.disk;
   Manifest manifest{
-      snapshot.step, saved.commit.generation, snapshot.tokens, identity_, saved.state_hash, snapshot.state, snapshot.ledger, {}, {}};
+      snapshot.step, saved.commit.generation, snapshot.tokens, identity, saved.state_hash, snapshot.state, snapshot.ledger, {}, {}};
   for (const std::size_t index : hash_order(snapshot.tensors)) {
     const TensorEntry& tensor = snapshot.tensors[index];
     manifest.tensors.push_back({tensor.group, tensor.name, tensor.shape, hash.tensors[index]});
@@ -132,19 +133,21 @@ void Store::write_and_publish(const Snapshot& snapshot, const StateHash& hash, c
   }
 }
 
-Saved Store::commit(const Snapshot& snapshot) {
+Saved Store::commit(const Snapshot& snapshot) { return commit(snapshot, identity_); }
+
+Saved Store::commit(const Snapshot& snapshot, const RunIdentity& identity) {
   check_registry(snapshot.tensors);
   const StateHash hash = hash_state(snapshot.tensors, options_.hash_threads);
   Saved saved;
   saved.state_hash = hash.root.hex();
-  if (already_committed(snapshot, saved.state_hash, saved)) {
+  if (already_committed(snapshot, identity, saved.state_hash, saved)) {
     in_use_ = saved.commit.name();
     return saved;
   }
   saved.commit = next_commit(snapshot.step);
   const fs::path temporary = directory_ / (saved.commit.name() + ".tmp-" + files::random_uuid());
   try {
-    write_and_publish(snapshot, hash, temporary, saved);
+    write_and_publish(snapshot, identity, hash, temporary, saved);
   } catch (const std::exception& error) {
     std::vector<std::string> left;
     if (fs::exists(temporary)) remove_directory(options_.disk, temporary, left);
@@ -263,8 +266,13 @@ Loaded Store::load(const Commit& commit, std::span<const TensorEntry> tensors) {
   return loaded_from(commit, manifest);
 }
 
-Loaded Store::load_step(std::int64_t step, std::span<const TensorEntry> tensors) {
-  return load(commit_of_step(directory_.parent_path(), step), tensors);
+Loaded Store::go_back(std::int64_t step, std::span<const TensorEntry> tensors) {
+  Loaded loaded = load(commit_of_step(directory_.parent_path(), step), tensors);
+  if (list().front().name() == loaded.commit.name()) return loaded;
+  Saved saved = commit({step, loaded.tokens, tensors, loaded.state, loaded.ledger}, loaded.identity);
+  loaded.commit = saved.commit;
+  loaded.messages = std::move(saved.messages);
+  return loaded;
 }
 
 std::optional<Loaded> Store::load_newest(std::span<const TensorEntry> tensors) {
@@ -316,18 +324,14 @@ Loaded read_commit(const Commit& commit, std::span<const TensorEntry> tensors) {
 namespace {
 
 /// One pass over the commits; nothing if none was seen, or one vanished meanwhile: the run's writer may be replacing the old by the new.
-std::optional<Loaded> read_pass(const fs::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity) {
+std::optional<Loaded> read_pass(const fs::path& run_directory, const std::function<Loaded(const Commit&)>& read) {
   std::string all;
   std::vector<std::string> messages;
   const std::vector<Commit> commits = list_commits(run_directory);
   if (commits.empty()) return std::nullopt;
   for (const Commit& commit : commits) {
     try {
-      const Manifest manifest = read_manifest(commit);
-      if (identity != nullptr) check_identity(manifest.identity, *identity, commit.directory.string());
-      verify_contents(commit, manifest, false);
-      fill(commit, manifest, tensors, false, 1);
-      Loaded loaded = loaded_from(commit, manifest);
+      Loaded loaded = read(commit);
       loaded.messages = std::move(messages);
       return loaded;
     } catch (const DamagedCommit& damage) {
@@ -341,11 +345,14 @@ std::optional<Loaded> read_pass(const fs::path& run_directory, std::span<const T
 
 }  // namespace
 
-Loaded read_newest(const fs::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity) {
-  check_registry(tensors);
+Loaded read_newest(const fs::path& run_directory, std::span<const TensorEntry> tensors) {
+  return read_newest(run_directory, [&](const Commit& commit) { return read_commit(commit, tensors); });
+}
+
+Loaded read_newest(const fs::path& run_directory, const std::function<Loaded(const Commit&)>& read) {
   constexpr int kPasses = 5;  // each lost to a save that finished within one read
   for (int pass = 0; pass < kPasses; ++pass) {
-    if (std::optional<Loaded> loaded = read_pass(run_directory, tensors, identity)) return *std::move(loaded);
+    if (std::optional<Loaded> loaded = read_pass(run_directory, read)) return *std::move(loaded);
   }
   const std::string where = (run_directory / kCheckpointsName).string();
   if (list_commits(run_directory).empty()) throw CheckpointError(where + ": no checkpoint; train the run first, or give its directory");

@@ -93,8 +93,10 @@ class Store {
   /// Fills the registry from the newest commit that verifies; nothing if there is none and never was.
   /// @throws CheckpointError if a commit belongs to another configuration or model, or if damaged ones are all there is
   std::optional<Loaded> load_newest(std::span<const TensorEntry> tensors);
-  /// The same from the newest commit of this step, which must verify. @throws CheckpointError listing the steps that there are
-  Loaded load_step(std::int64_t step, std::span<const TensorEntry> tensors);
+  /// Fills the registry from the newest commit of this step, which must verify. Where there are later ones it is published anew, as the
+  /// first of the next generation and under the identity it has, so that load_newest() gives it from then on, whatever happens next.
+  /// @throws UsageError listing the steps that there are; CheckpointError; SaveFailed, which leaves everything as it was
+  Loaded go_back(std::int64_t step, std::span<const TensorEntry> tensors);
   /// What opening cleaned up.
   const std::vector<std::string>& messages() const { return messages_; }
 
@@ -104,8 +106,10 @@ class Store {
   /// Fills the registry from this commit. @throws CheckpointError
   Loaded load(const Commit& commit, std::span<const TensorEntry> tensors);
   Commit next_commit(std::int64_t step) const;
-  bool already_committed(const Snapshot& snapshot, const std::string& state_hash, Saved& saved) const;
-  void write_and_publish(const Snapshot& snapshot, const StateHash& hash, const std::filesystem::path& temporary, Saved& saved);
+  Saved commit(const Snapshot& snapshot, const RunIdentity& identity);
+  bool already_committed(const Snapshot& snapshot, const RunIdentity& identity, const std::string& state_hash, Saved& saved) const;
+  void write_and_publish(const Snapshot& snapshot, const RunIdentity& identity, const StateHash& hash,
+                         const std::filesystem::path& temporary, Saved& saved);
   void retain(std::vector<std::string>& messages);
   std::vector<Commit> kept_for_good(std::vector<Commit> commits) const;
   void remove_commit(const Commit& commit, std::vector<std::string>& messages);
@@ -130,8 +134,10 @@ Commit commit_of_step(const std::filesystem::path& run_directory, std::int64_t s
 RunIdentity read_identity(const Commit& commit);
 /// Fills a registry from this commit, which must verify. @throws CheckpointError
 Loaded read_commit(const Commit& commit, std::span<const TensorEntry> tensors);
-/// Fills a registry (all groups, or only some, such as the weights) from the newest commit that verifies. identity: checked if given.
+/// Fills a registry (all groups, or only some, such as the weights) from the newest commit that verifies.
 /// @throws CheckpointError if there is none
-Loaded read_newest(const std::filesystem::path& run_directory, std::span<const TensorEntry> tensors, const RunIdentity* identity = nullptr);
+Loaded read_newest(const std::filesystem::path& run_directory, std::span<const TensorEntry> tensors);
+/// What `read` makes of the newest commit that it does not find damaged; `read` ends with read_commit().
+Loaded read_newest(const std::filesystem::path& run_directory, const std::function<Loaded(const Commit&)>& read);
 
 }  // namespace longhaul::checkpoint

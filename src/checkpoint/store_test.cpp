@@ -182,6 +182,22 @@ TEST_F(StoreTest, AnotherModelIsRefusedTensorByTensor) {
   EXPECT_NE(complaint(reordered).find("another order"), std::string::npos);
 }
 
+TEST_F(StoreTest, GoingBackPublishesTheEarlierCommitAnewUnderItsOwnIdentity) {
+  open().commit(snapshot(state_, 3));
+  const RunIdentity other{"0ther", "[model]\nlayers = 4\nwidth = 64\n[optimizer]\nbeta1 = 0.8\n", "dp2"};
+  Store store(lock_, other, {.accept = [](const RunIdentity&, const Commit&) {}});
+  store.commit(snapshot(state_, 5));
+  State mine(9);
+  EXPECT_EQ(store.go_back(3, mine.tensors()).commit.name(), "step-00000003.g1");
+  EXPECT_EQ(mine.hash(), hash_of_step(3));
+  const Loaded newest = *store.load_newest(mine.tensors());
+  EXPECT_EQ(newest.commit.name(), "step-00000003.g1");
+  EXPECT_EQ(newest.identity.config_hash, identity().config_hash) << "what was set meanwhile is still a change";
+  EXPECT_EQ(newest.state, snapshot(state_, 3).state);
+  EXPECT_EQ(store.go_back(3, mine.tensors()).commit.name(), "step-00000003.g1") << "the newest already";
+  EXPECT_EQ(store.commit(snapshot(state_, 4)).commit.name(), "step-00000004.g1");
+}
+
 TEST_F(StoreTest, ReadersNeedNoLockAndMayTakeOnlyTheWeights) {
   open().commit(snapshot(state_, 3));
   State all(1);

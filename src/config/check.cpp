@@ -25,11 +25,24 @@ std::string shown(const ResolvedConfig& resolved, const std::string& option) {
   throw UsageError(place(resolved, option) + "model." + sentence);
 }
 
+void check_divisor(const ResolvedConfig& resolved) {
+  const BatchTable& batch = resolved.config.batch;
+  std::int64_t below = batch.micro_batch, above = batch.micro_batch;
+  while (batch.global_batch % below != 0) --below;
+  while (batch.global_batch % above != 0) ++above;
+  if (below == above) return;
+  refuse(resolved, "batch.micro_batch",
+         "does not divide " + shown(resolved, "batch.global_batch") + "; nearest: " + std::to_string(below) + " or " + std::to_string(above));
+}
+
 void check_batch(const ResolvedConfig& resolved) {
   const BatchTable& batch = resolved.config.batch;
   const model::ModelSpec& model = resolved.config.model;
   if (batch.micro_batch > batch.global_batch)
     refuse(resolved, "batch.micro_batch", "is larger than " + shown(resolved, "batch.global_batch"));
+  // Of the two, the one given on the command line is the one that was changed.
+  const auto on_command_line = [&](const char* option) { return resolved.origins.at(option) == "--set"; };
+  if (on_command_line("batch.micro_batch") && !on_command_line("batch.global_batch")) check_divisor(resolved);
   if (const std::int64_t rest = batch.global_batch % batch.micro_batch) {
     const std::int64_t below = batch.global_batch - rest;
     refuse(resolved, "batch.global_batch",

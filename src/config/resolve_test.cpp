@@ -84,6 +84,9 @@ TEST(Resolve, ABudgetOnTheCommandLineReplacesTheFiles) {
 TEST(ResolveErrors, NameFileLineFieldAllowedValuesAndTheNearestFix) {
   EXPECT_EQ(error_of(kSteps + "[batch]\nglobal_batch = 500\nmicro_batch = 8\n"),
             "run.toml:9: batch.global_batch = 500 is not a multiple of batch.micro_batch = 8; nearest: 496 or 504");
+  EXPECT_EQ(error_of(kSteps + "[batch]\nglobal_batch = 8\nmicro_batch = 2\n", {"batch.micro_batch=3"}),
+            "--set batch.micro_batch = 3 does not divide batch.global_batch = 8; nearest: 2 or 4")
+      << "what was changed is to blame";
   EXPECT_EQ(error_of(kSteps + "[optimizer]\nlerning_rate = 1\n"),
             "run.toml:9: unknown option optimizer.lerning_rate; nearest: optimizer.learning_rate");
   EXPECT_EQ(error_of(kSteps + "[optimiser]\nbeta1 = 0.5\n"), "run.toml:8: unknown table [optimiser]; nearest: [optimizer]");

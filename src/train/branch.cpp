@@ -31,16 +31,14 @@ std::optional<BranchFrom> read_intent(const fs::path& run_directory) {
   }
 }
 
+/// What was asked for; where it names no step, the step with which a beginning that was cut short had begun: the parent may train on.
+std::optional<BranchFrom> with_intent(const std::optional<BranchFrom>& asked, const std::optional<BranchFrom>& intent) {
+  return !asked || (intent && intent->parent == asked->parent && !asked->step) ? intent : asked;
+}
+
 void write_intent(const fs::path& run_directory, const fs::path& parent, std::int64_t step) {
   const nlohmann::json document = {{"parent", parent.string()}, {"step", step}};
   files::write_file_atomically(files::Disk(), run_directory / kIntent, document.dump(2) + "\n");
-}
-
-checkpoint::Commit commit_of(const BranchFrom& from) {
-  if (from.step) return checkpoint::commit_of_step(from.parent, *from.step);
-  const std::vector<checkpoint::Commit> commits = checkpoint::list_commits(from.parent);
-  if (commits.empty()) throw UsageError(fmt::format("{}: no checkpoint to branch from", from.parent.string()));
-  return commits.front();
 }
 
 bool is_of(const checkpoint::Difference& difference, std::string_view prefix) { return difference.key.starts_with(prefix); }
@@ -54,6 +52,13 @@ void require_same_weights(const std::vector<checkpoint::Difference>& differences
   if (!different.empty())
     throw UsageError(fmt::format("{}: a branch keeps the model and the tokenizer of its parent; different are:{}",
                                  commit.directory.string(), different));
+}
+
+void require_steps(const config::RunConfig& config, const checkpoint::Commit& commit) {
+  if (config.run.steps <= commit.step)
+    throw UsageError(fmt::format("run.steps = {}: nothing is left to train after step {} of the parent, {}; raise run.steps, or begin at an "
+                                 "earlier step with --branch-from RUN@STEP",
+                                 config.run.steps, commit.step, commit.directory.string()));
 }
 
 /// Reads the tensors of the groups that the checkpoint has.
@@ -75,8 +80,6 @@ BranchFrom parse_branch(const std::string& text) {
   if (const std::size_t at = text.rfind('@'); at != std::string::npos)
     if (const std::optional<std::int64_t> step = parse_count(text.substr(at + 1))) from = {text.substr(0, at), step};
   if (fs::is_regular_file(from.parent)) from.parent = config::resolve_file(from.parent.string()).config.run.directory;
-  if (!fs::is_directory(from.parent))
-    throw UsageError(fmt::format("--branch-from {}: {} is no run directory and no run file", text, from.parent.string()));
   from.parent = fs::weakly_canonical(from.parent);
   return from;
 }
@@ -90,23 +93,51 @@ std::optional<BranchFrom> branch_to_begin(const fs::path& run_directory, const s
                                  run_directory.string()));
   if (!intent && (begun || ledger::read_last_metric(run_directory / "ledger" / "metrics.jsonl")))
     throw UsageError(fmt::format("{}: holds a run that is no branch; set another run.directory", run_directory.string()));
-  if (!begun) return asked;
+  if (!begun && !fs::is_directory(asked->parent))
+    throw UsageError(fmt::format("--branch-from: {} is no run directory and no run file", asked->parent.string()));
+  if (!begun) return with_intent(asked, intent);
   if (intent->parent != asked->parent || (asked->step && asked->step != intent->step))
-    throw UsageError(fmt::format("{}: holds a branch from {}@{}; set another run.directory", run_directory.string(),
-                                 intent->parent.string(), *intent->step));
+    throw UsageError(fmt::format("{}: holds a branch from {}@{}; leave --branch-from out to go on with it, or set another run.directory",
+                                 run_directory.string(), intent->parent.string(), *intent->step));
+  return std::nullopt;
+}
+
+std::optional<checkpoint::RunIdentity> predecessor(const fs::path& run_directory, const std::optional<BranchFrom>& asked) {
+  BranchFrom from{run_directory, std::nullopt};
+  if (checkpoint::list_commits(run_directory).empty()) {
+    const std::optional<BranchFrom> branch = with_intent(asked, read_intent(run_directory));
+    if (!branch) return std::nullopt;
+    from = *branch;
+  }
+  for (const checkpoint::Commit& commit : checkpoint::list_commits(from.parent)) {
+    if (from.step && *from.step != commit.step) continue;
+    try {
+      return checkpoint::read_identity(commit);
+    } catch (const CheckpointError&) {
+      continue;  // for loading to say
+    }
+  }
   return std::nullopt;
 }
 
 Branched read_parent(const BranchFrom& from, const fs::path& run_directory, const checkpoint::RunIdentity& identity, Engine& engine) {
-  const checkpoint::Commit commit = commit_of(from);
-  const std::vector<checkpoint::Difference> differences =
-      checkpoint::differences(checkpoint::read_identity(commit).config_text, identity.config_text);
-  require_same_weights(differences, commit);
+  std::vector<checkpoint::Difference> differences;
+  const auto read = [&](const checkpoint::Commit& commit) {
+    differences = checkpoint::differences(checkpoint::read_identity(commit).config_text, identity.config_text);
+    require_same_weights(differences, commit);
+    require_steps(engine.config(), commit);
+    return read_tensors(commit, engine);
+  };
+  const checkpoint::Loaded loaded =
+      from.step ? read(checkpoint::commit_of_step(from.parent, *from.step)) : checkpoint::read_newest(from.parent, read);
+  const checkpoint::Commit& commit = loaded.commit;
   write_intent(run_directory, from.parent, commit.step);
-  const checkpoint::Loaded loaded = read_tensors(commit, engine);
 
   Branched branched;
+  branched.messages = loaded.messages;
   branched.state = state_from_json(loaded.state);
+  // As after the change of a guard: who begins with other settings means to go on after the updates that were skipped.
+  if (!differences.empty()) branched.state.guards.skipped_in_a_row = 0;
   ledger::Branch& record = branched.record;
   const ledger::Cursor cursor = ledger::cursor_from_json(loaded.ledger);
   record.parent = from.parent.string();

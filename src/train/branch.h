@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "checkpoint/store.h"
 #include "config/run_config.h"
@@ -23,22 +24,29 @@ struct BranchFrom {
   std::optional<std::int64_t> step;  ///< absent: the newest checkpoint
 };
 
-/// Reads "RUN" or "RUN@STEP"; RUN is a run directory, or a run file that names one. @throws UsageError
+/// Reads "RUN" or "RUN@STEP"; RUN is a run directory, or a run file that names one. It need not be there: a branch that has begun goes on
+/// without it.
 BranchFrom parse_branch(const std::string& text);
 
 /// The branch that this directory has still to begin: as asked, or as branch.json says where its beginning was cut short.
-/// @throws UsageError when it holds another run or another branch
+/// @throws UsageError when it holds another run or another branch, or the parent is not there
 std::optional<BranchFrom> branch_to_begin(const std::filesystem::path& run_directory, const std::optional<BranchFrom>& asked);
+
+/// Identity of what a launch in this directory goes on from: the run's newest checkpoint, or the parent's of a branch that has still to
+/// begin. Nothing where it starts from the seed. Reads manifests alone, and passes over those that cannot be read.
+std::optional<checkpoint::RunIdentity> predecessor(const std::filesystem::path& run_directory, const std::optional<BranchFrom>& asked);
 
 struct Branched {
   TrainState state;
   ledger::Branch record;
-  std::string parent_records;  ///< lines of the parent's metrics up to the checkpoint
+  std::string parent_records;         ///< lines of the parent's metrics up to the checkpoint
+  std::vector<std::string> messages;  ///< about newer checkpoints of the parent that are damaged
 };
 
-/// Writes branch.json, fills the engine's tensors from the parent's checkpoint and gives what else the branch begins with. An average that
-/// the parent lacks begins as the weights.
-/// @throws UsageError for a step without a checkpoint, or another model or tokenizer; CheckpointError for a damaged one
+/// Fills the engine's tensors from the parent's checkpoint, writes branch.json and gives what else the branch begins with. Without a step
+/// that is the newest checkpoint which verifies. An average that the parent lacks begins as the weights.
+/// @throws UsageError for a step without a checkpoint, another model or tokenizer, or a branch that has no step to train; CheckpointError
+/// for a damaged one
 Branched read_parent(const BranchFrom& from, const std::filesystem::path& run_directory, const checkpoint::RunIdentity& identity,
                      Engine& engine);
 

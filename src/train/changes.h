@@ -9,15 +9,16 @@
 #include <vector>
 
 #include "checkpoint/commit.h"
-#include "config/run_config.h"
+#include "config/resolved.h"
 #include "ledger/record.h"
 
 namespace longhaul::train {
 
 /// The changes with which a run of this configuration goes on from a checkpoint.
 /// @param theirs, ours  identities of the checkpoint and of the run
-/// @throws CheckpointError naming each setting that may not change, with both values and the command that begins a branch
+/// @throws CheckpointError naming each setting that may not change, with both values and the command that begins a branch; settings that
+/// were computed from others are named only where nothing else differs
 std::vector<ledger::Change> changes_since(const checkpoint::RunIdentity& theirs, const checkpoint::RunIdentity& ours,
-                                          const config::RunConfig& config, const checkpoint::Commit& commit);
+                                          const config::ResolvedConfig& resolved, const checkpoint::Commit& commit);
 
 }  // namespace longhaul::train

@@ -21,7 +21,7 @@ std::string changed(const config::Overrides& before, const config::Overrides& no
   try {
     std::string text;
     for (const ledger::Change& change :
-         changes_since(identity_of_sets(before), identity_of_sets(now), small_run(now), {step, 0, "run/checkpoints/step"}))
+         changes_since(identity_of_sets(before), identity_of_sets(now), small_resolved_run(now), {step, 0, "run/checkpoints/step"}))
       text += change.option + ": " + change.before + " -> " + change.now + "; ";
     return text;
   } catch (const CheckpointError& error) {
@@ -49,6 +49,17 @@ TEST(Changes, OfAnythingElseNeedABranch) {
   }
 }
 
+TEST(Changes, OfWhatTheUserDidNotSetAreNamedOnlyWhereNothingElseDiffers) {
+  const std::string batch = changed({}, {"batch.global_batch=2"});
+  EXPECT_NE(batch.find("batch.global_batch: checkpoint 8, run 2."), std::string::npos) << "V is 1 now, which follows: " << batch;
+  const std::string kind = changed({"schedule.kind=constant"}, {"schedule.kind=cosine"});
+  EXPECT_NE(kind.find("schedule.kind: checkpoint \"constant\", run \"cosine\". Restore"), std::string::npos) << kind;
+  const std::string dtype = changed({}, {"precision.dtype=fp32"});
+  EXPECT_NE(dtype.find("precision.dtype: checkpoint \"bf16\", run \"fp32\". Restore"), std::string::npos) << dtype;
+  const std::string alone = changed({"batch.virtual_ranks=2"}, {});
+  EXPECT_NE(alone.find("batch.virtual_ranks: checkpoint 2, run 4"), std::string::npos) << alone;
+}
+
 TEST(Changes, OfTheLengthDependOnTheScheduleSoFar) {
   const auto grown = [](const std::string& kind, std::int64_t step, const std::string& steps = "80") {
     const config::Overrides base = {"schedule.kind=" + kind, "schedule.warmup_steps=2", "run.steps=40"};
@@ -58,6 +69,7 @@ TEST(Changes, OfTheLengthDependOnTheScheduleSoFar) {
   };
   EXPECT_EQ(grown("constant", 30), "") << "the length is no part of such a run";
   EXPECT_EQ(grown("wsd", 33), "run.steps: 40 -> 80; ") << "the tail begins at step 32 with the peak";
+  EXPECT_NE(grown("wsd", 40).find("differs after step 33;"), std::string::npos) << grown("wsd", 40);
   EXPECT_TRUE(grown("wsd", 34).starts_with("refused"));
   EXPECT_EQ(grown("wsd", 10, "15"), "run.steps: 40 -> 15; ") << "shorter, the tail still ahead";
   EXPECT_TRUE(grown("wsd", 14, "15").starts_with("refused"));

@@ -40,12 +40,12 @@ Run::Run(const config::ResolvedConfig& resolved, Console console, const Origin& 
   // A wrong dataset or model is refused before memory is taken, and both before the run's directory is touched.
   data::Dataset dataset = open_data(config, console);
   training_ = std::make_unique<Training>(config, std::move(dataset));
-  directory_ = std::make_unique<RunDirectory>(config, identity_of(config, training_->dataset()));
+  directory_ = std::make_unique<RunDirectory>(resolved, identity_of(config, training_->dataset()));
   for (const std::string& message : directory_->messages()) console.say(message);
   open_state(origin, console);
   launch_ = std::make_unique<Launch>(config, std::move(console), training_->state.step + 1);
   record_launch();
-  directory_->write_run_file(resolved);
+  directory_->write_run_file();
 }
 
 void Run::open_state(const Origin& origin, const Console& console) {
@@ -58,6 +58,7 @@ void Run::open_state(const Origin& origin, const Console& console) {
 void Run::begin_branch(const BranchFrom& from, const Console& console) {
   console.begin("reading the checkpoint of the parent");
   const Branched branched = read_parent(from, directory(), directory_->identity(), training_->engine);
+  for (const std::string& message : branched.messages) console.say(message);
   training_->resume(branched.state);
   directory_->begin_branch(branched, training_->engine.registry());
   resumed_from_step_ = branched.state.step;
@@ -80,15 +81,16 @@ void Run::restore(const Origin& origin, const Console& console) {
   resumed_from_step_ = restored->state.step;
   last_loss_ = directory_->last_recorded_loss();
   changes_ = std::move(restored->changes);
-  damaged_ = std::move(restored->messages);
   // Who changes a guard after it stopped the run means to go on: the count of skipped updates begins anew.
   if (std::any_of(changes_.begin(), changes_.end(), [](const ledger::Change& c) { return c.option.starts_with("guards."); }))
     restored->state.guards.skipped_in_a_row = 0;
   training_->resume(restored->state);
+  if (!origin.from_step) {
+    damaged_ = std::move(restored->messages);
+    return;
+  }
+  for (const std::string& message : restored->messages) console.say(message);
   if (restored->went_back_from == 0) return;
-  // Saved at once: a crash must not return to the checkpoints that were given up.
-  record_changes();
-  directory_->save(training_->state, training_->engine.registry());
   directory_->ledger().event("went_back", {{"from_step", restored->went_back_from}, {"to_step", restored->state.step}});
   console.say(fmt::format("went back from step {} to step {}; the later checkpoints are an older generation", restored->went_back_from,
                           restored->state.step));
@@ -118,8 +120,9 @@ void Run::record_launch() {
   if (!training_->has_heldout())
     launch_->say("the dataset holds no text out: nothing is validated (data prepare --heldout-tail or --heldout-source)");
   if (resumed_from_step_) launch_->say(fmt::format("resumed from step {} of {}", *resumed_from_step_, config().run.steps));
-  for (const ledger::Change& change : changes_)
-    launch_->say(fmt::format("{} changes from {} to {} after step {}", change.option, change.before.empty() ? "(not set)" : change.before,
+  if (training_->state.step < config().run.steps)  // a run that is done records no change
+    for (const ledger::Change& change : changes_)
+      launch_->say(fmt::format("{} changes from {} to {} after step {}", change.option, change.before.empty() ? "(not set)" : change.before,
                              change.now.empty() ? "(not set)" : change.now, change.step));
   if (ledger.discarded() > 0)
     launch_->say(fmt::format("{} records after step {} moved to ledger/discarded-{}.jsonl", ledger.discarded(), training_->state.step,

@@ -13,13 +13,14 @@ namespace {
 
 constexpr const char* kParentRecords = "parent.jsonl";
 
-checkpoint::StoreOptions store_options(const config::RunConfig& config, const checkpoint::RunIdentity& identity) {
+checkpoint::StoreOptions store_options(const config::ResolvedConfig& resolved, const checkpoint::RunIdentity& identity) {
+  const config::RunConfig& config = resolved.config;
   checkpoint::StoreOptions options;
-  options.accept = [config, identity](const checkpoint::RunIdentity& theirs, const checkpoint::Commit& commit) {
-    checkpoint::RunIdentity same_settings = identity;  // the order is asked about as ever, the settings in changes_since()
+  options.accept = [resolved, identity](const checkpoint::RunIdentity& theirs, const checkpoint::Commit& commit) {
+    changes_since(theirs, identity, resolved, commit);
+    checkpoint::RunIdentity same_settings = identity;  // what is left to ask about is the order
     same_settings.config_hash = theirs.config_hash;
     checkpoint::check_identity(theirs, same_settings, commit.directory.string());
-    changes_since(theirs, identity, config, commit);
   };
   options.retention.keep_last = config.checkpoint.keep_last;
   options.hash_threads = thread_count(config);
@@ -37,15 +38,18 @@ checkpoint::RunIdentity identity_of(const config::RunConfig& config, const data:
   return {files::sha256_hex(text), text, std::string(kernels::name(order_of_run(config)))};
 }
 
-RunDirectory::RunDirectory(const config::RunConfig& config, const checkpoint::RunIdentity& identity)
-    : lock_(config.run.directory), config_(config), identity_(identity), store_(lock_, identity, store_options(config, identity)) {}
+RunDirectory::RunDirectory(const config::ResolvedConfig& resolved, const checkpoint::RunIdentity& identity)
+    : lock_(resolved.config.run.directory),
+      resolved_(resolved),
+      identity_(identity),
+      store_(lock_, identity, store_options(resolved, identity)) {}
 
 std::optional<Restored> RunDirectory::restore(std::span<const checkpoint::TensorEntry> tensors, std::optional<std::int64_t> from_step) {
   const std::vector<checkpoint::Commit> commits = checkpoint::list_commits(path());
-  const std::optional<checkpoint::Loaded> loaded = from_step ? store_.load_step(*from_step, tensors) : store_.load_newest(tensors);
+  const std::optional<checkpoint::Loaded> loaded = from_step ? store_.go_back(*from_step, tensors) : store_.load_newest(tensors);
   ledger_.emplace(lock_, loaded ? ledger::cursor_from_json(loaded->ledger) : ledger::Cursor());
   if (!loaded) return std::nullopt;
-  Restored restored{state_from_json(loaded->state), changes_since(loaded->identity, identity_, config_, loaded->commit), loaded->messages,
+  Restored restored{state_from_json(loaded->state), changes_since(loaded->identity, identity_, resolved_, loaded->commit), loaded->messages,
                     0};
   if (from_step && commits.front().name() != loaded->commit.name()) restored.went_back_from = commits.front().step;
   saved_step_ = restored.state.step;
@@ -59,8 +63,8 @@ void RunDirectory::begin_branch(const Branched& branched, std::span<const checkp
   save(branched.state, tensors);
 }
 
-void RunDirectory::write_run_file(const config::ResolvedConfig& resolved) const {
-  files::write_file_atomically(files::Disk(), path() / "run.toml", config::to_toml(resolved, true));
+void RunDirectory::write_run_file() const {
+  files::write_file_atomically(files::Disk(), path() / "run.toml", config::to_toml(resolved_, true));
 }
 
 double RunDirectory::last_recorded_loss() const {

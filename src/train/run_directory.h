@@ -29,14 +29,14 @@ checkpoint::RunIdentity identity_of(const config::RunConfig& config, const data:
 struct Restored {
   TrainState state;
   std::vector<ledger::Change> changes;  ///< of the configuration since; not in the ledger yet
-  std::vector<std::string> messages;    ///< what was found damaged on the way to it
-  std::int64_t went_back_from = 0;      ///< newest step of the checkpoints that are older generations from now on; 0: none are
+  std::vector<std::string> messages;    ///< what was found damaged on the way to it; what going back removed
+  std::int64_t went_back_from = 0;      ///< newest step of the checkpoints that are an older generation from now on; 0: none are
 };
 
 class RunDirectory {
  public:
   /// Creates the directory if needed and takes its lock. @throws UsageError naming the holder when another process has it
-  RunDirectory(const config::RunConfig& config, const checkpoint::RunIdentity& identity);
+  RunDirectory(const config::ResolvedConfig& resolved, const checkpoint::RunIdentity& identity);
 
   const std::filesystem::path& path() const { return lock_.run_directory(); }
   /// 1 for the first launch of this run, then 2, …
@@ -46,13 +46,13 @@ class RunDirectory {
   const std::vector<std::string>& messages() const { return store_.messages(); }
 
   /// Fills the tensors from the newest checkpoint that verifies, and opens the ledger after its step. Nothing: the run was never saved.
-  /// @param from_step  the checkpoint of this step instead, whose later ones become an older generation with the next save()
+  /// @param from_step  the checkpoint of this step instead; later ones become an older generation before anything else is changed
   /// @throws CheckpointError when it belongs to another configuration (train/changes.h), or damaged ones are all there is
   std::optional<Restored> restore(std::span<const checkpoint::TensorEntry> tensors, std::optional<std::int64_t> from_step = {});
   /// Begins a branch: an empty ledger with its record, the parent's records in a file of their own, and its first checkpoint.
   void begin_branch(const Branched& branched, std::span<const checkpoint::TensorEntry> tensors);
   /// Writes run.toml: every option with its value and where it came from.
-  void write_run_file(const config::ResolvedConfig& resolved) const;
+  void write_run_file() const;
 
   /// After restore().
   ledger::Ledger& ledger() { return *ledger_; }
@@ -68,7 +68,7 @@ class RunDirectory {
 
  private:
   files::RunLock lock_;
-  config::RunConfig config_;
+  config::ResolvedConfig resolved_;
   checkpoint::RunIdentity identity_;
   checkpoint::Store store_;
   std::optional<ledger::Ledger> ledger_;

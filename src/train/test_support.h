@@ -9,7 +9,7 @@
 namespace longhaul::train {
 
 /// A run of a small model: `tables` is TOML that replaces or adds to the defaults below.
-inline config::RunConfig small_run(const config::Overrides& sets = {}) {
+inline config::ResolvedConfig small_resolved_run(const config::Overrides& sets = {}) {
   static const std::string text = R"([run]
 directory = "unused"
 steps = 10
@@ -31,8 +31,9 @@ global_batch = 8
 [optimizer]
 learning_rate = 1e-3
 )";
-  return config::resolve_text(text, "small_run", "/", sets).config;
+  return config::resolve_text(text, "small_run", "/", sets);
 }
+inline config::RunConfig small_run(const config::Overrides& sets = {}) { return small_resolved_run(sets).config; }
 
 /// Document starts from document indices: what Batch::document_start holds beside Batch::documents.
 inline void fill_document_starts(data::Batch& batch) {
