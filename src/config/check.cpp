@@ -31,8 +31,9 @@ void check_divisor(const ResolvedConfig& resolved) {
   while (batch.global_batch % below != 0) --below;
   while (batch.global_batch % above != 0) ++above;
   if (below == above) return;
-  refuse(resolved, "batch.micro_batch",
-         "does not divide " + shown(resolved, "batch.global_batch") + "; nearest: " + std::to_string(below) + " or " + std::to_string(above));
+  refuse(
+      resolved, "batch.micro_batch",
+      "does not divide " + shown(resolved, "batch.global_batch") + "; nearest: " + std::to_string(below) + " or " + std::to_string(above));
 }
 
 void check_batch(const ResolvedConfig& resolved) {

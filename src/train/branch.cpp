@@ -56,9 +56,10 @@ void require_same_weights(const std::vector<checkpoint::Difference>& differences
 
 void require_steps(const config::RunConfig& config, const checkpoint::Commit& commit) {
   if (config.run.steps <= commit.step)
-    throw UsageError(fmt::format("run.steps = {}: nothing is left to train after step {} of the parent, {}; raise run.steps, or begin at an "
-                                 "earlier step with --branch-from RUN@STEP",
-                                 config.run.steps, commit.step, commit.directory.string()));
+    throw UsageError(
+        fmt::format("run.steps = {}: nothing is left to train after step {} of the parent, {}; raise run.steps, or begin at an "
+                    "earlier step with --branch-from RUN@STEP",
+                    config.run.steps, commit.step, commit.directory.string()));
 }
 
 /// Reads the tensors of the groups that the checkpoint has.

@@ -32,7 +32,8 @@ std::optional<std::string> obstacle_to_length(const checkpoint::Difference& diff
   if (step > config.run.steps) return fmt::format("step {} is done already", step);
   const std::int64_t same = same_steps(config, *before, step);
   if (same == step) return std::nullopt;
-  return fmt::format("the learning rate differs after step {}; from a checkpoint up to there, --from-step goes on with the new length", same);
+  return fmt::format("the learning rate differs after step {}; from a checkpoint up to there, --from-step goes on with the new length",
+                     same);
 }
 
 /// What keeps a difference from being a change of the same run; nothing where it may be one.
@@ -46,7 +47,8 @@ std::optional<std::string> obstacle(const checkpoint::Difference& difference, co
 /// Whether a value follows from others, or the option counts in one of the two configurations alone: the cause is another difference.
 bool is_consequence(const checkpoint::Difference& difference, const config::ResolvedConfig& resolved) {
   const auto origin = resolved.origins.find(difference.key);
-  return difference.theirs.empty() || difference.ours.empty() || (origin != resolved.origins.end() && origin->second.starts_with("computed"));
+  return difference.theirs.empty() || difference.ours.empty() ||
+         (origin != resolved.origins.end() && origin->second.starts_with("computed"));
 }
 
 std::string or_not_set(const std::string& value) { return value.empty() ? "(not set)" : value; }

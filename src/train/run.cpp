@@ -123,7 +123,7 @@ void Run::record_launch() {
   if (training_->state.step < config().run.steps)  // a run that is done records no change
     for (const ledger::Change& change : changes_)
       launch_->say(fmt::format("{} changes from {} to {} after step {}", change.option, change.before.empty() ? "(not set)" : change.before,
-                             change.now.empty() ? "(not set)" : change.now, change.step));
+                               change.now.empty() ? "(not set)" : change.now, change.step));
   if (ledger.discarded() > 0)
     launch_->say(fmt::format("{} records after step {} moved to ledger/discarded-{}.jsonl", ledger.discarded(), training_->state.step,
                              directory_->launch()));

@@ -125,7 +125,8 @@ def workplace():
     text = run_file.read_text().replace(os.path.relpath(harness.dataset(), run_file.parent), str(harness.dataset()))
     for name, directory in (("first.toml", "first-run"), ("run.toml", "first-run"), ("examples/demo.toml", "../first-run"),
                             ("examples/lesson.toml", "../first-run"), ("lower-rate.toml", "lower-run")):
-        (folder / name).write_text(text.replace('directory = "run"', f'directory = "{directory}"'))
+        steps = "steps = 4" if name == "lower-rate.toml" else "steps = 2"  # a branch has steps to train after its parent's
+        (folder / name).write_text(text.replace('directory = "run"', f'directory = "{directory}"').replace("steps = 2", steps))
     for name in ("corpus/books", "demo-run/corpus/moby-dick", "demo-run/corpus/sotu"):
         shutil.copytree(harness.SCRATCH / "corpus", folder / name)
     (folder / "demo-run/run").symlink_to("../first-run")  # the run that the template trains
@@ -196,7 +197,7 @@ def completed(verb, words, options):
             out += addition
     out += SMALLER.get(verb, [])
     if "--branch-from" in given and "first.toml" in out:
-        out += ["--set", "run.directory=made"]  # NEW.toml is one of another directory
+        out += ["--set", "run.directory=made", "--set", "run.steps=4"]  # NEW.toml is one of another directory, with steps to train
     if any(word.endswith(".tiktoken") for word in out):
         # These are not OpenAI's own files, which are known by their hash.
         out += ["--pattern-b" if verb == "tokenizer compare" else "--pattern", "gpt2"]
