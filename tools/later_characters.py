@@ -14,7 +14,7 @@ import unicodedata
 import unicodedata2
 
 OLD, NEW = "14.0.0", "16.0.0"
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "src" / "data" / "tokenizer" / "later_characters.inc"
+OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "src" / "tokenizer" / "later_characters.inc"
 
 
 def length(code_point: int) -> int:

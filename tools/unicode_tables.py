@@ -18,7 +18,7 @@ VERSION = "16.0.0"
 # White_Space of PropList.txt; unicodedata does not carry the property, and category Z* differs from it (U+0009-000D, U+0085).
 WHITE_SPACE = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
 BLOCK = 256
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "src" / "data" / "unicode_tables.inc"
+OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "src" / "tokenizer" / "unicode_tables.inc"
 
 
 def code_point_class(code_point: int) -> int:
