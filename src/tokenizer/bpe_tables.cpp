@@ -11,8 +11,8 @@
 
 #include "files/read.h"
 #include "tokenizer/byte_level.h"
+#include "tokenizer/category_scan.h"
 #include "tokenizer/pretokenizer.h"
-#include "tokenizer/pretokenizer_scan.h"
 #include "units/error.h"
 #include "units/utf8.h"
 

@@ -1,4 +1,4 @@
-// tokenizer/cutter.h — cutting text by regular expressions: the patterns that have no scanner, through PCRE2.
+// tokenizer/cutter.h — cutting text by regular expressions through PCRE2: what has no name, and so no scanner.
 //
 // Each step cuts the pieces of the one before; in a piece the expression sees nothing of its neighbours, as in Hugging Face's
 // pre-tokenisers, so `$`-like conditions hold at the end of the piece. An expression may come from a tokenizer.json, where Oniguruma

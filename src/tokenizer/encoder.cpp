@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "tokenizer/bpe_encode.h"
-#include "tokenizer/pretokenizer_scan.h"
+#include "tokenizer/category_scan.h"
 #include "tokenizer/tokenizer.h"
 #include "units/utf8.h"
 

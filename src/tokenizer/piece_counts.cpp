@@ -2,7 +2,7 @@
 
 #include <xxhash.h>
 
-#include "tokenizer/pretokenizer_scan.h"
+#include "tokenizer/category_scan.h"
 #include "units/error.h"
 #include "units/utf8.h"
 

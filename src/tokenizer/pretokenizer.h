@@ -1,10 +1,10 @@
 // tokenizer/pretokenizer.h — cutting text into the pieces that byte-pair encoding works on.
 //
 // BPE never merges across a piece, so the pieces determine the ids. Published vocabularies define them by regular expressions over
-// Unicode classes. GPT-2's and those of cl100k_base's form are scanners written by hand (tokenizer/pretokenizer_scan.h): a table for ASCII,
-// 16 letters at a time, a two-stage table for the rest (Unicode 16.0, the version of tiktoken 0.14). They follow the expressions of
-// tiktoken 0.14, which split trailing white space differently from the first published ones; the ids are the same. All other patterns
-// go through PCRE2 (tokenizer/cutter.h).
+// Unicode classes. The named ones are scanners written by hand (tokenizer/pretokenizer_scan.h, tokenizer/category_scan.h): a table for
+// ASCII, 16 letters at a time, a two-stage table for the rest (Unicode 16.0, the version of tiktoken 0.14). GPT-2's and those of
+// cl100k_base's form follow the expressions of tiktoken 0.14, which split trailing white space differently from the first published ones;
+// the ids are the same. Expressions without a name go through PCRE2 (tokenizer/cutter.h).
 //
 // Text must be valid UTF-8 (units/utf8.h): every caller in this room checks it first.
 #pragma once

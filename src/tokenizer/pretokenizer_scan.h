@@ -25,13 +25,23 @@ struct Char {
   const char* next;  // behind it
 };
 
-inline Char char_at_wide(const char* p) {
+struct CodePoint {
+  char32_t value;
+  const char* next;  // behind it
+};
+
+inline CodePoint code_point_at_wide(const char* p) {
   const auto byte = [p](int i) { return static_cast<unsigned char>(p[i]); };
   const char32_t lead = byte(0);
-  if (lead < 0xE0) return {class_of((lead & 0x1F) << 6 | (byte(1) & 0x3Fu)), p + 2};
-  if (lead < 0xF0) return {class_of((lead & 0x0F) << 12 | (byte(1) & 0x3Fu) << 6 | (byte(2) & 0x3Fu)), p + 3};
+  if (lead < 0xE0) return {(lead & 0x1F) << 6 | (byte(1) & 0x3Fu), p + 2};
+  if (lead < 0xF0) return {(lead & 0x0F) << 12 | (byte(1) & 0x3Fu) << 6 | (byte(2) & 0x3Fu), p + 3};
   const char32_t high = (lead & 0x07) << 18 | (byte(1) & 0x3Fu) << 12;
-  return {class_of(high | (byte(2) & 0x3Fu) << 6 | (byte(3) & 0x3Fu)), p + 4};
+  return {high | (byte(2) & 0x3Fu) << 6 | (byte(3) & 0x3Fu), p + 4};
+}
+
+inline Char char_at_wide(const char* p) {
+  const CodePoint c = code_point_at_wide(p);
+  return {class_of(c.value), c.next};
 }
 
 inline bool is_ascii(const char* p) { return static_cast<signed char>(*p) >= 0; }
@@ -168,25 +178,6 @@ inline const char* cl100k_piece(const char* p, const char* end) {
   }
   if (first.char_class == CharClass::other) return punctuation_and_newlines(first.next, end);
   return white_space<true>(p, end);
-}
-
-/// The kinds that have a scanner.
-constexpr bool is_scanned(PatternKind kind) {
-  return kind == PatternKind::gpt2 || kind == PatternKind::cl100k_base || kind == PatternKind::qwen2 || kind == PatternKind::nanochat;
-}
-
-/// Calls visit with the scanner of `kind`, a function (p, end) → end of the piece that begins at p; is_scanned(kind).
-template <typename Visit>
-void with_scanner(PatternKind kind, Visit visit) {
-  if (kind == PatternKind::gpt2) {
-    visit([](const char* p, const char* end) { return gpt2_piece(p, end); });
-  } else if (kind == PatternKind::cl100k_base) {
-    visit([](const char* p, const char* end) { return cl100k_piece<3>(p, end); });
-  } else if (kind == PatternKind::nanochat) {
-    visit([](const char* p, const char* end) { return cl100k_piece<2>(p, end); });
-  } else {
-    visit([](const char* p, const char* end) { return cl100k_piece<1>(p, end); });
-  }
 }
 
 }  // namespace longhaul::tokenizer::scan

@@ -18,8 +18,6 @@
 namespace longhaul::tokenizer {
 namespace {
 
-using Pieces = std::vector<std::string>;
-
 /// The expressions of tiktoken 0.14 (openai_public.py).
 std::string tiktoken_regex(const Pattern& pattern) {
   if (pattern == Pattern::gpt2) return R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s)";
@@ -58,15 +56,6 @@ class Regex {
   std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> code_{nullptr, &pcre2_code_free};
   std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match_{nullptr, &pcre2_match_data_free};
 };
-
-Pieces scanned(const Pattern& pattern, const std::string& text) {
-  Pieces pieces;
-  for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
-    end = piece_end(pattern, text, begin);
-    pieces.push_back(text.substr(begin, end - begin));
-  }
-  return pieces;
-}
 
 // Code points of which PCRE2's Unicode (14.0 in Debian 12) thinks as our tables (16.0) do; the others were assigned in between.
 std::vector<char32_t> agreed_code_points() {
