@@ -58,7 +58,7 @@ class JobClock {
     const Operation& op = *next(rank);
     if (meets_others(op)) return false;
     double begin = result_.ranks[rank].end;
-    const int here = programs_[rank].pipeline_rank, peer = op.transfer.peer;
+    const int here = programs_[rank].place.pp, peer = op.transfer.peer;
     if (op.kind == OpKind::send)
       arrivals_[{here, peer, op.transfer.what}].push_back(begin + (costs_.flight ? costs_.flight : costs_.seconds)(programs_[rank], op));
     if (op.kind == OpKind::receive) {

@@ -39,7 +39,8 @@ model::ModelSpec divisible_llama(std::int64_t layers = 24) {
 BuildOptions options(const Layout& layout, int micro_batches) {
   BuildOptions o;
   o.layout = layout;
-  o.batch = {1, 16, micro_batches, 1};
+  o.batch = {1, 16, micro_batches * layout.dp, layout.dp};
+  o.block = 16;
   o.workspace = {Bytes(64), Bytes(640), Bytes(4096), Bytes(2048)};
   return o;
 }
@@ -255,15 +256,17 @@ TEST(Simulate, StatesOfARankAreZeroStates) {
   const double parameters = static_cast<double>(table.total().value), norms = 2.0 * 4 * 128 + 128, embedding = 512.0 * 128;
   for (const bool master : {false, true})
     for (const int stage : {0, 1, 2, 3}) {
-      BuildOptions o = options(program::parse_layout("dp=8"), 4);
-      o.layout.zero = stage;
+      Layout layout = program::parse_layout("dp=8");
+      layout.zero = stage;
+      BuildOptions o = options(layout, 4);
       o.operand = master ? ElementType::bf16 : ElementType::f32;
       o.scatter = program::GradientScatter::every_micro_batch;
       const States states = states_of(build_step(spec, table, o), master);
       const double products = parameters - norms - embedding;
       const ShardedStates expected =
           zero_states(master ? 2 * products : 4 * parameters, 4 * parameters, (master ? 12 : 8) * parameters, stage, 8);
-      EXPECT_EQ(states.weights, expected.weights) << stage << master;
+      // Which pieces the norms are in decides how many of the others' elements are products.
+      EXPECT_NEAR(states.weights, expected.weights, master && stage == 3 ? 2 * norms : 0) << stage << master;
       EXPECT_EQ(states.optimizer, expected.optimizer) << stage << master;
       EXPECT_EQ(states.gradients - (stage >= 2 ? states.largest_bucket : 0), expected.gradients) << stage << master;
       EXPECT_EQ(states.vectors, master && (stage == 1 || stage == 2) ? 4 * norms : 0) << stage;

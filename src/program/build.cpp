@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <bit>
+#include <algorithm>
+
 
 #include "program/builder.h"
 #include "units/error.h"
@@ -14,61 +15,90 @@ namespace longhaul::program {
 using model::ModelSpec;
 using model::ParamTable;
 
-RankShape::RankShape(const ModelSpec& spec, const BuildOptions& options) : width(spec.width) {
+RankShape shape_of(const ModelSpec& spec, const BuildOptions& options) {
   const Layout& layout = options.layout;
   const std::int64_t tp = layout.tp, kv_parts = key_value_parts(layout, spec.kv_heads);
-  n = options.batch.tokens_per_micro_batch() / layout.cp;
-  s = layout.sequence_parallel ? n / tp : n;
-  heads = spec.heads / tp;
-  kv_heads = spec.kv_heads / kv_parts;
-  ffn = spec.ffn_width / tp;
-  vocab = (spec.vocab + tp - 1) / tp;
-  const double rows = static_cast<double>(n);
+  RankShape shape;
+  shape.width = spec.width;
+  shape.head_dim = spec.head_dim;
+  shape.n = options.batch.tokens_per_micro_batch() / layout.cp;
+  shape.s = layout.sequence_parallel ? shape.n / tp : shape.n;
+  shape.heads = spec.heads / tp;
+  shape.kv_heads = spec.kv_heads / kv_parts;
+  shape.ffn = spec.ffn_width / tp;
+  shape.vocab = (spec.vocab + tp - 1) / tp;
+  const double rows = static_cast<double>(shape.n);
   const auto product = [&](std::int64_t in, std::int64_t out) { return 2 * rows * static_cast<double>(in) * static_cast<double>(out); };
   if (spec.has_latent_attention()) {
     const model::LatentAttention& l = spec.latent;
-    latent = l.q_rank + l.kv_rank + l.rope_dim;
-    q = k = heads * (l.qk_dim + l.rope_dim);
-    v = heads_out = heads * l.value_dim;
-    const std::int64_t kv = heads * (l.qk_dim + l.value_dim);
-    qkv = q + kv;
-    qkv_flops = product(l.q_rank, q) + product(l.kv_rank, kv);
+    shape.latent = l.q_rank + l.kv_rank + l.rope_dim;
+    shape.q = shape.k = shape.heads * (l.qk_dim + l.rope_dim);
+    shape.v = shape.heads_out = shape.heads * l.value_dim;
+    const std::int64_t kv = shape.heads * (l.qk_dim + l.value_dim);
+    shape.qkv = shape.q + kv;
+    shape.qkv_flops = product(l.q_rank, shape.q) + product(l.kv_rank, kv);
   } else {
-    q = heads_out = spec.q_width() / tp;
-    k = v = spec.kv_width() / kv_parts;
-    qkv = q + k + v;
-    qkv_flops = product(width, qkv);
+    shape.q = shape.heads_out = spec.q_width() / tp;
+    shape.k = shape.v = spec.kv_width() / kv_parts;
+    shape.qkv = shape.q + shape.k + shape.v;
+    shape.qkv_flops = product(shape.width, shape.qkv);
   }
   // Scores and weighted sum, not halved for causality (accounting D1); every query of this rank meets the keys of the whole sequence.
-  attention_flops = 2 * rows * static_cast<double>(options.batch.sequence_length) * static_cast<double>(q + heads_out);
+  shape.attention_flops = 2 * rows * static_cast<double>(options.batch.sequence_length) * static_cast<double>(shape.q + shape.heads_out);
   const model::Experts& e = spec.experts;
-  if (e.count == 0) return;
+  if (e.count == 0) return shape;
   const bool divided = layout.ep > 1;
-  shared_ffn = e.shared * e.width / tp;
-  experts = e.count / layout.ep;
-  expert_ffn = divided ? e.width : (e.width + tp - 1) / tp;
-  expert_rows = (divided ? s : n) * e.top_k;
+  shape.shared_ffn = e.shared * e.width / tp;
+  shape.experts = e.count / layout.ep;
+  shape.expert_ffn = divided ? e.width : (e.width + tp - 1) / tp;
+  shape.expert_rows = (divided ? shape.s : shape.n) * e.top_k;
+  return shape;
 }
+
+namespace {
+
+/// With context parallelism a rank's leaves are one sequence shard of each of its virtual ranks.
+Leaves leaves_of(const BuildOptions& options) {
+  const Leaves hosted = options.batch.hosted_by(options.place.dp, options.layout.dp);
+  return {hosted.first * options.layout.cp + options.place.cp, hosted.count};
+}
+
+/// Of a turn in which a rank serves, what it takes part in.
+bool hands_over(OpKind kind, std::string_view what) {
+  return is_collective(kind) && (what == "weights" || what == "vectors" || what == "owned_rows");
+}
+
+}  // namespace
 
 Builder::Builder(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options)
     : spec_(spec),
       options_(options),
       layout_(options.layout),
-      holdings_(spec, table, options.layout, options.pipeline_rank),
-      shape_(spec, options),
+      holdings_(spec, table, options.layout, options.place.pp),
+      shape_(shape_of(spec, options)),
       operand_(options.operand),
       alone_(options.layout.alone()),
       split_(options.layout.schedule == ScheduleKind::zb_h1 || options.layout.schedule == ScheduleKind::zb_h2),
       zero_(options.layout.shards() > 1 ? options.layout.zero : 0),
-      all_parameters_(table.total().value),
+      table_(table),
+      leaves_(leaves_of(options)),
+      all_leaves_(options.batch.virtual_ranks * options.layout.cp),
+      micro_batches_(options.batch.micro_batches_of(options.place.dp, options.layout.dp)),
+      most_micro_batches_(options.batch.micro_batches_of(0, options.layout.dp)),
       accumulators_(holdings_.buckets.size()) {
-  program_.pipeline_rank = options.pipeline_rank;
+  program_.layout = options.layout;
+  program_.place = options.place;
+  program_.batch = options.batch;
+  program_.shape = shape_;
+  program_.block = options.block;
+  program_.kv_heads = spec.kv_heads;
   declare_persistent();
 }
 
 // ---- buffers and operations -----------------------------------------------------------------------------------------------------
 
 BufferId Builder::buffer(std::string name, MemoryLine line, ElementType type, std::int64_t elements, bool persistent) {
+  if (serves_) return -1;
   program_.buffers.push_back({std::move(name), line, type, elements, persistent});
   return static_cast<BufferId>(program_.buffers.size()) - 1;
 }
@@ -106,18 +136,41 @@ Operation& Builder::emit(OpKind kind, std::vector<BufferUse> uses, double flops)
   op.part = at_.part;
   op.uses = std::move(uses);
   op.flops = Flops(flops);
+  if (serves_) return served_ = std::move(op);
   program_.operations.push_back(std::move(op));
   return program_.operations.back();
 }
 
 /// Nothing for a group of one.
 void Builder::collective(OpKind kind, std::string_view what, Group group, Bytes bytes, std::vector<BufferUse> uses) {
-  if (ranks(group) > 1) emit(kind, std::move(uses)).transfer = {what, group, ranks(group), -1, bytes};
+  if (ranks(group) == 1) return;
+  Operation& op = emit(kind, std::move(uses));
+  op.transfer.what = what, op.transfer.group = group, op.transfer.ranks = ranks(group), op.transfer.bytes = bytes;
+  op.transfer.takers = takers(group);
+  serve();
+}
+
+/// Members of a group that have this turn's micro-batch: the first ones, since the first ranks host more leaves.
+int Builder::takers(Group group) const {
+  const Members members = program_.members(group);
+  if (at_.micro_batch < 0) return members.count();
+  return static_cast<int>(std::count_if(members.ranks.begin(), members.ranks.end(), [&](int rank) {
+    return at_.micro_batch < options_.batch.micro_batches_of(place_of(rank, layout_).dp, layout_.dp);
+  }));
+}
+
+/// In a turn that is another rank's, of what was emitted last: this rank's part in the hand-over.
+void Builder::serve() {
+  if (!serves_ || served_.transfer.takers == 0 || !hands_over(served_.kind, served_.transfer.what)) return;
+  std::erase_if(served_.uses, [](const BufferUse& use) { return use.access != Access::read; });
+  served_.transfer.received = Bytes(0);
+  program_.operations.push_back(served_);
 }
 
 // ---- messages -------------------------------------------------------------------------------------------------------------------
 
 BufferId Builder::receive(std::string_view what, MemoryLine line, int from_stage) {
+  if (serves_) return -1;
   if (layout_.pp == 1) return handed_over_.extract({at_.stage, at_.micro_batch}).mapped();
   const BufferId rows = buffer(fmt::format("{}s{}.{}", prefix(), at_.stage, what), line, ElementType::f32, shape_.s * shape_.width);
   emit(OpKind::receive, {{Slot::y, rows, Access::write}}).transfer = message(what, rows, from_stage);
@@ -125,6 +178,7 @@ BufferId Builder::receive(std::string_view what, MemoryLine line, int from_stage
 }
 
 void Builder::send(BufferId rows, std::string_view what, int to_stage) {
+  if (serves_) return;
   if (layout_.pp == 1)
     handed_over_[{to_stage, at_.micro_batch}] = rows;
   else
@@ -132,30 +186,35 @@ void Builder::send(BufferId rows, std::string_view what, int to_stage) {
 }
 
 Transfer Builder::message(std::string_view what, BufferId rows, int stage) const {
-  return {what, Group::pipeline, 2, stage % layout_.pp, program_.buffers[rows].size()};
+  Transfer transfer;
+  transfer.what = what, transfer.group = Group::pipeline, transfer.ranks = 2, transfer.peer = stage % layout_.pp;
+  transfer.bytes = program_.buffers[rows].size();
+  return transfer;
 }
 
 // ---- embedding and head ---------------------------------------------------------------------------------------------------------
 
-/// A lookup moves rows, it adds nothing: under ZeRO the owner of a row sends it, and so does the tensor-parallel rank that has its token.
+/// A lookup moves rows, it adds nothing: under ZeRO the owners of a row send it, and so does the tensor-parallel rank that has its token.
 BufferId Builder::embed() {
-  const bool from_owners = shards_masters() && ranks(Group::shard) > 1, divided = layout_.tp > 1;
+  const bool from_owners = looks_up_at_owners() && ranks(Group::shard) > 1, divided = layout_.tp > 1;
   const std::int64_t width = shape_.width, own = shape_.n / layout_.tp * width, all = shape_.s * width;
-  // Their owners send position rows too, once for all sequences.
-  const std::int64_t length = options_.batch.sequence_length / layout_.cp / layout_.tp;
-  const std::int64_t positions = from_owners && spec_.position == model::PositionKind::learned ? length * width : 0;
-  const auto rows = [&](const std::string& name, bool arrived, std::int64_t elements) {
-    return arrived ? activation("embed.x", ElementType::f32, elements) : in_transit(name, ElementType::f32, elements);
-  };
-  BufferId x = rows("embed.rows", !from_owners && !divided, own + positions);
-  emit(OpKind::embed_forward, {{Slot::weights, weights_, Access::read}, {Slot::y, x, Access::write}});
-  const auto exchange = [&](OpKind kind, Group group, std::int64_t elements, BufferId y) {
-    collective(kind, group == Group::shard ? "owned_rows" : "rows", group, Bytes(elements * size_of(ElementType::f32)),
-               {{Slot::x, x, Access::read}, {Slot::y, y, Access::write}});
-    x = y;
-  };
-  if (from_owners) exchange(OpKind::all_to_all, Group::shard, own + positions, rows("embed.own_rows", !divided, own));
-  if (divided) exchange(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, Group::tensor, all, rows("", true, all));
+  BufferId from = read_;
+  if (from_owners) {
+    // The owners send position rows too, once for all sequences.
+    const std::int64_t length = options_.batch.sequence_length / layout_.cp / layout_.tp;
+    const std::int64_t rows = own + (spec_.position == model::PositionKind::learned ? length * width : 0);
+    from = in_transit("embed.rows", ElementType::f32, rows);
+    collective(OpKind::all_to_all, "owned_rows", Group::shard, Bytes(rows * size_of(ElementType::f32)),
+               {{Slot::weights, read_, Access::read}, {Slot::y, from, Access::write}});
+  }
+  BufferId x = divided ? in_transit("embed.own_rows", ElementType::f32, own) : activation("embed.x", ElementType::f32, own);
+  emit(OpKind::embed_forward, {{Slot::weights, from, Access::read}, {Slot::y, x, Access::write}});
+  if (divided) {
+    const BufferId part = x;
+    x = activation("embed.x", ElementType::f32, all);
+    collective(gathers_sequence() ? OpKind::all_to_all : OpKind::all_gather, "rows", Group::tensor,
+               Bytes(all * size_of(ElementType::f32)), {{Slot::x, part, Access::read}, {Slot::y, x, Access::write}});
+  }
   if (!spec_.embedding_norm) return x;
   gather_weights(holdings_.embed_rest);
   flight_->embedding = x;
@@ -177,7 +236,7 @@ void Builder::embed_gradient() {
     norm_gradient(d_y, flight_->embedding, flight_->embedding_statistics, d_x, NormPlace::after_embedding, true, holdings_.embed_rest);
     d_y = d_x;
   }
-  if (gathers_sequence()) {  // to the ranks that have the rows' tokens
+  if (gathers_sequence() && !serves_) {  // to the ranks that have the rows' tokens
     const BufferId rows = in_transit("d_embed.rows", ElementType::f32, shape_.s * shape_.width);
     collective(OpKind::all_to_all, "d_rows", Group::tensor, program_.buffers[rows].size(),
                {{Slot::x, d_y, Access::read}, {Slot::y, rows, Access::write}});
@@ -189,6 +248,14 @@ void Builder::embed_gradient() {
   emit(OpKind::embed_backward, std::move(uses));
   close(embed);
   if (rest >= 0) close(rest);
+}
+
+/// Of each row: the maximum, the sum of exponentials, the target's logit.
+Transfer Builder::loss_exchange() const {
+  Transfer transfer;
+  transfer.what = "loss", transfer.group = Group::tensor, transfer.ranks = layout_.tp;
+  transfer.bytes = Bytes(3 * shape_.n * size_of(ElementType::f32));
+  return transfer;
 }
 
 /// Head, loss and their gradients. Its weight gradient is not put off by a split backward: logits are never kept.
@@ -207,8 +274,7 @@ BufferId Builder::head_and_loss() {
                         gradients,
                         {Slot::workspace, workspace("loss", options_.workspace.loss, MemoryLine::logits), Access::write}},
                        3 * matmul_flops(shape_.n, shape_.width, shape_.vocab));
-  // Of each row: the maximum, the sum of exponentials, the target's logit.
-  if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * size_of(ElementType::f32))};
+  if (layout_.tp > 1) op.transfer = loss_exchange();
   close(holdings_.head);
   return summed_rows(d_y, "final_norm", shape_.width);
 }
@@ -287,7 +353,8 @@ void Builder::end_of_chains() {
 }
 
 void Builder::take(const Turn& turn) {
-  const int stage = turn.chunk * layout_.pp + options_.pipeline_rank;
+  const int stage = turn.chunk * layout_.pp + options_.place.pp;
+  serves_ = turn.micro_batch >= micro_batches_;
   const auto flight = flights_.try_emplace({stage, turn.micro_batch}).first;
   flight_ = &flight->second;
   at_ = {Phase::gradients, Pass::forward, turn.micro_batch, stage, -1, {}};
@@ -310,9 +377,10 @@ void Builder::take(const Turn& turn) {
 }
 
 Program Builder::step() {
-  const Schedule schedule = make_schedule(layout_.schedule, layout_.pp, options_.batch.micro_batches, layout_.chunks);
+  const Schedule schedule = make_schedule(layout_.schedule, layout_.pp, most_micro_batches_, layout_.chunks);
   if (alone_) accumulators_[0].open.emplace(0, begin_leaf(0, 0));
-  for (const Turn& turn : schedule.ranks[static_cast<std::size_t>(options_.pipeline_rank)]) take(turn);
+  for (const Turn& turn : schedule.ranks[static_cast<std::size_t>(options_.place.pp)]) take(turn);
+  serves_ = false;
   reduce_and_update();
   finish(program_);
   return std::move(program_);
@@ -328,7 +396,17 @@ BufferId Builder::forward_pass() {
   return y;
 }
 
+/// Where an average is kept, evaluation reads it: lookups, norms and products of fp32 from where it lies, other products from operand
+/// copies that are made again.
+void Builder::read_average() {
+  if (average_ < 0) return;
+  read_ = average_;
+  refresh(Phase::prepare, average_);
+  at_ = {};
+}
+
 Program Builder::evaluation() {
+  read_average();
   if (const BufferId y = forward_pass(); y >= 0) {
     gather_weights(holdings_.head);
     const BufferId x = gathered_rows(y, "final_norm", operand_, shape_.width);
@@ -339,13 +417,15 @@ Program Builder::evaluation() {
                           {Slot::token_loss, token_loss, Access::write},
                           {Slot::workspace, workspace("loss", options_.workspace.loss_evaluate, MemoryLine::logits), Access::write}},
                          matmul_flops(shape_.n, shape_.width, shape_.vocab));
-    if (layout_.tp > 1) op.transfer = {"loss", Group::tensor, layout_.tp, -1, Bytes(3 * shape_.n * size_of(ElementType::f32))};
+    if (layout_.tp > 1) op.transfer = loss_exchange();
   }
+  refresh(Phase::restore, weights_);
   finish(program_);
   return std::move(program_);
 }
 
 Program Builder::forward() {
+  if (average_ >= 0) read_ = average_;
   forward_pass();
   finish(program_);
   return std::move(program_);
@@ -356,19 +436,22 @@ Program Builder::forward() {
 namespace {
 
 /// Throws UsageError with all that is wrong with the options.
-void check(const ModelSpec& spec, const BuildOptions& options) {
+/// @param micro_batches  that a rank's schedule takes
+void check(const ModelSpec& spec, const BuildOptions& options, int micro_batches) {
   const BatchPlan& batch = options.batch;
-  std::vector<std::string> wrong = contradictions(spec, options.layout, batch.sequence_length, batch.micro_batches);
-  const auto virtual_ranks = [&](const std::string& why) {
-    wrong.push_back(fmt::format("batch.virtual_ranks is {} on each data-parallel rank, {}", batch.virtual_ranks, why));
-  };
+  const Layout& layout = options.layout;
+  std::vector<std::string> wrong;
   if (batch.virtual_ranks < 1 || batch.micro_batches % batch.virtual_ranks != 0)
-    virtual_ranks(fmt::format("which does not divide its {} micro-batches", batch.micro_batches));
-  else if (options.layout.dp > 1 && !std::has_single_bit(static_cast<unsigned>(batch.virtual_ranks)))
-    virtual_ranks("which is no power of two: with dp > 1 its leaves are not one subtree; use 1, 2, 4 …");
-  else if (options.layout.cp > 1 && batch.virtual_ranks > 1)
-    virtual_ranks("but with cp > 1 the tree over sequence shards comes first: use dp of them in all");
-  if (!wrong.empty()) throw UsageError(fmt::format("layout {}: {}", to_text(options.layout), fmt::join(wrong, "; ")));
+    wrong.push_back(fmt::format("batch.virtual_ranks is {}, which does not divide the {} micro-batches of a step", batch.virtual_ranks,
+                                batch.micro_batches));
+  else if (layout.dp > batch.virtual_ranks)
+    wrong.push_back(fmt::format("dp = {} ranks host batch.virtual_ranks = {} leaves of the gradient; use dp of at most {}, or pp", layout.dp,
+                                batch.virtual_ranks, batch.virtual_ranks));
+  else if (layout.cp > 1 && batch.virtual_ranks != layout.dp)
+    wrong.push_back(fmt::format("batch.virtual_ranks is {}, but with cp > 1 the tree over sequence shards comes first: use dp = {} of them",
+                                batch.virtual_ranks, layout.dp));
+  for (std::string& sentence : contradictions(spec, layout, batch.sequence_length, micro_batches)) wrong.push_back(std::move(sentence));
+  if (!wrong.empty()) throw UsageError(fmt::format("layout {}: {}", to_text(layout), fmt::join(wrong, "; ")));
 }
 
 }  // namespace
@@ -400,22 +483,31 @@ std::int64_t head_gradient_offset(const ParamTable& table) {
 }
 
 Program build_step(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
-  check(spec, options);
+  check(spec, options, options.batch.virtual_ranks > 0 ? options.batch.micro_batches_of(0, options.layout.dp) : 0);
   return Builder(spec, table, options).step();
 }
 std::vector<Program> build_pipeline(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
   std::vector<Program> programs;
   BuildOptions of_rank = options;
-  for (of_rank.pipeline_rank = 0; of_rank.pipeline_rank < options.layout.pp; ++of_rank.pipeline_rank)
+  of_rank.place = {};
+  for (; of_rank.place.pp < options.layout.pp; ++of_rank.place.pp) programs.push_back(build_step(spec, table, of_rank));
+  return programs;
+}
+std::vector<Program> build_job(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
+  std::vector<Program> programs;
+  BuildOptions of_rank = options;
+  for (int rank = 0; rank < options.layout.world(); ++rank) {
+    of_rank.place = place_of(rank, options.layout);
     programs.push_back(build_step(spec, table, of_rank));
+  }
   return programs;
 }
 Program build_evaluation(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
-  check(spec, options);
+  check(spec, options, options.layout.pp);  // forward alone: no schedule, so no rule of one
   return Builder(spec, table, options).evaluation();
 }
 Program build_forward(const ModelSpec& spec, const ParamTable& table, const BuildOptions& options) {
-  check(spec, options);
+  check(spec, options, options.layout.pp);
   return Builder(spec, table, options).forward();
 }
 

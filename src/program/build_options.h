@@ -4,21 +4,13 @@
 
 #include <cstdint>
 
+#include "program/arrangement.h"
+#include "program/batch_plan.h"
 #include "program/layout.h"
 #include "units/element_type.h"
 #include "units/units.h"
 
 namespace longhaul::program {
-
-/// How the sequences of a data-parallel rank become micro-batches and gradient leaves (numerics contract: V divides the micro-batches).
-/// Of dp ranks each has as many: the batch has dp · micro_batches, V is dp · virtual_ranks.
-struct BatchPlan {
-  std::int64_t sequences_per_micro_batch = 1;
-  std::int64_t sequence_length = 1;
-  int micro_batches = 1;
-  int virtual_ranks = 1;
-  std::int64_t tokens_per_micro_batch() const { return sequences_per_micro_batch * sequence_length; }
-};
 
 /// When ZeRO 2 and 3 hand gradients to their owners.
 enum class GradientScatter : std::uint8_t {
@@ -34,7 +26,8 @@ struct WorkspaceSizes {
 struct BuildOptions {
   BatchPlan batch;
   Layout layout;
-  int pipeline_rank = 0;
+  Place place;
+  std::int64_t block = kBlockElements;  ///< elements of the contract's blocks; another number in tests alone
   GradientScatter scatter = GradientScatter::once;
   ElementType operand = ElementType::bf16;  ///< type of GEMM operands: f32 or bf16
   bool average = false;                     ///< an EMA of the weights is kept

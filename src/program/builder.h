@@ -5,8 +5,8 @@
 //   build_mixture.cpp   a layer's mixture of experts
 //   build_states.cpp    persistent buffers, ZeRO, accumulators of leaves, the end of a step
 //
-// Rows of a micro-batch on a rank: n where matrices are divided by tensor parallelism (context parallelism divides the tokens), s in the
-// residual stream and the norms, n ÷ tp with sequence parallelism (Korthikanti et al. 2022 §4).
+// Data-parallel ranks may host different numbers of micro-batches; all walk along the schedule of the longest. In a turn that is no
+// micro-batch of its own a rank serves: it hands the others their pieces of its weights and computes nothing.
 #pragma once
 
 #include <initializer_list>
@@ -16,25 +16,15 @@
 #include <vector>
 
 #include "program/build_options.h"
+#include "program/figures.h"
 #include "program/holdings.h"
 #include "program/program.h"
 #include "program/schedule.h"
 
 namespace longhaul::program {
 
-/// Widths of one rank's part of a layer, and its rows.
-struct RankShape {
-  RankShape(const model::ModelSpec& spec, const BuildOptions& options);
-  std::int64_t n = 0, s = 0;
-  std::int64_t width = 0, heads = 0, kv_heads = 0;
-  std::int64_t q = 0, k = 0, v = 0;  ///< of all heads of this rank
-  std::int64_t heads_out = 0;        ///< attention's output
-  std::int64_t qkv = 0;              ///< what the projection gives
-  std::int64_t latent = 0;           ///< what the down projections of latent attention give
-  std::int64_t ffn = 0, shared_ffn = 0, vocab = 0;
-  std::int64_t expert_rows = 0, expert_ffn = 0, experts = 0;
-  double qkv_flops = 0, attention_flops = 0;
-};
+/// The shapes of a rank of this layout.
+RankShape shape_of(const model::ModelSpec& spec, const BuildOptions& options);
 
 /// What a mixture of experts leaves for its backward pass.
 struct MixtureActivations {
@@ -77,7 +67,7 @@ class Builder {
 
  private:
   /// Where the next operation belongs.
-  struct Place {
+  struct Where {
     Phase phase = Phase::gradients;
     Pass pass = Pass::forward;
     int micro_batch = -1, stage = 0, layer = -1;
@@ -100,11 +90,25 @@ class Builder {
   struct Accumulators {
     struct Subtree {
       BufferId gradients;
-      int leaves;
+      Leaves leaves;
     };
-    std::map<int, BufferId> open;  // by leaf
+    std::map<int, BufferId> open;  // by leaf, counted from this rank's first
     std::vector<Subtree> complete;
     BufferId reduced = -1;
+    std::int64_t base = 0;         // where the first element that `reduced` has of the bucket lies in it,
+    std::int64_t begin = 0, end = 0;  // which is `begin`, up to `end`
+  };
+  /// What a bucket's states are divided in: by whom, where the pieces begin, and where this rank's lie in the persistent buffers.
+  struct Division {
+    int parts = 1, index = 0;
+    std::vector<std::int64_t> cuts;  // of the weights
+    std::int64_t weights = 0, states = 0, products = 0, vectors = 0;  // elements from the beginning of the buffer
+    std::int64_t begin() const { return cuts[static_cast<std::size_t>(index)]; }
+    std::int64_t piece() const { return cuts[static_cast<std::size_t>(index) + 1] - begin(); }
+  };
+  /// Weights gathered while a bucket's operations run.
+  struct Gathered {
+    BufferId products = -1, vectors = -1;
   };
 
   // ---- buffers and operations
@@ -118,22 +122,32 @@ class Builder {
   std::string prefix() const;
   Operation& emit(OpKind kind, std::vector<BufferUse> uses, double flops = 0);
   static void add(Operation& op, Slot slot, BufferId id, Access access) { op.uses.push_back({slot, id, access}); }
+  void serve();
+  int takers(Group group) const;
   void collective(OpKind kind, std::string_view what, Group group, Bytes bytes, std::vector<BufferUse> uses);
   int ranks(Group group) const { return ranks_of(group, layout_, spec_.kv_heads); }
-  Place go(Place place) { return std::exchange(at_, place); }
+  Where go(Where place) { return std::exchange(at_, place); }
 
   // ---- states (build_states.cpp)
+  void divide();
   void declare_persistent();
+  void arrange(BufferId buffer, Arrangement arrangement);
   int shards(const Bucket& bucket) const;
-  std::int64_t piece(std::int64_t elements, const Bucket& bucket) const;
   bool shards_masters() const { return zero_ == 3 || (zero_ > 0 && operand_ != ElementType::f32); }
+  /// Whether products read weights that are gathered for them: ZeRO 3, and a divided average without operand copies.
+  bool gathers() const { return zero_ == 3 || (zero_ > 0 && !shards_masters() && read_ != weights_); }
+  /// Whether rows of the embedding come from their owners.
+  bool looks_up_at_owners() const { return shards_masters() || gathers(); }
   /// Weights as matrix products read them: gathered, the operand copies, or the weights themselves.
   BufferUse product_weights() const;
   BufferUse expert_weights() const;
   /// Norms and biases in fp32, and rows of the embedding.
   BufferUse vector_weights() const;
   void gather_weights(int bucket);
-  Bytes read_bytes(const Bucket& bucket) const;
+  const Arrangement& masters_of(const Placed& product, int bucket, int& master_bucket) const;
+  Gather gather_of_products(int bucket, std::int64_t base) const;
+  Gather gather_of_vectors(int bucket, std::int64_t base) const;
+  void all_gather(std::string_view what, int bucket, Gather gather, ElementType type, std::vector<BufferUse> uses);
   BufferUse accumulate(int bucket);
   BufferId begin_leaf(int bucket, int leaf);
   bool scatters_each(const Bucket& bucket) const;
@@ -142,12 +156,14 @@ class Builder {
     if (!alone_) end_chains(bucket);
   }
   void end_chains(int bucket);
-  void add_to_tree(int bucket, BufferId gradients, bool last);
-  void combine(Accumulators& accumulators);
-  void exchange_gradients(int bucket, BufferId whole, bool last);
+  void combine(int bucket);
+  void combine_last_two(int bucket);
+  void exchange_gradients(int bucket, bool last);
+  void sum_over(OpKind kind, std::string_view what, Group group, int bucket, Sum sum, std::vector<BufferUse> uses);
   void combine_tied();
   void reduce_and_update();
   void gather_updated();
+  void refresh(Phase phase, BufferId from);
 
   // ---- layers (build_layer.cpp, build_mixture.cpp)
   BufferId norm(BufferId x, const std::string& name, NormPlace place, BufferId& statistics);
@@ -196,6 +212,8 @@ class Builder {
   void send(BufferId rows, std::string_view what, int to_stage);
   Transfer message(std::string_view what, BufferId rows, int stage) const;
   BufferId forward_pass();
+  void read_average();
+  Transfer loss_exchange() const;
   bool first_stage() const { return at_.stage == 0; }
   bool last_stage() const { return at_.stage == layout_.virtual_stages() - 1; }
 
@@ -208,15 +226,24 @@ class Builder {
   const bool alone_;  // one bucket (program/holdings.h)
   const bool split_;  // backward in two
   const int zero_;    // 0 where there is nobody to divide with
-  const std::int64_t all_parameters_;
+  const model::ParamTable& table_;
+  const Leaves leaves_;          // of this rank
+  const int all_leaves_;         // of the batch
+  const int micro_batches_;      // of this rank
+  const int most_micro_batches_; // of the rank that has most
+  std::int64_t figures_ = 0;     // doubles that this rank has of those that all need
+  bool serves_ = false;          // a turn of other ranks: this one hands them its pieces
+  Operation served_;             // the last one of such a turn
   Program program_;
-  Place at_;
+  Where at_;
   std::map<std::pair<int, int>, Flight> flights_;        // by virtual stage and micro-batch
   std::map<std::pair<int, int>, BufferId> handed_over_;  // between virtual stages of one rank
   std::vector<Accumulators> accumulators_;               // by bucket
   Flight* flight_ = nullptr;                             // the present turn's
   BufferId weights_ = -1, operand_weights_ = -1, vectors_ = -1, moment1_ = -1, moment2_ = -1, average_ = -1;
-  BufferId gathered_ = -1, gathered_experts_ = -1;
+  BufferId read_ = -1;  // what lookups, norms and products read: the weights, or the average while it is evaluated
+  Gathered gathered_, gathered_experts_;
+  std::vector<Division> divisions_;  // by bucket
 };
 
 }  // namespace longhaul::program

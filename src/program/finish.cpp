@@ -121,6 +121,7 @@ class PlacedBuffers {
 void pack_offsets(Program& program) {
   std::vector<int> order(program.buffers.size());
   std::iota(order.begin(), order.end(), 0);
+  std::erase_if(order, [&](int index) { return !program.buffers[index].persistent && program.buffers[index].first_op < 0; });  // unused
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
     const Buffer &x = program.buffers[a], &y = program.buffers[b];
     return std::make_tuple(!x.persistent, -x.size().value) < std::make_tuple(!y.persistent, -y.size().value);

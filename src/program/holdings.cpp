@@ -13,7 +13,6 @@ using model::ParamTable;
 using model::ParamTensor;
 using model::Role;
 
-std::int64_t rounded_up(std::int64_t count, std::int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 
 bool is_key_or_value(Role role) { return role == Role::k_weight || role == Role::v_weight || role == Role::k_bias || role == Role::v_bias; }
 bool is_table(const ParamTensor& tensor) { return tensor.role == Role::token_embedding || tensor.role == Role::position_embedding; }
@@ -27,38 +26,54 @@ bool is_partial(const ParamTensor& tensor, const Layout& layout) {
 /// A bucket that is being filled.
 class Filling {
  public:
-  Filling(std::string_view part, int stage, int layer, bool experts) : bucket_{part, stage, layer, experts} {}
+  Filling(const ParamTable& table, std::string_view part, int stage, int layer, bool experts) : table_(table) {
+    bucket_.part = part;
+    bucket_.stage = stage;
+    bucket_.layer = layer;
+    bucket_.experts = experts;
+  }
 
-  void add(const ParamTensor& tensor, const ModelSpec& spec, const Layout& layout) {
+  /// @param head  the copy of a tied head
+  void add(const ParamTensor& tensor, const ModelSpec& spec, const Layout& layout, bool head = false) {
     const std::int64_t count = held(tensor, spec, layout);
     if (count == 0) return;
-    weights_.place(tensor, count);
+    bucket_.weights_at.add({index(tensor), head, weights_.place(tensor, count), 0, count});
     if (is_partial(tensor, layout)) bucket_.partial += count;
-    if (!tensor.multiplies && !is_table(tensor)) bucket_.vectors += count;
+    if (tensor.multiplies || is_table(tensor)) return;
+    bucket_.vectors_at.add({index(tensor), head, bucket_.vectors, 0, count});
+    bucket_.vectors += count;
   }
   void add_product(const ParamTensor& tensor, std::int64_t count) {
-    if (count > 0) products_.place(tensor, count);
+    if (count > 0) bucket_.products_at.add({index(tensor), false, products_.place(tensor, count), 0, count});
   }
-  void add_accumulator(std::int64_t count) { more_gradients_ += count; }
+  /// A second accumulator beside the first, that of a tied head.
+  void add_accumulator(const ParamTensor& tensor, std::int64_t count) { head_accumulator_ = {index(tensor), true, 0, 0, count}; }
 
   Bucket done() {
     bucket_.weights = rounded_up(weights_.end(), kWeightAlignment);
     bucket_.products = products_.end();
-    bucket_.gradients = bucket_.weights + more_gradients_;
+    bucket_.gradients_at = bucket_.weights_at;
+    head_accumulator_.offset = bucket_.weights;
+    bucket_.gradients_at.add(head_accumulator_);
+    bucket_.gradients = bucket_.weights + head_accumulator_.count();
     return bucket_;
   }
 
  private:
+  int index(const ParamTensor& tensor) const { return static_cast<int>(&tensor - table_.tensors().data()); }
+
+  const ParamTable& table_;
   Bucket bucket_;
   Packing weights_{kWeightAlignment}, products_{kOperandAlignment};
-  std::int64_t more_gradients_ = 0;
+  Placed head_accumulator_;
 };
 
 class Filler {
  public:
-  Filler(const ModelSpec& spec, const Layout& layout, int rank, Holdings& out) : spec_(spec), layout_(layout), rank_(rank), out_(out) {}
+  Filler(const ModelSpec& spec, const ParamTable& table, const Layout& layout, int rank, Holdings& out)
+      : spec_(spec), table_(table), layout_(layout), rank_(rank), out_(out) {}
 
-  void fill(const ParamTable& table) {
+  void fill() {
     const int last = layout_.virtual_stages() - 1;
     out_.of_layer.assign(static_cast<std::size_t>(spec_.layers), -1);
     out_.experts_of_layer = out_.of_layer;
@@ -76,8 +91,8 @@ class Filler {
         out_.head = open("head", last, -1);
       }
     }
-    for (const ParamTensor& tensor : table.tensors()) add(tensor);
-    if (spec_.tied_embeddings && out_.head >= 0) add_tied_head(table.at(Role::token_embedding));
+    for (const ParamTensor& tensor : table_.tensors()) add(tensor);
+    if (spec_.tied_embeddings && out_.head >= 0) add_tied_head(table_.at(Role::token_embedding));
     for (Filling& filling : fillings_) out_.buckets.push_back(filling.done());
   }
 
@@ -85,7 +100,7 @@ class Filler {
   bool holds(int stage) const { return stage % layout_.pp == rank_; }
 
   int open(std::string_view part, int stage, int layer, bool experts = false) {
-    fillings_.emplace_back(part, stage, layer, experts);
+    fillings_.emplace_back(table_, part, stage, layer, experts);
     return static_cast<int>(fillings_.size()) - 1;
   }
   void open_layers(int stage) {
@@ -113,12 +128,13 @@ class Filler {
   void add_tied_head(const ParamTensor& embedding) {
     Filling& head = fillings_[out_.head];
     if (out_.embed >= 0)
-      head.add_accumulator(held(embedding, spec_, layout_));
+      head.add_accumulator(embedding, held(embedding, spec_, layout_));
     else
-      head.add(embedding, spec_, layout_), head.add_product(embedding, held(embedding, spec_, layout_));
+      head.add(embedding, spec_, layout_, true), head.add_product(embedding, held(embedding, spec_, layout_));
   }
 
   const ModelSpec& spec_;
+  const ParamTable& table_;
   const Layout& layout_;
   const int rank_;
   Holdings& out_;
@@ -155,7 +171,7 @@ std::vector<int> layers_of_stages(const ModelSpec& spec, const Layout& layout) {
 Holdings::Holdings(const ModelSpec& spec, const ParamTable& table, const Layout& layout, int pipeline_rank) {
   first_layer.push_back(0);
   for (const int layers : layers_of_stages(spec, layout)) first_layer.push_back(first_layer.back() + layers);
-  Filler(spec, layout, pipeline_rank, *this).fill(table);
+  Filler(spec, table, layout, pipeline_rank, *this).fill();
 }
 
 }  // namespace longhaul::program

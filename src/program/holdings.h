@@ -17,6 +17,7 @@
 
 #include "model/param_table.h"
 #include "model/spec.h"
+#include "program/arrangement.h"
 #include "program/layout.h"
 
 namespace longhaul::program {
@@ -34,6 +35,7 @@ class Packing {
 };
 inline constexpr std::int64_t kWeightAlignment = 16;   ///< elements of fp32: 64 bytes
 inline constexpr std::int64_t kOperandAlignment = 32;  ///< elements of bf16: 64 bytes
+constexpr std::int64_t rounded_up(std::int64_t count, std::int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 
 /// Elements, gaps included.
 struct Bucket {
@@ -47,6 +49,8 @@ struct Bucket {
   std::int64_t gradients = 0;  ///< of one accumulator; the head's own where it shares the embedding's tensor
   /// Of the gradients, those each tensor-parallel rank has a part of: of replicated tensors where it sees some of the tokens or heads.
   std::int64_t partial = 0;
+  /// Where each tensor lies in what the counts above are of.
+  Arrangement weights_at, products_at, vectors_at, gradients_at;
   /// "L3", "L3.experts", "embed"; "" for everything.
   std::string name() const;
 };

@@ -77,6 +77,8 @@ std::string_view base_name(const Operation& op) {
     case OpKind::head_loss:
     case OpKind::head_loss_evaluate:
       return "head_loss";
+    case OpKind::refresh_operands:
+      return "refresh_operands";
     case OpKind::leaf_begin:
       return "leaf_begin";
     case OpKind::leaf_combine:
@@ -174,6 +176,7 @@ std::string short_name(const Operation& op) {
 std::string_view ledger_phase(const Operation& op) {
   if (op.phase == Phase::norm) return "clip";
   if (op.phase == Phase::update) return "optimizer";
+  if (op.phase == Phase::prepare || op.phase == Phase::restore) return "validate";
   switch (op.pass) {
     case Pass::forward:
       return "forward";
@@ -192,6 +195,7 @@ std::string_view ledger_phase(const Operation& op) {
 double bytes_sent(const Operation& op) {
   const double bytes = static_cast<double>(op.transfer.bytes.value), share = (op.transfer.ranks - 1.0) / op.transfer.ranks;
   if (op.kind == OpKind::receive) return 0;
+  if (op.transfer.sum >= 0 || op.transfer.gather >= 0) return static_cast<double>(op.transfer.sent.value);
   if (op.kind == OpKind::send) return bytes;
   // head_loss exchanges by all-reduce; whatever exchanges nothing has no bytes.
   return (op.kind == OpKind::all_reduce || op.kind == OpKind::head_loss ? 2 : 1) * share * bytes;
@@ -201,6 +205,12 @@ BufferId Program::find(std::string_view buffer_name) const {
   for (std::size_t i = 0; i < buffers.size(); ++i)
     if (buffers[i].name == buffer_name) return static_cast<BufferId>(i);
   return -1;
+}
+
+const Arrangement& Program::arrangement_of(BufferId buffer) const {
+  static const Arrangement kNothing;
+  const int index = buffers[buffer].arrangement;
+  return index < 0 ? kNothing : arrangements[index];
 }
 
 std::vector<Bytes> Program::live_by_line(int operation) const {

@@ -13,7 +13,11 @@
 #include <string_view>
 #include <vector>
 
+#include "program/arrangement.h"
+#include "program/batch_plan.h"
 #include "program/layout.h"
+#include "program/place.h"
+#include "program/shape.h"
 #include "units/element_type.h"
 #include "units/units.h"
 
@@ -39,6 +43,7 @@ enum class OpKind : std::uint8_t {
   attention_backward,
   qkv_backward,
   embed_backward,
+  refresh_operands,  ///< operand copies and vectors from the weights that evaluation reads
   leaf_begin,      ///< zero the accumulators of a gradient leaf (every chain starts at +0)
   leaf_combine,    ///< one node of the tree over leaves: x += y
   tied_combine,    ///< head gradient added once to the embedding gradient
@@ -68,7 +73,8 @@ bool is_collective(OpKind kind);
 bool is_transfer(OpKind kind);
 
 /// Which part of the step an operation belongs to; the loop decides between parts (accounting A2, F5).
-enum class Phase : std::uint8_t { gradients, norm, update };
+/// An evaluation's program has three parts too: what is read is made ready, batches are evaluated, the weights of training are put back.
+enum class Phase : std::uint8_t { gradients, norm, update, prepare, restore };
 /// The name's suffix: .fwd, .rec (recompute), .bwd, none; of a split backward .dgrad and .wgrad.
 enum class Pass : std::uint8_t { forward, recompute, backward, step, input_gradient, weight_gradient };
 
@@ -140,6 +146,7 @@ struct Buffer {
   bool persistent = false;  ///< lives through every step (weights, moments, …)
   int first_op = -1, last_op = -1;
   std::int64_t offset = 0;  ///< bytes from the arena's start, multiple of kAlignment
+  int arrangement = -1;     ///< of Program::arrangements, where the buffer holds tensors or pieces of them
 
   Bytes size() const { return Bytes(elements * size_of(type)); }
 };
@@ -148,6 +155,31 @@ struct BufferUse {
   Slot slot;
   BufferId buffer;
   Access access;
+};
+
+/// A sum over leaves that is dealt out to the members of a group: each gets its piece of all subtrees and adds them up by the tree.
+/// Pieces are ranges of the bucket's accumulators, whichever buffers hold them.
+struct Sum {
+  std::vector<std::int64_t> cuts;          ///< member m owns elements [cuts[m], cuts[m + 1])
+  std::vector<std::int64_t> bases;         ///< where element cuts[0] lies in each of this rank's buffers
+  std::vector<std::vector<Leaves>> nodes;  ///< subtrees of each member, in the order of its buffers
+  std::vector<Leaves> result;              ///< subtrees that are left when all are added
+  int all = 1;                             ///< leaves of the whole tree
+  /// The first result stays in this rank's piece of its first buffer; the others, or all, have buffers of a piece each.
+  bool in_place = true;
+  bool of_leaves = true;  ///< nodes of one leaf are a virtual rank's gradient: their squares are taken on the way
+  std::int64_t begin(int member) const { return cuts[static_cast<std::size_t>(member)]; }
+  std::int64_t piece(int member) const { return cuts[static_cast<std::size_t>(member) + 1] - begin(member); }
+};
+
+/// Consecutive elements of a buffer.
+struct Segment {
+  std::int64_t offset = 0, count = 0;
+};
+/// Pieces of a buffer that every member of a group gets from their owners.
+struct Gather {
+  std::vector<std::vector<Segment>> of_member;  ///< in the buffer that is filled
+  std::vector<Segment> own;                     ///< in the buffer that this rank's piece is read from, in the same order
 };
 
 /// What an operation exchanges with other ranks. Only transfers have one, and head_loss of a divided vocabulary, which exchanges each
@@ -161,6 +193,12 @@ struct Transfer {
   /// The whole tensor. all_gather: what every rank has afterwards; reduce_scatter: what every rank has before; all_reduce: both;
   /// all_to_all: what one rank has before, its own part included; a message: the message.
   Bytes bytes;
+  int sum = -1;     ///< of Program::sums
+  int gather = -1;  ///< of Program::gathers
+  /// Of a hand-over of weights: how many members get them, the first ones; the others have no micro-batch left and only send. 0: all.
+  int takers = 0;
+  /// What this rank sends to the others and gets of them, where the pieces are known: with `sum` or `gather`.
+  Bytes sent, received;
 };
 
 /// Which of the model's norms an operation computes.
@@ -180,6 +218,7 @@ struct Operation {
   int layer = -1;
   std::string_view part;  ///< of states outside the layers or beside them: the bucket ("embed", "head" …, program/holdings.h); a literal
   NormPlace norm{};       ///< of norms alone
+  Leaves left, right;     ///< of leaf_combine: what its two accumulators hold; of leaf_begin the leaf (left)
   std::vector<BufferUse> uses;
   std::vector<int> depends_on;  ///< indices of earlier operations
   Flops flops{};                ///< multiply-adds of its matrix products, counted two each, masks ignored
@@ -198,15 +237,37 @@ std::string_view ledger_phase(const Operation& op);
 /// Bytes that a rank sends: of a message, all; of a collective by a ring or in pieces, (N−1)/N of the tensor, an all-reduce twice that.
 double bytes_sent(const Operation& op);
 
+/// What this rank alone answers for of a reduced gradient: the norm's squares of these elements are its to take.
+struct Owned {
+  BufferId buffer = -1;
+  std::int64_t begin = 0, end = 0;  ///< elements of the buffer
+};
+
 struct Program {
   std::vector<Operation> operations;
   std::vector<Buffer> buffers;
-  int pipeline_rank = 0;
+  std::vector<Arrangement> arrangements;
+  std::vector<Sum> sums;
+  std::vector<Gather> gathers;
+  std::vector<Owned> owned;
+  /// Where lookups ask the owners of a row: which elements of the embedding's tables each member of Group::shard has.
+  std::vector<Arrangement> table_owners;
+  Layout layout;
+  Place place;
+  BatchPlan batch;
+  RankShape shape;
+  std::int64_t block = kBlockElements;  ///< elements of the contract's blocks; tests take smaller ones
+  std::int64_t kv_heads = 1;            ///< of the model: how many tensor-parallel ranks share a head
   Bytes arena;             ///< size of the one allocation: offsets are packed into it
   Bytes live_peak;         ///< largest sum of live buffers at any operation (the arena's lower bound)
   int peak_operation = 0;  ///< where live_peak is reached
 
   BufferId find(std::string_view buffer_name) const;  ///< −1 if there is none
+  /// What a buffer holds of tensors; nothing for others.
+  const Arrangement& arrangement_of(BufferId buffer) const;
+  Members members(Group group) const { return members_of(group, layout, place, kv_heads); }
+  /// The rank of the world at this rank's place in another pipeline stage.
+  int rank_of_stage(int pipeline_rank) const { return rank_of({place.dp, place.tp, pipeline_rank, place.cp}, layout); }
   /// Bytes live at an operation, by memory line.
   std::vector<Bytes> live_by_line(int operation) const;
 };
@@ -221,11 +282,11 @@ void finish(Program& program);
 /// @return sentences naming operation and buffer; empty when the program is valid
 std::vector<std::string> validate(const Program& program);
 
-/// Checks a job: one program for each pipeline rank, in order, each standing for the ranks that differ from it in tp, cp or dp alone (their
-/// programs are the same, so their collectives agree). Beside the above: every message has its other end, with equal bytes, and the two
+/// Checks a job: the programs of all ranks of the world in order, or one for each pipeline rank, each standing for the ranks that differ from
+/// it in tp, cp or dp alone (where their programs are alike, their collectives agree). Beside the above: every message has its other end, with equal bytes, and the two
 /// ranks come to their messages in the same order; groups across pipeline ranks (embedding, world) have all their members, who come to the
 /// same collectives in the same order with equal bytes; a group has one size; and played from top to bottom by all ranks at once the
 /// programs end. Sends are buffered: a send never waits for its receive. Nothing else is.
-std::vector<std::string> validate(std::span<const Program> pipeline_ranks);
+std::vector<std::string> validate(std::span<const Program> ranks);
 
 }  // namespace longhaul::program

@@ -14,6 +14,12 @@ namespace {
 
 using Complaints = std::vector<std::string>;
 
+/// "pipeline rank 1", or "rank 5" where the programs are those of all ranks.
+std::string rank_name(std::span<const Program> ranks, std::size_t rank) {
+  const bool pipeline = std::ssize(ranks) == ranks.front().layout.pp;
+  return fmt::format("{}{}", pipeline ? "pipeline rank " : "rank ", rank);
+}
+
 /// Buffers that live now, by offset.
 class LiveBuffers {
  public:
@@ -101,13 +107,18 @@ void check_operations(const Program& program, Complaints& complaints) {
   }
 }
 
-/// Plays the programs of all pipeline ranks without time. Sends are buffered; receives and collectives wait.
+/// Plays the programs of all ranks, or of one for each pipeline rank, without time. Sends are buffered; receives wait, and so do collectives
+/// whose members are all here.
 class Job {
  public:
-  Job(std::span<const Program> ranks, Complaints& complaints) : ranks_(ranks), complaints_(complaints), next_(ranks.size(), 0) {
+  Job(std::span<const Program> ranks, Complaints& complaints)
+      : ranks_(ranks), complaints_(complaints), whole_(is_whole(ranks)), next_(ranks.size(), 0) {
     for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
       for (const Operation& op : ranks_[rank].operations)
-        if (is_collective(op.kind) && spans_pipeline(op.transfer.group)) members_[op.transfer.group].insert(rank);
+        if (is_collective(op.kind) && spans_pipeline(op.transfer.group)) across_[op.transfer.group].insert(rank);
+  }
+  static bool is_whole(std::span<const Program> ranks) {
+    return !ranks.empty() && std::ssize(ranks) == ranks.front().layout.world() && ranks.front().layout.world() > ranks.front().layout.pp;
   }
 
   void play() {
@@ -118,14 +129,13 @@ class Job {
           ++next_[rank];
           moved = true;
         }
-      for (const auto& [group, members] : members_) moved = meet(group, members) || moved;
+      for (std::size_t rank = 0; rank < ranks_.size(); ++rank) moved = (!ended(rank) && meet(rank)) || moved;
     }
     for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
       if (!ended(rank)) complain_of_waiting(rank);
     for (const auto& [channel, messages] : on_their_way_)
       for (const Operation* op : messages)
-        complaints_.push_back(
-            fmt::format("pipeline rank {}: {} has no receive on rank {}", std::get<0>(channel), id(*op), std::get<1>(channel)));
+        complaints_.push_back(fmt::format("{}: {} has no receive on rank {}", named(std::get<0>(channel)), id(*op), std::get<1>(channel)));
   }
 
  private:
@@ -134,25 +144,33 @@ class Job {
 
   bool ended(std::size_t rank) const { return next_[rank] == ranks_[rank].operations.size(); }
   const Operation& at(std::size_t rank) const { return ranks_[rank].operations[next_[rank]]; }
+  std::string named(std::size_t rank) const { return rank_name(ranks_, rank); }
+  int peer_of(std::size_t rank) const { return whole_ ? ranks_[rank].rank_of_stage(at(rank).transfer.peer) : at(rank).transfer.peer; }
+  /// Members of the collective's group among the programs at hand, if it waits for any.
+  std::set<std::size_t> members(std::size_t rank, Group group) const {
+    if (!whole_) return spans_pipeline(group) ? across_.at(group) : std::set<std::size_t>{};
+    const Members all = ranks_[rank].members(group);
+    return {all.ranks.begin(), all.ranks.end()};
+  }
 
   /// True when the operation could run now.
   bool take(std::size_t rank) {
     const Operation& op = at(rank);
-    const int here = static_cast<int>(rank), peer = op.transfer.peer;
-    if (op.kind == OpKind::send) on_their_way_[{here, peer, op.transfer.what}].push_back(&op);
+    const int here = static_cast<int>(rank);
+    if (op.kind == OpKind::send) on_their_way_[{here, peer_of(rank), op.transfer.what}].push_back(&op);
     if (op.kind == OpKind::receive) {
-      auto& messages = on_their_way_[{peer, here, op.transfer.what}];
+      auto& messages = on_their_way_[{peer_of(rank), here, op.transfer.what}];
       if (messages.empty()) return false;
-      compare(*messages.front(), op, here);
+      compare(*messages.front(), op, rank);
       messages.pop_front();
     }
-    return !(is_collective(op.kind) && spans_pipeline(op.transfer.group));
+    return !is_collective(op.kind) || members(rank, op.transfer.group).empty();
   }
 
-  void compare(const Operation& sent, const Operation& received, int rank) {
+  void compare(const Operation& sent, const Operation& received, std::size_t rank) {
     const auto wrong = [&](const std::string& what) {
       complaints_.push_back(
-          fmt::format("pipeline rank {}: {} receives {} of rank {}: {}", rank, id(received), id(sent), received.transfer.peer, what));
+          fmt::format("{}: {} receives {} of rank {}: {}", named(rank), id(received), id(sent), received.transfer.peer, what));
     };
     const int step = received.pass == Pass::forward ? 1 : -1;
     if (sent.micro_batch != received.micro_batch || sent.stage + step != received.stage) wrong("the two ranks' orders differ");
@@ -160,18 +178,22 @@ class Job {
       wrong(fmt::format("{} bytes are sent, {} expected", sent.transfer.bytes.value, received.transfer.bytes.value));
   }
 
-  /// A collective across pipeline ranks runs when all members have come to one of its group.
-  bool meet(Group group, const std::set<std::size_t>& members) {
-    for (const std::size_t rank : members)
+  /// A collective runs when all members have come to one of its group.
+  bool meet(std::size_t here) {
+    if (!is_collective(at(here).kind)) return false;
+    const Group group = at(here).transfer.group;
+    const std::set<std::size_t> all = members(here, group);
+    if (all.empty() || *all.begin() != here) return false;
+    for (const std::size_t rank : all)
       if (ended(rank) || !is_collective(at(rank).kind) || at(rank).transfer.group != group) return false;
-    const Operation& first = at(*members.begin());
-    for (const std::size_t rank : members) {
+    const Operation& first = at(here);
+    for (const std::size_t rank : all) {
       const Operation& op = at(rank);
       if (op.kind != first.kind || op.transfer.what != first.transfer.what || op.transfer.bytes != first.transfer.bytes)
-        complaints_.push_back(fmt::format("group {}: pipeline rank {} comes to {} ({} bytes), rank {} to {} ({} bytes)", name(group),
-                                          *members.begin(), id(first), first.transfer.bytes.value, rank, id(op), op.transfer.bytes.value));
+        complaints_.push_back(fmt::format("group {}: {} comes to {} ({} bytes), rank {} to {} ({} bytes)", name(group), named(here),
+                                          id(first), first.transfer.bytes.value, rank, id(op), op.transfer.bytes.value));
     }
-    for (const std::size_t rank : members) ++next_[rank];
+    for (const std::size_t rank : all) ++next_[rank];
     return true;
   }
 
@@ -179,19 +201,21 @@ class Job {
     const Operation& op = at(rank);
     complaints_.push_back(
         op.kind == OpKind::receive
-            ? fmt::format("pipeline rank {}: {} waits for a message that rank {} does not send before", rank, id(op), op.transfer.peer)
-            : fmt::format("pipeline rank {}: {} waits for ranks that do not come to it", rank, id(op)));
+            ? fmt::format("{}: {} waits for a message that rank {} does not send before", named(rank), id(op), op.transfer.peer)
+            : fmt::format("{}: {} waits for ranks that do not come to it", named(rank), id(op)));
   }
 
   const std::span<const Program> ranks_;
   Complaints& complaints_;
+  const bool whole_;
   std::vector<std::size_t> next_;
   std::map<Channel, std::deque<const Operation*>> on_their_way_;
-  std::map<Group, std::set<std::size_t>> members_;
+  std::map<Group, std::set<std::size_t>> across_;
 };
 
 /// Every collective of a group names the same number of ranks; one of all pipeline ranks is on all of them.
 void check_groups(std::span<const Program> ranks, Complaints& complaints) {
+  const bool whole = Job::is_whole(ranks);
   std::map<Group, const Operation*> first;
   std::map<Group, std::set<std::size_t>> members;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank)
@@ -199,11 +223,12 @@ void check_groups(std::span<const Program> ranks, Complaints& complaints) {
       if (!is_collective(op.kind)) continue;
       const Operation& known = *first.try_emplace(op.transfer.group, &op).first->second;
       if (known.transfer.ranks != op.transfer.ranks)
-        complaints.push_back(fmt::format("pipeline rank {}: {} has {} ranks of group {}, {} has {}", rank, id(op), op.transfer.ranks,
+        complaints.push_back(fmt::format("{}: {} has {} ranks of group {}, {} has {}", rank_name(ranks, rank), id(op), op.transfer.ranks,
                                          name(op.transfer.group), id(known), known.transfer.ranks));
       members[op.transfer.group].insert(rank);
     }
   for (const auto& [group, ranks_of_it] : members) {
+    if (whole) break;  // the play meets them by name
     const std::size_t wanted = group == Group::world ? ranks.size() : group == Group::embedding ? 2 : ranks_of_it.size();
     if (ranks_of_it.size() != wanted)
       complaints.push_back(fmt::format("group {}: {} of {} pipeline ranks take part", name(group), ranks_of_it.size(), wanted));
@@ -219,16 +244,16 @@ std::vector<std::string> validate(const Program& program) {
   return complaints;
 }
 
-std::vector<std::string> validate(std::span<const Program> pipeline_ranks) {
+std::vector<std::string> validate(std::span<const Program> ranks) {
   Complaints complaints;
-  for (std::size_t rank = 0; rank < pipeline_ranks.size(); ++rank) {
-    if (pipeline_ranks[rank].pipeline_rank != static_cast<int>(rank))
-      complaints.push_back(fmt::format("program {} is that of pipeline rank {}", rank, pipeline_ranks[rank].pipeline_rank));
-    for (const std::string& complaint : validate(pipeline_ranks[rank]))
-      complaints.push_back(fmt::format("pipeline rank {}: {}", rank, complaint));
+  for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+    const Program& program = ranks[rank];
+    const int is = Job::is_whole(ranks) ? rank_of(program.place, program.layout) : program.place.pp;
+    if (is != static_cast<int>(rank)) complaints.push_back(fmt::format("program {} is that of {}", rank, rank_name(ranks, static_cast<std::size_t>(is))));
+    for (const std::string& complaint : validate(program)) complaints.push_back(fmt::format("{}: {}", rank_name(ranks, rank), complaint));
   }
-  check_groups(pipeline_ranks, complaints);
-  Job(pipeline_ranks, complaints).play();
+  check_groups(ranks, complaints);
+  Job(ranks, complaints).play();
   return complaints;
 }
 

@@ -35,8 +35,16 @@ program::BuildOptions options_for(const config::RunConfig& config, const program
   return options;
 }
 
-program::Program evaluation_program(const config::RunConfig& config, const model::ParamTable& table, int threads, Engine::Use use) {
-  program::BuildOptions options = evaluation_options(config, threads);
+/// The rank's place and the contract's blocks.
+program::BuildOptions at_place(program::BuildOptions options, const comm::Communicator& communicator, std::int64_t block) {
+  options.place = program::place_of(communicator.rank(), options.layout);
+  options.block = block;
+  return options;
+}
+
+program::Program evaluation_program(const config::RunConfig& config, const model::ParamTable& table, int threads, Engine::Use use,
+                                    const comm::Communicator& communicator, std::int64_t block) {
+  program::BuildOptions options = at_place(evaluation_options(config, threads), communicator, block);
   options.training = use == Engine::Use::training;
   return program::build_evaluation(config.model, table, options);
 }
@@ -45,14 +53,15 @@ program::Program evaluation_program(const config::RunConfig& config, const model
 const config::RunConfig& checked(const config::RunConfig& config) {
   if (const std::optional<std::string> reason = model::trainable(config.model))
     throw UsageError(fmt::format("this model can be counted but not trained: {}", *reason));
-  if (const std::optional<Unsupported> beyond = beyond_one_rank(config)) throw UsageError(beyond->sentence);
+  if (const std::optional<Unsupported> beyond = unsupported(config)) throw UsageError(beyond->sentence);
   return config;
 }
 
 }  // namespace
 
 int thread_count(const config::RunConfig& config) {
-  return config.run.threads > 0 ? static_cast<int>(config.run.threads) : machine::usable_processors();
+  if (config.run.threads > 0) return static_cast<int>(config.run.threads);
+  return std::max(1, machine::usable_processors() / program::layout_of(config.parallel).world());
 }
 
 kernels::Family family_of_run(const config::RunConfig& config) {
@@ -71,21 +80,17 @@ kernels::Order order_of_run(const config::RunConfig& config) {
   return config.precision.order == config::Order::dp2 ? kernels::Order::dp2 : kernels::Order::fma;
 }
 
-std::optional<Unsupported> beyond_one_rank(const config::RunConfig& config) {
+std::optional<Unsupported> unsupported(const config::RunConfig& config) {
   const auto found = [&](const config::Option& option, std::string_view why) {
     return Unsupported{option.name(), fmt::format("{} = {} {}", option.name(), config::to_text(option, config), why)};
   };
+  static constexpr std::string_view kExecuted[] = {"dp", "pp", "zero", "shard", "virtual", "schedule", "stages", "recompute"};
   for (const config::Option& option : config::options()) {
     if (option.table != "parallel" || config::to_text(option, config) == config::to_text(option, {})) continue;
-    if (option.key == "recompute") {
-      if (config.parallel.recompute == config::Recompute::selective)
-        return found(option, "has nothing to compute again: attention keeps no scores; allowed: \"none\", \"layer\"");
-    } else if (option.key == "zero") {
-      return found(option, "needs several data-parallel ranks (parallel.dp > 1), which this version does not run; allowed: 0");
-    } else {
-      return found(option, fmt::format("needs a program for several ranks, which this version does not build; allowed: {}",
-                                       config::to_text(option, {})));
-    }
+    if (option.key == "recompute" && config.parallel.recompute == config::Recompute::selective)
+      return found(option, "has nothing to compute again: attention keeps no scores; allowed: \"none\", \"layer\"");
+    if (std::find(std::begin(kExecuted), std::end(kExecuted), option.key) == std::end(kExecuted))
+      return found(option, fmt::format("is planned and not trained by this version; allowed: {}", config::to_text(option, {})));
   }
   return std::nullopt;
 }
@@ -102,18 +107,25 @@ program::BuildOptions step_options(const config::RunConfig& config, int threads)
 }
 
 program::BuildOptions evaluation_options(const config::RunConfig& config, int threads) {
-  return options_for(config, {config.validation.batch, config.batch.sequence_length, 1, 1}, threads);
+  const int ranks = static_cast<int>(config.parallel.dp);
+  return options_for(config, {config.validation.batch, config.batch.sequence_length, ranks, ranks}, threads);
 }
 
-Engine::Engine(const config::RunConfig& config, Use use)
+Engine::Engine(const config::RunConfig& config, Use use, comm::Communicator* communicator, std::int64_t block)
     : config_(checked(config)),
       table_(config.model),
-      operands_(program::operand_layout(table_, kernels::operand_type(order_of_run(config)))),
+      own_communicator_(communicator ? nullptr : comm::alone()),
+      communicator_(communicator ? communicator : own_communicator_.get()),
       pool_(thread_count(config)),
       context_{pool_, family_of_run(config), order_of_run(config)},
-      evaluation_program_(evaluation_program(config, table_, pool_.threads(), use)),
-      machine_{config_.model, table_, operands_, context_} {
-  if (use == Use::training) step_program_ = program::build_step(config_.model, table_, step_options(config_, pool_.threads()));
+      evaluation_program_(evaluation_program(config, table_, pool_.threads(), use, *communicator_, block)),
+      machine_{config_.model, table_, context_, *communicator_} {
+  if (evaluation_program_.layout.world() != communicator_->ranks())
+    throw UsageError(fmt::format("the layout {} has {} ranks, this job {}", program::to_text(evaluation_program_.layout),
+                                 evaluation_program_.layout.world(), communicator_->ranks()));
+  if (use == Use::training)
+    step_program_ =
+        program::build_step(config_.model, table_, at_place(step_options(config_, pool_.threads()), *communicator_, block));
   resident_before_arena_ = machine::resident();
   arena_ = std::make_unique<machine::Arena>(std::max(step_program_.arena, evaluation_program_.arena));
   machine_.arena = arena_.get();
@@ -125,61 +137,85 @@ Engine::Engine(const config::RunConfig& config, Use use)
     machine_.cosine = cosine_.data();
     machine_.sine = sine_.data();
   }
-  const auto place = [&](std::string_view name) -> std::byte* {
-    const program::BufferId id = evaluation_program_.find(name);
-    return id < 0 ? nullptr : arena_->data() + evaluation_program_.buffers[id].offset;
-  };
-  weights_ = reinterpret_cast<float*>(place("weights"));
-  moment1_ = reinterpret_cast<float*>(place("moment1"));
-  moment2_ = reinterpret_cast<float*>(place("moment2"));
-  average_ = reinterpret_cast<float*>(place("average"));
-  operand_weights_ = reinterpret_cast<kernels::bf16*>(place("operand_weights"));
-  machine_.weights = weights_;
-  if (use == Use::training)
-    step_ = std::make_unique<Executor>(step_program_, step_options(config_, pool_.threads()).batch, machine_, handler_of);
-  evaluation_ = std::make_unique<Executor>(evaluation_program_, evaluation_options(config_, pool_.threads()).batch, machine_, handler_of);
+  if (use == Use::training) step_ = std::make_unique<Executor>(step_program_, machine_, handler_of);
+  evaluation_ = std::make_unique<Executor>(evaluation_program_, machine_, handler_of);
+}
+
+float* Engine::address(std::string_view buffer) const {
+  const program::BufferId id = evaluation_program_.find(buffer);
+  return id < 0 ? nullptr : reinterpret_cast<float*>(arena_->data() + evaluation_program_.buffers[id].offset);
 }
 
 void Engine::initialise() {
-  for (const model::ParamTensor& tensor : table_.tensors()) {
-    float* values = weights_ + tensor.offset;
-    switch (tensor.init.kind) {
-      case model::Init::Kind::normal:
-        kernels::fill_normal(context_, static_cast<std::uint64_t>(config_.run.seed), static_cast<std::uint64_t>(tensor.index),
-                             tensor.init.standard_deviation, values, tensor.count);
-        break;
-      case model::Init::Kind::ones:
-        std::fill_n(values, tensor.count, 1.0F);
-        break;
-      case model::Init::Kind::zeros:
-        std::fill_n(values, tensor.count, 0.0F);
-        break;
+  const auto fill = [&](const char* buffer) {
+    const program::BufferId id = evaluation_program_.find(buffer);
+    if (id < 0) return;
+    for (const program::Placed& placed : evaluation_program_.arrangement_of(id).placed()) {
+      const model::ParamTensor& tensor = table_.tensors()[static_cast<std::size_t>(placed.tensor)];
+      float* values = address(buffer) + placed.offset;
+      switch (tensor.init.kind) {
+        case model::Init::Kind::normal:
+          kernels::fill_normal(context_, static_cast<std::uint64_t>(config_.run.seed),
+                               static_cast<std::uint64_t>(tensor.index + placed.begin), tensor.init.standard_deviation, values,
+                               placed.count());
+          break;
+        case model::Init::Kind::ones:
+          std::fill_n(values, placed.count(), 1.0F);
+          break;
+        case model::Init::Kind::zeros:
+          std::fill_n(values, placed.count(), 0.0F);
+          break;
+      }
     }
-    if (average_) std::copy_n(values, tensor.count, average_ + tensor.offset);
-  }
+  };
+  fill("weights");
+  fill("average");
   weights_changed();
 }
 
-void Engine::read_from(const float* weights) {
-  machine_.weights = weights;
-  if (operand_weights_) refresh_operands(machine_, weights, operand_weights_);
-}
-
-void Engine::weights_changed() { read_from(weights_); }
+/// What training reads beside the weights: operand copies, and the vectors of divided ones.
+void Engine::weights_changed() { evaluation_->read_weights(); }
 
 kernels::MatrixView Engine::head() const {
   const model::ParamTensor* own = table_.find(model::Role::head_weight);
   const model::ParamTensor& tensor = own ? *own : table_.at(model::Role::token_embedding);
-  const std::int64_t copy = operands_.offsets[static_cast<std::size_t>(&tensor - table_.tensors().data())];
-  const void* data = copy >= 0 ? static_cast<const void*>(operand_weights_ + copy) : machine_.weights + tensor.offset;
-  return kernels::row_major(data, kernels::operand_type(context_.order), config_.model.vocab, config_.model.width);
+  for (const program::Operation& op : evaluation_program_.operations) {
+    if (op.kind != program::OpKind::head_loss_evaluate) continue;
+    const program::Buffer& buffer = evaluation_program_.buffers[op.at(program::Slot::operand_weights)];
+    const program::Arrangement& arrangement = evaluation_program_.arrangement_of(op.at(program::Slot::operand_weights));
+    const program::Placed* placed = arrangement.find(static_cast<int>(&tensor - table_.tensors().data()), false);
+    return kernels::row_major(arena_->data() + buffer.offset + placed->offset * size_of(buffer.type), buffer.type, config_.model.vocab,
+                              config_.model.width);
+  }
+  throw Error("this pipeline rank has no head");
 }
 
 Engine::AverageScope::AverageScope(Engine& engine) : engine_(engine) {
-  if (engine_.average_) engine_.read_from(engine_.average_);
+  if (engine_.average()) engine_.evaluation_->read_average();
 }
-Engine::AverageScope::~AverageScope() {
-  if (engine_.average_) engine_.read_from(engine_.weights_);
+Engine::AverageScope::~AverageScope() noexcept(false) {
+  if (engine_.average()) engine_.evaluation_->read_weights();
+}
+
+std::vector<Engine::Held> Engine::held() const {
+  std::vector<Held> all;
+  const program::Layout& layout = evaluation_program_.layout;
+  const int index = evaluation_program_.members(program::Group::data).index;
+  const bool divides = layout.zero > 0 && layout.shards() > 1;
+  const auto add = [&](std::string_view group, const char* buffer, bool divided) {
+    const program::BufferId id = evaluation_program_.find(buffer);
+    if (id < 0) return;
+    const bool first = divided ? index < layout.shards() : index == 0;
+    for (const program::Placed& placed : evaluation_program_.arrangement_of(id).placed())
+      all.push_back({group, placed.tensor, placed.begin, placed.end, address(buffer) + placed.offset, first && !placed.head});
+  };
+  // With fp32 operands ZeRO 1 and 2 leave the weights whole (program/build_states.cpp).
+  const bool masters = divides && (layout.zero == 3 || kernels::operand_type(context_.order) != ElementType::f32);
+  add(checkpoint::kWeights, "weights", masters);
+  add(checkpoint::kMoment1, "moment1", divides);
+  add(checkpoint::kMoment2, "moment2", divides);
+  add(checkpoint::kAverage, "average", divides);
+  return all;
 }
 
 std::vector<checkpoint::TensorEntry> Engine::registry_of(std::string_view group, float* data) const {
@@ -196,10 +232,10 @@ std::vector<checkpoint::TensorEntry> Engine::registry() const {
     std::vector<checkpoint::TensorEntry> group_entries = registry_of(group, data);
     std::move(group_entries.begin(), group_entries.end(), std::back_inserter(entries));
   };
-  add(checkpoint::kWeights, weights_);
-  add(checkpoint::kMoment1, moment1_);
-  add(checkpoint::kMoment2, moment2_);
-  add(checkpoint::kAverage, average_);
+  add(checkpoint::kWeights, weights());
+  add(checkpoint::kMoment1, moment1());
+  add(checkpoint::kMoment2, moment2());
+  add(checkpoint::kAverage, average());
   return entries;
 }
 

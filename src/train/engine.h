@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "checkpoint/registry.h"
+#include "comm/communicator.h"
 #include "config/run_config.h"
 #include "data/packing.h"
 #include "kernels/context.h"
@@ -22,7 +23,7 @@
 
 namespace longhaul::train {
 
-/// run.threads, or one a usable processor when it is 0.
+/// Threads of each rank: run.threads, or, when it is 0, the usable processors shared out, at least one.
 int thread_count(const config::RunConfig& config);
 /// run.family, or the fastest this processor has. @throws UsageError when the processor lacks the one asked for
 kernels::Family family_of_run(const config::RunConfig& config);
@@ -33,14 +34,14 @@ data::PackingOptions packing_options(const config::RunConfig& config);
 
 /// What one optimizer step is made of on this rank: input of program::build_step().
 program::BuildOptions step_options(const config::RunConfig& config, int threads);
-/// Likewise for validation.batch sequences at a time (program::build_evaluation()).
+/// Likewise for validation.batch sequences of each data-parallel rank at a time (program::build_evaluation()).
 program::BuildOptions evaluation_options(const config::RunConfig& config, int threads);
 
-/// What the trainer, which executes the program of one rank, cannot do of [parallel].
+/// What the trainer cannot do of [parallel].
 struct Unsupported {
   std::string option, sentence;  ///< "parallel.tp", "parallel.tp = 2 needs …; allowed: 1"
 };
-std::optional<Unsupported> beyond_one_rank(const config::RunConfig& config);
+std::optional<Unsupported> unsupported(const config::RunConfig& config);
 
 class Engine {
  public:
@@ -48,8 +49,10 @@ class Engine {
     training,    ///< optimizer step and evaluation
     evaluation,  ///< evaluation alone: no moments, no gradients
   };
-  /// @throws UsageError  a model that can only be counted, a layout of several ranks
-  explicit Engine(const config::RunConfig& config, Use use = Use::training);
+  /// @param communicator  of as many ranks as the layout has; null: the layout has one. It outlives the engine
+  /// @throws UsageError  a model that can only be counted, a layout that the trainer cannot execute
+  explicit Engine(const config::RunConfig& config, Use use = Use::training, comm::Communicator* communicator = nullptr,
+                  std::int64_t block = program::kBlockElements);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
@@ -76,7 +79,7 @@ class Engine {
   class AverageScope {
    public:
     explicit AverageScope(Engine& engine);
-    ~AverageScope();
+    ~AverageScope() noexcept(false);  // ranks talk to each other, and may hear that one has failed
     AverageScope(const AverageScope&) = delete;
     AverageScope& operator=(const AverageScope&) = delete;
 
@@ -84,22 +87,39 @@ class Engine {
     Engine& engine_;
   };
 
-  float* weights() const { return weights_; }
-  float* moment1() const { return moment1_; }
-  float* moment2() const { return moment2_; }
+  /// Elements of the contract's blocks.
+  std::int64_t block() const { return evaluation_program_.block; }
+  comm::Communicator& communicator() const { return *communicator_; }
+  /// One rank, which holds every tensor whole.
+  bool alone() const { return evaluation_program_.layout.alone(); }
+  /// Of a rank alone, laid out as the ParamTable.
+  float* weights() const { return address("weights"); }
+  float* moment1() const { return address("moment1"); }
+  float* moment2() const { return address("moment2"); }
   /// Null without an average.
-  float* average() const { return average_; }
+  float* average() const { return address("average"); }
+  /// A part of a tensor that this rank holds.
+  struct Held {
+    std::string_view group;  ///< of checkpoint/registry.h
+    int tensor = 0;
+    std::int64_t begin = 0, end = 0;
+    float* data = nullptr;
+    bool first = true;  ///< no rank before this one holds it too
+  };
+  /// Of all groups, in their order.
+  std::vector<Held> held() const;
   /// Every tensor of a group ("weights", "moment1", "moment2", "ema") under its Hugging Face name, in ParamTable order.
   std::vector<checkpoint::TensorEntry> registry() const;
   /// The weights that evaluation should read: the average when there is one.
   std::vector<checkpoint::TensorEntry> registry_of(std::string_view group, float* data) const;
 
  private:
-  void read_from(const float* weights);
+  float* address(std::string_view buffer) const;
 
   const config::RunConfig config_;
   model::ParamTable table_;
-  program::OperandLayout operands_;
+  std::unique_ptr<comm::Communicator> own_communicator_;
+  comm::Communicator* communicator_;
   kernels::ThreadPool pool_;
   kernels::Context context_;
   program::Program step_program_, evaluation_program_;
@@ -108,8 +128,6 @@ class Engine {
   std::vector<float> cosine_, sine_;
   Machine machine_;
   std::unique_ptr<Executor> step_, evaluation_;
-  float *weights_ = nullptr, *moment1_ = nullptr, *moment2_ = nullptr, *average_ = nullptr;
-  kernels::bf16* operand_weights_ = nullptr;
 };
 
 }  // namespace longhaul::train

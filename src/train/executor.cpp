@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cmath>
 
 #include "units/error.h"
 
@@ -28,45 +29,27 @@ std::map<std::string, double> seconds_by_name(const Executor& executor) {
   return seconds;
 }
 
-Executor::Executor(const program::Program& program, const program::BatchPlan& plan, const Machine& machine, HandlerOf handler_of)
-    : program_(program), plan_(plan), machine_(machine), handler_of_(handler_of), seconds_(program.operations.size(), 0.0) {
+Executor::Executor(const program::Program& program, const Machine& machine, HandlerOf handler_of)
+    : program_(program),
+      machine_(machine),
+      handler_of_(handler_of),
+      seconds_(program.operations.size(), 0.0),
+      places_(machine.table, program.batch.virtual_ranks * program.layout.cp, program.block,
+              machine.table.find(model::Role::head_weight) == nullptr),
+      figures_(static_cast<std::size_t>(places_.count()), 0.0) {
   for (const program::Operation& op : program.operations)
-    if (!handler_of(op.kind) || op.transfer.ranks > 1 || op.pass == program::Pass::weight_gradient)
-      throw Error(fmt::format("the trainer cannot execute {}: it runs one rank, with whole backward passes", program::id(op)));
-  find_leaves();
+    if (!handler_of(op.kind)) throw Error(fmt::format("the trainer has no handler for {}", program::id(op)));
 }
 
-/// Leaves begin in rising order, each in a buffer of its own; a combined buffer holds a leaf no more.
-void Executor::find_leaves() {
-  using program::OpKind;
-  using program::Slot;
-  const std::vector<program::Operation>& operations = program_.operations;
-  std::map<program::BufferId, int> holds;
-  int begun = 0;
-  combined_.resize(operations.size());
-  for (std::size_t i = 0; i < operations.size(); ++i) {
-    const program::Operation& op = operations[i];
-    if (op.kind == OpKind::leaf_begin) holds[op.at(Slot::gradients)] = begun++;
-    if (op.kind != OpKind::leaf_combine) continue;
-    combined_[i] = {holds.at(op.at(Slot::gradients)), holds.at(op.at(Slot::other_gradients))};
-    holds[op.at(Slot::gradients)] = -1;
-  }
-  if (begun < 2) return;
-  const bool tied = machine_.table.find(model::Role::head_weight) == nullptr;
-  for (const model::ParamTensor& tensor : machine_.table.tensors()) {
-    const bool has_second = tied && tensor.role == model::Role::token_embedding;
-    kernels::append_norm_blocks(tensor.offset, tensor.count, has_second ? program::head_gradient_offset(machine_.table) : -1, norm_blocks_);
-  }
+void Executor::set_figure(std::int64_t place, double value) {
+  figures_[static_cast<std::size_t>(place)] = value;
+  own_figures_.push_back(place);
 }
 
-/// Leaf v has the v-th of V equal ranges of the batch's sequences.
-void Executor::count_leaf_targets() {
-  leaves_.assign(static_cast<std::size_t>(plan_.virtual_ranks), {});
-  const auto tokens = static_cast<std::ptrdiff_t>(batch_->loss_mask.size() / leaves_.size());
-  for (std::size_t v = 0; v < leaves_.size(); ++v) {
-    const auto begin = batch_->loss_mask.begin() + static_cast<std::ptrdiff_t>(v) * tokens;
-    leaves_[v].targets = std::count(begin, begin + tokens, std::uint8_t{1});
-  }
+double Executor::sum_of_figures(std::int64_t first, std::int64_t count) const {
+  double sum = 0;
+  for (std::int64_t i = first; i < first + count; ++i) sum += figures_[static_cast<std::size_t>(i)];
+  return sum;
 }
 
 std::byte* Executor::address(program::BufferId buffer) const { return machine_.arena->data() + program_.buffers[buffer].offset; }
@@ -79,6 +62,7 @@ void Executor::run(program::Phase phase) {
       const program::Buffer& buffer = program_.buffers[use.buffer];
       machine_.arena->mark_used(Bytes(buffer.offset) + buffer.size());
     }
+    if (is_transfer(op.kind)) machine_.communicator.at(step_, program::id(op));
     const auto start = std::chrono::steady_clock::now();
     handler_of_(op.kind)(*this, op);
     seconds_[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -86,31 +70,56 @@ void Executor::run(program::Phase phase) {
 }
 
 void Executor::bind(const data::Batch& batch) {
-  const std::int64_t sequences = plan_.sequences_per_micro_batch * plan_.micro_batches;
-  if (batch.sequences != sequences || batch.sequence_length != plan_.sequence_length)
+  const program::BatchPlan& plan = program_.batch;
+  const std::int64_t sequences = plan.sequences_per_micro_batch * plan.micro_batches;
+  if (batch.sequences != sequences || batch.sequence_length != plan.sequence_length)
     throw Error("the batch is not of the shape that the program was built for");
   batch_ = &batch;
-  targets_ = batch.target_tokens;
 }
 
-LossSum Executor::gradients(const data::Batch& batch) {
+void Executor::gradients(const data::Batch& batch) {
   bind(batch);
-  leaf_loss_.assign(static_cast<std::size_t>(plan_.virtual_ranks), 0.0);
-  count_leaf_targets();
+  std::fill(figures_.begin(), figures_.end(), 0.0);
+  own_figures_.clear();
   run(program::Phase::gradients);
-  return {tree_sum(leaf_loss_.data(), leaf_loss_.size()), targets_};
-}
-
-/// Each target's loss is fp32; a leaf sums its own in fp64 in token order, the tree adds the leaves (numerics contract).
-void Executor::add_losses(const program::Operation& op, const float* token_loss) {
-  const int per_leaf = plan_.micro_batches / plan_.virtual_ranks;
-  double& leaf = leaf_loss_[static_cast<std::size_t>(op.micro_batch / per_leaf)];
-  for (std::int64_t i = 0; i < plan_.tokens_per_micro_batch(); ++i) leaf += static_cast<double>(token_loss[i]);
 }
 
 double Executor::gradient_norm() {
   run(program::Phase::norm);
-  return norm_;
+  gradient_squares_.clear();
+  double sum = 0;
+  for (int tensor = 0; tensor < static_cast<int>(machine_.table.tensors().size()); ++tensor) {
+    gradient_squares_.push_back(sum_of_figures(places_.norm(tensor), places_.blocks(tensor)));
+    sum += gradient_squares_.back();
+  }
+  return std::sqrt(sum);
+}
+
+LossSum Executor::loss() const {
+  const auto first = static_cast<std::size_t>(places_.loss(0));
+  return {tree_sum(figures_.data() + first, static_cast<std::size_t>(places_.leaves())), batch_->target_tokens};
+}
+
+/// Leaf v has the v-th of V equal ranges of the batch's sequences; its squares are one chain over the blocks of all tensors.
+std::vector<LeafGradient> Executor::leaves() const {
+  std::vector<LeafGradient> leaves(static_cast<std::size_t>(places_.leaves()));
+  const auto tokens = static_cast<std::ptrdiff_t>(batch_->loss_mask.size() / leaves.size());
+  for (std::size_t v = 0; v < leaves.size(); ++v) {
+    const auto begin = batch_->loss_mask.begin() + static_cast<std::ptrdiff_t>(v) * tokens;
+    leaves[v].targets = std::count(begin, begin + tokens, std::uint8_t{1});
+    if (leaves.size() > 1) leaves[v].norm_squared = sum_of_figures(places_.leaf(static_cast<int>(v)), places_.leaf_blocks());
+  }
+  return leaves;
+}
+
+double Executor::accumulator_squares() const {
+  double sum = 0;
+  for (int tensor = 0; tensor < static_cast<int>(machine_.table.tensors().size()); ++tensor) {
+    const bool tied = tensor == places_.tied_tensor();
+    const std::int64_t first = tied ? places_.leaf(places_.leaves()) : places_.norm(tensor);
+    sum += sum_of_figures(first, places_.blocks(tensor));
+  }
+  return sum + sum_of_figures(places_.leaf(places_.leaves()) + places_.tied_blocks(), places_.tied_blocks());
 }
 
 void Executor::update(const UpdateScalars& scalars, UpdateNorms* norms) {
@@ -123,13 +132,18 @@ void Executor::update(const UpdateScalars& scalars, UpdateNorms* norms) {
 const float* Executor::evaluate(const data::Batch& batch) {
   bind(batch);
   run(program::Phase::gradients);
-  return get<const float>(program_.operations.back(), program::Slot::token_loss);
+  for (const program::Operation& op : program_.operations)
+    if (op.kind == program::OpKind::head_loss_evaluate) return get<const float>(op, program::Slot::token_loss);
+  return nullptr;
 }
 
 const void* Executor::forward(const data::Batch& batch) {
   bind(batch);
   run(program::Phase::gradients);
-  return get<const void>(program_.operations.back(), program::Slot::y);
+  for (const program::Operation& op : program_.operations)
+    if (op.kind == program::OpKind::norm_forward && op.norm == program::NormPlace::after_layers)
+      return get<const void>(op, program::Slot::y);
+  return nullptr;
 }
 
 const float* Executor::reduced_gradient() const {

@@ -19,20 +19,25 @@ const std::byte* element(const void* base, ElementType type, std::int64_t index)
 
 const float* Frame::weight(Role role) const {
   const model::ParamTensor* tensor = find(role);
-  return tensor ? machine().weights + tensor->offset : nullptr;
+  return tensor ? executor_.find<const float>(op_.at(Slot::weights), index_of(*tensor), false) : nullptr;
 }
 
-float* Frame::gradient(Role role) const {
+float* Frame::gradient(Role role, bool head) const {
   const model::ParamTensor* tensor = find(role);
-  return tensor ? f32(Slot::gradients) + tensor->offset : nullptr;
+  if (!tensor) return nullptr;
+  for (const program::BufferUse& use : op_.uses)
+    if (use.slot == Slot::gradients)
+      if (float* accumulator = executor_.find<float>(use.buffer, index_of(*tensor), head)) return accumulator;
+  return nullptr;
 }
 
 MatrixView Frame::matrix(Role role, std::int64_t in, std::int64_t out) const {
   const model::ParamTensor& tensor = machine().table.at(role, op_.layer);
-  const std::int64_t index = &tensor - machine().table.tensors().data();
-  const std::int64_t copy = machine().operands.offsets[static_cast<std::size_t>(index)];
-  const void* data =
-      copy >= 0 ? element(raw(Slot::operand_weights), operand_type(), copy) : element(machine().weights, ElementType::f32, tensor.offset);
+  const program::BufferId buffer = op_.at(Slot::operand_weights);
+  const program::Arrangement& arrangement = executor_.program_.arrangement_of(buffer);
+  const program::Placed* placed = arrangement.find(index_of(tensor), false);
+  if (!placed) placed = arrangement.find(index_of(tensor), true);
+  const void* data = element(executor_.address(buffer), operand_type(), placed->offset);
   if (stored_in_by_out(spec()) && role != Role::token_embedding && role != Role::head_weight)
     return kernels::row_major(data, operand_type(), in, out);
   return kernels::row_major(data, operand_type(), out, in).transposed();

@@ -48,6 +48,20 @@ Handler handler_of(OpKind kind) {
       return OperationHandlers::gradient_norm;
     case OpKind::update:
       return OperationHandlers::update;
+    case OpKind::refresh_operands:
+      return OperationHandlers::refresh_operands;
+    case OpKind::send:
+      return OperationHandlers::send;
+    case OpKind::receive:
+      return OperationHandlers::receive;
+    case OpKind::all_reduce:
+      return OperationHandlers::all_reduce;
+    case OpKind::all_gather:
+      return OperationHandlers::all_gather;
+    case OpKind::reduce_scatter:
+      return OperationHandlers::reduce_scatter;
+    case OpKind::all_to_all:
+      return OperationHandlers::all_to_all;
     case OpKind::latent_forward:
     case OpKind::latent_backward:
     case OpKind::router_forward:
@@ -60,12 +74,6 @@ Handler handler_of(OpKind kind) {
     case OpKind::expert_down_backward:
     case OpKind::combine_forward:
     case OpKind::combine_backward:
-    case OpKind::send:
-    case OpKind::receive:
-    case OpKind::all_reduce:
-    case OpKind::all_gather:
-    case OpKind::reduce_scatter:
-    case OpKind::all_to_all:
       return nullptr;  // planned, not trained
   }
   return nullptr;

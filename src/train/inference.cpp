@@ -35,7 +35,7 @@ Executor& Inference::forward_of(std::int64_t length) {
     options.training = engine_.moment1() != nullptr;  // so that persistent buffers lie where the engine has them
     forward.program = program::build_forward(engine_.config().model, engine_.table(), options);
     if (forward.program.arena > engine_.arena().size()) throw Error("the engine's arena is too small for a forward pass of one sequence");
-    forward.executor = std::make_unique<Executor>(forward.program, options.batch, engine_.machine(), handler_of);
+    forward.executor = std::make_unique<Executor>(forward.program, engine_.machine(), handler_of);
   }
   return *forward.executor;
 }

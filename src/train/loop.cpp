@@ -51,9 +51,10 @@ TrainSummary train(Run& run) {
     Executor& executor = training.engine.step();
 
     const data::Batch batch = clock.time("data", [&] { return training.next_batch(); });
-    const LossSum loss = clock.time("program", [&] { return executor.gradients(batch); });
+    clock.time("program", [&] { executor.gradients(batch); });
     clock.split_program(executor);
     const GradNorm norm = clock.time("clip", [&] { return clip(executor, config.optimizer.clip_norm); });
+    const LossSum loss = executor.loss();
 
     const UpdateScalars scalars = update_scalars(training, norm.scale);
     const Observation seen{loss.mean(), norm.before_clip, scalars.learning_rate, training.scheduled_learning_rate()};

@@ -9,7 +9,7 @@ using model::Role;
 
 namespace {
 
-kernels::HeadShape head_shape(const Frame& f) { return {f.tokens(), f.spec().heads, f.spec().kv_heads, f.spec().head_dim}; }
+kernels::HeadShape head_shape(const Frame& f) { return {f.tokens(), f.shape().heads, f.shape().kv_heads, f.shape().head_dim}; }
 
 /// Biases of q, k and v lie one after the other in the table, as one vector.
 Role qkv_bias_role(const Frame& f) { return f.find(Role::qkv_bias) ? Role::qkv_bias : Role::q_bias; }
@@ -28,7 +28,7 @@ kernels::HeadOptions head_options(const Frame& f) {
 }
 
 kernels::AttentionShape attention_shape(const Frame& f) {
-  return {f.plan().sequences_per_micro_batch, f.plan().sequence_length, f.spec().heads, f.spec().kv_heads, f.spec().head_dim};
+  return {f.plan().sequences_per_micro_batch, f.plan().sequence_length, f.shape().heads, f.shape().kv_heads, f.shape().head_dim};
 }
 
 }  // namespace
@@ -36,7 +36,7 @@ kernels::AttentionShape attention_shape(const Frame& f) {
 void OperationHandlers::qkv_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const kernels::HeadShape shape = head_shape(f);
-  f.linear(f.raw(Slot::x), qkv_weight_role(f), f.spec().width, shape.row(), f.f32(Slot::qkv), shape.row());
+  f.linear(f.raw(Slot::x), qkv_weight_role(f), f.shape().width, shape.row(), f.f32(Slot::qkv), shape.row());
   kernels::heads_forward(f.context(), shape, head_options(f), f.f32(Slot::qkv), f.batch().positions.data() + f.first_token(),
                          f.raw(Slot::q), f.raw(Slot::k), f.raw(Slot::v), f.f32_or_null(Slot::head_statistics));
 }
@@ -45,14 +45,17 @@ void OperationHandlers::qkv_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
   const kernels::HeadShape shape = head_shape(f);
   const Role weight = qkv_weight_role(f), bias = qkv_bias_role(f);
+  if (op.pass == Pass::weight_gradient)
+    return f.linear_weight_gradient(f.raw(Slot::x), f.raw(Slot::operand), shape.row(), weight, f.shape().width, shape.row());
   float* d_qkv = f.f32(Slot::scratch);
   kernels::heads_backward(f.context(), shape, head_options(f), f.f32_or_null(Slot::qkv), f.f32_or_null(Slot::head_statistics),
                           f.batch().positions.data() + f.first_token(), f.f32(Slot::d_q), f.f32(Slot::d_k), f.f32(Slot::d_v), d_qkv,
                           f.gradient(Role::q_norm), f.gradient(Role::k_norm));
   if (float* d_bias = f.gradient(bias)) kernels::bias_backward(f.context(), d_qkv, shape.row(), d_bias, f.tokens(), shape.row());
   const void* operand = f.as_operand(d_qkv, Slot::operand, f.tokens() * shape.row());
-  f.linear_weight_gradient(f.raw(Slot::x), operand, shape.row(), weight, f.spec().width, shape.row());
-  f.linear_input_gradient(operand, shape.row(), weight, f.spec().width, shape.row(), f.f32(Slot::d_x), false);
+  if (op.pass == Pass::backward)
+    f.linear_weight_gradient(f.raw(Slot::x), operand, shape.row(), weight, f.shape().width, shape.row());
+  f.linear_input_gradient(operand, shape.row(), weight, f.shape().width, shape.row(), f.f32(Slot::d_x), false);
 }
 
 void OperationHandlers::attention_forward(Executor& executor, const Op& op) {
@@ -72,7 +75,7 @@ void OperationHandlers::attention_backward(Executor& executor, const Op& op) {
 
 void OperationHandlers::attention_out_forward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
-  const std::int64_t in = f.spec().q_width(), width = f.spec().width;
+  const std::int64_t in = f.shape().heads_out, width = f.shape().width;
   f.linear(f.raw(Slot::x), Role::output_weight, in, width, f.f32(Slot::y), width);
   kernels::add_bias_residual(f.context(), f.f32(Slot::y), f.weight(Role::output_bias), f.f32(Slot::residual), f.f32(Slot::y), f.tokens(),
                              width);
@@ -80,11 +83,13 @@ void OperationHandlers::attention_out_forward(Executor& executor, const Op& op) 
 
 void OperationHandlers::attention_out_backward(Executor& executor, const Op& op) {
   const Frame f(executor, op);
-  const std::int64_t in = f.spec().q_width(), width = f.spec().width;
+  const std::int64_t in = f.shape().heads_out, width = f.shape().width;
+  if (op.pass == Pass::weight_gradient)
+    return f.linear_weight_gradient(f.raw(Slot::x), f.raw(Slot::operand), width, Role::output_weight, in, width);
   const float* d_y = f.f32(Slot::d_y);
   if (float* d_bias = f.gradient(Role::output_bias)) kernels::bias_backward(f.context(), d_y, width, d_bias, f.tokens(), width);
   const void* operand = f.as_operand(d_y, Slot::operand, f.tokens() * width);
-  f.linear_weight_gradient(f.raw(Slot::x), operand, width, Role::output_weight, in, width);
+  if (op.pass == Pass::backward) f.linear_weight_gradient(f.raw(Slot::x), operand, width, Role::output_weight, in, width);
   f.linear_input_gradient(operand, width, Role::output_weight, in, width, f.f32(Slot::d_x), false);
 }
 

@@ -5,6 +5,7 @@
 
 #include "config/resolve.h"
 #include "data/batch.h"
+#include "train/engine.h"
 
 namespace longhaul::train {
 
@@ -34,6 +35,12 @@ learning_rate = 1e-3
   return config::resolve_text(text, "small_run", "/", sets);
 }
 inline config::RunConfig small_run(const config::Overrides& sets = {}) { return small_resolved_run(sets).config; }
+
+/// Mean loss of a batch, its gradients made on the way.
+inline double loss_of(Engine& engine, const data::Batch& batch) {
+  engine.step().gradients(batch);
+  return engine.step().loss().mean();
+}
 
 /// Document starts from document indices: what Batch::document_start holds beside Batch::documents.
 inline void fill_document_starts(data::Batch& batch) {

@@ -9,6 +9,9 @@
 
 namespace longhaul::kernels {
 
+/// Numerics contract: the elements over which squares are summed, and the smallest piece that ZeRO hands to a rank.
+inline constexpr std::int64_t kBlock = 65536;
+
 /// Scalars of one update, computed in double and rounded once to fp32 (accounting A1).
 struct AdamWScalars {
   float beta1, one_minus_beta1;
@@ -29,30 +32,27 @@ double sum_of_squares(const Context& context, const float* x, std::int64_t count
 /// a[i] += b[i]: one node of the tree over gradient leaves, and the addition of tied gradients.
 void add_into(const Context& context, float* a, const float* b, std::int64_t count);
 
-/// One of sum_of_squares()'s blocks: at most 65,536 elements of one tensor.
-struct NormBlock {
+/// A block of sum_of_squares() in an array that holds several tensors.
+struct Block {
   std::int64_t begin = 0, count = 0;
-  std::int64_t tied = -1;  ///< where the second accumulator of a tied tensor has the same elements; −1: there is none
 };
 /// The blocks of a tensor, in order, at the end of `blocks`.
-void append_norm_blocks(std::int64_t begin, std::int64_t count, std::int64_t tied, std::vector<NormBlock>& blocks);
+void append_blocks(std::int64_t begin, std::int64_t count, std::vector<Block>& blocks);
+/// Σ x² of each block by itself: squares[i] of blocks[i].
+void squares_of_blocks(const Context& context, const float* x, std::span<const Block> blocks, double* squares);
+/// add_into() over blocks (what lies between them stays as it is), and in the same pass the squares of each block of a and b before one is
+/// added to the other. squares_a, squares_b: one of each block.
+void add_leaves(const Context& context, float* a, const float* b, std::span<const Block> blocks, double* squares_a, double* squares_b);
 
-/// Σ a² and Σ b² of two gradient leaves before one is added to the other.
-struct LeafSquares {
-  double a = 0, b = 0;
-};
-/// add_into() over the blocks of all tensors (the padding between them stays 0), and in the same pass the squares as sum_of_squares() has
-/// them, tensor by tensor, blocks in order; of a tied tensor the squares of the sum of its two accumulators.
-LeafSquares add_leaves(const Context& context, float* a, const float* b, std::span<const NormBlock> blocks);
-
-/// ‖update‖² and ‖weight‖² of a tensor, the latter after the update, as sum_of_squares() has them.
+/// ‖update‖² and ‖weight‖² of a block, the latter after the update.
 struct UpdateSquares {
   double update = 0, weight = 0;
 };
-/// adamw() with the same bits, and what it did to the weights: 256 KiB of memory a thread for a block of the old ones.
-UpdateSquares adamw_measured(const Context& context, const AdamWScalars& scalars, float* weight, float* moment1, float* moment2,
-                             const float* gradient, bf16* copy, float* average, float ema_beta, float ema_one_minus_beta,
-                             std::int64_t count);
+/// adamw() with the same bits, and what it did to the weights, block by block: 256 KiB of memory a thread for a block of the old ones.
+/// @param block  elements of a block; the last one may be shorter
+std::vector<UpdateSquares> adamw_measured(const Context& context, const AdamWScalars& scalars, float* weight, float* moment1, float* moment2,
+                                          const float* gradient, bf16* copy, float* average, float ema_beta, float ema_one_minus_beta,
+                                          std::int64_t count, std::int64_t block = kBlock);
 /// x[i] = 0: a gradient leaf begins.
 void zero(const Context& context, float* x, std::int64_t count);
 

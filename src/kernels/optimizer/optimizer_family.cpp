@@ -58,15 +58,6 @@ LeafSquares add_into_squares(float* a, const float* b, std::int64_t count) {
   return {reduce_tree(squares_a), reduce_tree(squares_b)};
 }
 
-double sum_of_squared_sums(const float* x, const float* y, std::int64_t count) {
-  F64x16 sum = F64x16::zero();
-  for_vectors(0, count, [&](std::int64_t i, auto lanes) {
-    const F64x16 a = widen(load_some(x + i, lanes) + load_some(y + i, lanes));
-    sum = fma(a, a, sum);
-  });
-  return reduce_tree(sum);
-}
-
 double sum_of_squared_differences(const float* x, const float* y, std::int64_t count) {
   F64x16 sum = F64x16::zero();
   for_vectors(0, count, [&](std::int64_t i, auto lanes) {
@@ -79,6 +70,6 @@ double sum_of_squared_differences(const float* x, const float* y, std::int64_t c
 }  // namespace
 
 extern const OptimizerTable optimizer_table = {
-    adamw, sum_of_squares, add_into, add_into_squares, sum_of_squared_sums, sum_of_squared_differences};
+    adamw, sum_of_squares, add_into, add_into_squares, sum_of_squared_differences};
 
 }  // namespace longhaul::kernels::LONGHAUL_FAMILY

@@ -138,26 +138,29 @@ TEST(SumOfSquares, IsBlocksOf65536InOrderEachInLanesAndTheTree) {
 }
 
 TEST(AddLeaves, AddsAndTakesTheSquaresBeforeInOnePass) {
-  constexpr std::int64_t kTensor = 70003, kTied = 1000, kAll = kTensor + 2 * kTied;  // a tied tensor's second accumulator comes last
+  constexpr std::int64_t kFirst = 70003, kGap = 13, kSecond = 1000, kAll = kFirst + kGap + kSecond;
   const std::vector<float> a = random_floats(kAll, 1), b = random_floats(kAll, 2);
-  std::vector<NormBlock> blocks;
-  append_norm_blocks(0, kTensor, -1, blocks);
-  append_norm_blocks(kTensor, kTied, kTensor + kTied, blocks);
+  std::vector<Block> blocks;
+  append_blocks(0, kFirst, blocks);
+  append_blocks(kFirst + kGap, kSecond, blocks);
   ASSERT_EQ(blocks.size(), 3u);
   ThreadPool one(1), three(3);
-  const auto squares = [&](const std::vector<float>& x) {  // block by block, then of the tied tensor
-    std::vector<float> sum(kTied);
-    for (std::size_t i = 0; i < kTied; ++i) sum[i] = x[kTensor + i] + x[kTensor + kTied + i];
-    const Context context{one, Family::avx2, Order::fma};
-    return sum_of_squares(context, x.data(), kTensor) + sum_of_squares(context, sum.data(), kTied);
+  const auto squares = [&](const std::vector<float>& x, const Block& block) {
+    return sum_of_squares({one, Family::avx2, Order::fma}, x.data() + block.begin, block.count);
   };
   for (const Family family : test::families()) {
     for (ThreadPool* pool : {&one, &three}) {
       std::vector<float> x = a;
-      const LeafSquares found = add_leaves({*pool, family, Order::fma}, x.data(), b.data(), blocks);
-      EXPECT_EQ(found.a, squares(a)) << name(family);
-      EXPECT_EQ(found.b, squares(b)) << name(family);
-      for (std::size_t i = 0; i < kAll; ++i) ASSERT_EQ(x[i], a[i] + b[i]) << i;
+      std::vector<double> of_a(3), of_b(3);
+      add_leaves({*pool, family, Order::fma}, x.data(), b.data(), blocks, of_a.data(), of_b.data());
+      for (std::size_t i = 0; i < 3; ++i) {
+        EXPECT_EQ(of_a[i], squares(a, blocks[i])) << name(family);
+        EXPECT_EQ(of_b[i], squares(b, blocks[i])) << name(family);
+      }
+      for (std::int64_t i = 0; i < kAll; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        ASSERT_EQ(x[at], i >= kFirst && i < kFirst + kGap ? a[at] : a[at] + b[at]) << i;
+      }
     }
   }
 }
