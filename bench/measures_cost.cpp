@@ -25,13 +25,11 @@ double seconds(const Work& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Blocks of all tensors, a tied one with its second accumulator.
-std::vector<kernels::NormBlock> blocks_of(const model::ParamTable& table) {
-  std::vector<kernels::NormBlock> blocks;
-  const bool tied = table.find(model::Role::head_weight) == nullptr;
-  for (const model::ParamTensor& tensor : table.tensors())
-    kernels::append_norm_blocks(tensor.offset, tensor.count,
-                                tied && tensor.role == model::Role::token_embedding ? program::head_gradient_offset(table) : -1, blocks);
+/// Blocks of all tensors; a tied embedding's second accumulator comes last.
+std::vector<kernels::Block> blocks_of(const model::ParamTable& table, std::int64_t elements) {
+  std::vector<kernels::Block> blocks;
+  for (const model::ParamTensor& tensor : table.tensors()) kernels::append_blocks(tensor.offset, tensor.count, blocks);
+  kernels::append_blocks(table.padded_count(), elements - table.padded_count(), blocks);
   return blocks;
 }
 
@@ -51,7 +49,8 @@ int main(int argc, char** argv) {
   const std::int64_t elements = program::gradient_elements(engine.table());
   std::vector<float> left(static_cast<std::size_t>(elements), 1e-3F);
   const std::vector<float> right(left.size(), 2e-3F);
-  const std::vector<kernels::NormBlock> blocks = blocks_of(engine.table());
+  const std::vector<kernels::Block> blocks = blocks_of(engine.table(), elements);
+  std::vector<double> squares_left(blocks.size()), squares_right(blocks.size());
 
   std::vector<double> step, add, add_squares, update, update_norms;
   for (int round = -1; round < rounds; ++round) {  // the first touches every page
@@ -60,7 +59,7 @@ int main(int argc, char** argv) {
     const double plain = seconds([&] { executor.update(scalars); });
     const double measured = seconds([&] { executor.update(scalars, &norms); });
     const double sum = seconds([&] { kernels::add_into(engine.context(), left.data(), right.data(), elements); });
-    const double squares = seconds([&] { kernels::add_leaves(engine.context(), left.data(), right.data(), blocks); });
+    const double squares = seconds([&] { kernels::add_leaves(engine.context(), left.data(), right.data(), blocks, squares_left.data(), squares_right.data()); });
     if (round < 0) continue;
     step.push_back(gradients + plain);
     update.push_back(plain);

@@ -83,8 +83,9 @@ int debug_step(const config::RunConfig& config, const std::filesystem::path& out
   if (logits) write_logits(out / "logits.safetensors", engine, batch);
 
   train::Executor& step = engine.step();
-  const train::LossSum loss = step.gradients(batch);
+  step.gradients(batch);
   const double norm = step.gradient_norm();
+  const train::LossSum loss = step.loss();
   write_registry(out / "gradients.safetensors", engine.registry_of("gradients", const_cast<float*>(step.reduced_gradient())));
   const config::OptimizerTable& o = config.optimizer;
   const double learning_rate = train::learning_rate(train::schedule_of(config), state.step);
