@@ -409,6 +409,7 @@ Program Builder::evaluation() {
   read_average();
   if (const BufferId y = forward_pass(); y >= 0) {
     gather_weights(holdings_.head);
+    program_.head = product_weights().buffer;
     const BufferId x = gathered_rows(y, "final_norm", operand_, shape_.width);
     const BufferId token_loss = activation("token_loss", ElementType::f32, shape_.n);
     Operation& op = emit(OpKind::head_loss_evaluate,
@@ -426,7 +427,11 @@ Program Builder::evaluation() {
 
 Program Builder::forward() {
   if (average_ >= 0) read_ = average_;
-  forward_pass();
+  if (const BufferId y = forward_pass(); y >= 0) {
+    gather_weights(holdings_.head);
+    program_.head = product_weights().buffer;
+    add(program_.operations.back(), Slot::residual, y, Access::read);  // it is read after the last operation, with the head
+  }
   finish(program_);
   return std::move(program_);
 }

@@ -258,6 +258,7 @@ struct Program {
   RankShape shape;
   std::int64_t block = kBlockElements;  ///< elements of the contract's blocks; tests take smaller ones
   std::int64_t kv_heads = 1;            ///< of the model: how many tensor-parallel ranks share a head
+  BufferId head = -1;      ///< what products with the head read, of programs that end with it or before it; −1 on other pipeline ranks
   Bytes arena;             ///< size of the one allocation: offsets are packed into it
   Bytes live_peak;         ///< largest sum of live buffers at any operation (the arena's lower bound)
   int peak_operation = 0;  ///< where live_peak is reached

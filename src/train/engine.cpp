@@ -176,20 +176,6 @@ void Engine::initialise() {
 /// What training reads beside the weights: operand copies, and the vectors of divided ones.
 void Engine::weights_changed() { evaluation_->read_weights(); }
 
-kernels::MatrixView Engine::head() const {
-  const model::ParamTensor* own = table_.find(model::Role::head_weight);
-  const model::ParamTensor& tensor = own ? *own : table_.at(model::Role::token_embedding);
-  for (const program::Operation& op : evaluation_program_.operations) {
-    if (op.kind != program::OpKind::head_loss_evaluate) continue;
-    const program::Buffer& buffer = evaluation_program_.buffers[op.at(program::Slot::operand_weights)];
-    const program::Arrangement& arrangement = evaluation_program_.arrangement_of(op.at(program::Slot::operand_weights));
-    const program::Placed* placed = arrangement.find(static_cast<int>(&tensor - table_.tensors().data()), false);
-    return kernels::row_major(arena_->data() + buffer.offset + placed->offset * size_of(buffer.type), buffer.type, config_.model.vocab,
-                              config_.model.width);
-  }
-  throw Error("this pipeline rank has no head");
-}
-
 Engine::AverageScope::AverageScope(Engine& engine) : engine_(engine) {
   if (engine_.average()) engine_.evaluation_->read_average();
 }

@@ -64,9 +64,6 @@ class Engine {
   const machine::Resident& resident_before_arena() const { return resident_before_arena_; }
 
   const Machine& machine() const { return machine_; }
-  /// The head as GEMMs read it: [vocab, width], its own tensor or the token embedding.
-  kernels::MatrixView head() const;
-
   /// The optimizer step's executor (training only) and the evaluation's.
   Executor& step() { return *step_; }
   Executor& evaluation() { return *evaluation_; }

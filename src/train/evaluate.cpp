@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <map>
 #include <numbers>
 #include <utility>
 
@@ -39,6 +41,31 @@ class DocumentSums {
   std::int64_t begin_ = 0, end_ = 0;  // of the present document
 };
 
+/// The loss of one sequence, by its number in the text.
+struct SequenceSum {
+  std::int64_t sequence = 0;
+  double nats = 0;
+  std::int64_t targets = 0;
+};
+using Sums = std::vector<SequenceSum>;
+
+/// All ranks' sequences in their order.
+std::pair<double, std::int64_t> added_up(comm::Communicator& communicator, const Sums& own) {
+  std::map<std::int64_t, SequenceSum> in_order;
+  for (const std::vector<std::byte>& of_rank : communicator.all_gather("validation", std::as_bytes(std::span(own))))
+    for (std::size_t i = 0; i + sizeof(SequenceSum) <= of_rank.size(); i += sizeof(SequenceSum)) {
+      SequenceSum sum;
+      std::memcpy(&sum, of_rank.data() + i, sizeof sum);
+      in_order[sum.sequence] = sum;
+    }
+  std::pair<double, std::int64_t> all{0, 0};
+  for (const auto& [number, sum] : in_order) {
+    all.first += sum.nats;
+    all.second += sum.targets;
+  }
+  return all;
+}
+
 }  // namespace
 
 Evaluation Evaluation::of(double nats, std::int64_t targets, std::int64_t text_bytes, bool covers_text) {
@@ -69,28 +96,30 @@ Evaluation evaluate(Engine& engine, const data::TokenStream& stream, const Evalu
       options.max_tokens > 0 ? std::min(windows.sequences(), std::max<std::int64_t>(1, options.max_tokens / length)) : windows.sequences();
 
   const Engine::AverageScope average(engine);
-  double nats = 0;
-  std::int64_t targets = 0;
+  Sums sums;
   DocumentSums documents(stream);
   std::vector<std::int64_t> places;
-  for (std::int64_t first = 0; first < sequences; first += config.validation.batch) {
-    const data::Batch batch = windows.batch(first, config.validation.batch, options.per_document ? &places : nullptr);
+  const program::Program& program = engine.evaluation().program();
+  const std::int64_t each = config.validation.batch, all = each * program.layout.dp, own = each * program.place.dp;
+  for (std::int64_t first = 0; first < sequences; first += all) {
+    const data::Batch batch = windows.batch(first, all, options.per_document ? &places : nullptr);
     const float* token_loss = engine.evaluation().evaluate(batch);
-    const std::int64_t count = std::min(config.validation.batch, sequences - first);
-    for (std::int64_t s = 0; s < count; ++s) {
-      double sum = 0;
+    const std::int64_t count = std::clamp<std::int64_t>(sequences - first - own, 0, each);
+    for (std::int64_t s = 0; token_loss && s < count; ++s) {
+      SequenceSum sum{first + own + s, 0, 0};
       for (std::int64_t i = s * length; i < (s + 1) * length; ++i) {
-        sum += static_cast<double>(token_loss[i]);
-        targets += batch.loss_mask[static_cast<std::size_t>(i)];
+        sum.nats += static_cast<double>(token_loss[i]);
+        sum.targets += batch.loss_mask[static_cast<std::size_t>(own * length + i)];
       }
-      nats += sum;
+      sums.push_back(sum);
     }
-    if (options.per_document) {
+    if (options.per_document && engine.communicator().ranks() == 1) {
       places.resize(static_cast<std::size_t>(count * length));
       documents.add(batch, places, token_loss);
     }
-    if (progress) progress(first + count, sequences);
+    if (progress) progress(std::min(first + all, sequences), sequences);
   }
+  const auto [nats, targets] = added_up(engine.communicator(), sums);
   Evaluation result = Evaluation::of(nats, targets, stream.text_bytes(), windows.covers_text());
   result.complete = sequences == windows.sequences();
   if (!result.complete) result.bits_per_byte.reset();

@@ -51,6 +51,7 @@ std::string_view end_of_text_note(const config::RunConfig& config);
 /// Called with sequences done and in all.
 using EvaluationProgress = std::function<void(std::int64_t, std::int64_t)>;
 
+/// All ranks call it together, and each has the result; of single documents one rank alone.
 /// Reads `stream` in windows of the run's sequence_length with the average where there is one, else the weights.
 /// @throws UsageError for a stride outside 1 … sequence_length, DataError for an empty stream
 Evaluation evaluate(Engine& engine, const data::TokenStream& stream, const EvaluationOptions& options,

@@ -6,6 +6,7 @@
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <stdexcept>
 
 #include "units/error.h"
 
@@ -75,12 +76,18 @@ void Executor::bind(const data::Batch& batch) {
   if (batch.sequences != sequences || batch.sequence_length != plan.sequence_length)
     throw Error("the batch is not of the shape that the program was built for");
   batch_ = &batch;
+  targets_ = batch.target_tokens;
 }
 
 void Executor::gradients(const data::Batch& batch) {
   bind(batch);
   std::fill(figures_.begin(), figures_.end(), 0.0);
   own_figures_.clear();
+  // Leaf v has the v-th of V equal ranges of the batch's sequences.
+  leaf_targets_.clear();
+  const auto tokens = static_cast<std::ptrdiff_t>(batch.loss_mask.size()) / places_.leaves();
+  for (auto begin = batch.loss_mask.begin(); std::ssize(leaf_targets_) < places_.leaves(); begin += tokens)
+    leaf_targets_.push_back(std::count(begin, begin + tokens, std::uint8_t{1}));
   run(program::Phase::gradients);
 }
 
@@ -97,18 +104,15 @@ double Executor::gradient_norm() {
 
 LossSum Executor::loss() const {
   const auto first = static_cast<std::size_t>(places_.loss(0));
-  return {tree_sum(figures_.data() + first, static_cast<std::size_t>(places_.leaves())), batch_->target_tokens};
+  return {tree_sum(figures_.data() + first, static_cast<std::size_t>(places_.leaves())), targets_};
 }
 
-/// Leaf v has the v-th of V equal ranges of the batch's sequences; its squares are one chain over the blocks of all tensors.
+/// The squares of a leaf are one chain over the blocks of all tensors.
 std::vector<LeafGradient> Executor::leaves() const {
-  std::vector<LeafGradient> leaves(static_cast<std::size_t>(places_.leaves()));
-  const auto tokens = static_cast<std::ptrdiff_t>(batch_->loss_mask.size() / leaves.size());
-  for (std::size_t v = 0; v < leaves.size(); ++v) {
-    const auto begin = batch_->loss_mask.begin() + static_cast<std::ptrdiff_t>(v) * tokens;
-    leaves[v].targets = std::count(begin, begin + tokens, std::uint8_t{1});
-    if (leaves.size() > 1) leaves[v].norm_squared = sum_of_figures(places_.leaf(static_cast<int>(v)), places_.leaf_blocks());
-  }
+  std::vector<LeafGradient> leaves;
+  for (int v = 0; v < places_.leaves(); ++v)
+    leaves.push_back({places_.leaves() > 1 ? sum_of_figures(places_.leaf(v), places_.leaf_blocks()) : 0,
+                      leaf_targets_[static_cast<std::size_t>(v)]});
   return leaves;
 }
 
@@ -144,6 +148,19 @@ const void* Executor::forward(const data::Batch& batch) {
     if (op.kind == program::OpKind::norm_forward && op.norm == program::NormPlace::after_layers)
       return get<const void>(op, program::Slot::y);
   return nullptr;
+}
+
+kernels::MatrixView Executor::head() const {
+  const model::ParamTensor* own = machine_.table.find(model::Role::head_weight);
+  const model::ParamTensor& tensor = own ? *own : machine_.table.at(model::Role::token_embedding);
+  const int index = static_cast<int>(&tensor - machine_.table.tensors().data());
+  const program::Placed* placed = nullptr;
+  if (program_.head >= 0)
+    for (const bool of_head : {false, true})
+      if (!placed) placed = program_.arrangement_of(program_.head).find(index, of_head);
+  if (!placed) throw std::logic_error("the head is on another pipeline rank");
+  const ElementType type = program_.buffers[program_.head].type;
+  return kernels::row_major(address(program_.head) + placed->offset * size_of(type), type, machine_.spec.vocab, machine_.spec.width);
 }
 
 const float* Executor::reduced_gradient() const {

@@ -84,6 +84,8 @@ class Executor {
   const float* evaluate(const data::Batch& batch);
   /// Forward programs: rows of the final norm's output in operand type; null as above.
   const void* forward(const data::Batch& batch);
+  /// The head as products read it after the last operation: [vocab, width], its own tensor or the token embedding.
+  kernels::MatrixView head() const;
   /// Evaluation and forward programs: what they read becomes the average, where one is kept, and the weights again.
   void read_average() { run(program::Phase::prepare); }
   void read_weights() { run(program::Phase::restore); }
@@ -132,6 +134,8 @@ class Executor {
 
   // Of the batch being worked on.
   const data::Batch* batch_ = nullptr;
+  std::int64_t targets_ = 0;
+  std::vector<std::int64_t> leaf_targets_;
   const program::Figures places_;
   std::vector<double> figures_;
   std::vector<std::int64_t> own_figures_;  ///< places that this rank has filled

@@ -16,12 +16,15 @@ namespace {
 
 constexpr std::int64_t kLengthStep = 32;
 
-/// The same sequence in an array of `length` positions; what follows is never seen by it (attention is causal).
-data::Batch padded(const data::Batch& batch, std::int64_t length) {
-  data::Batch out = data::Batch::zeros(1, length);
-  std::copy(batch.tokens.begin(), batch.tokens.end(), out.tokens.begin());
-  std::copy(batch.positions.begin(), batch.positions.end(), out.positions.begin());
-  std::copy(batch.document_start.begin(), batch.document_start.end(), out.document_start.begin());
+/// The same sequence in an array of `length` positions, for each of `copies` data-parallel ranks; what follows is never seen by it
+/// (attention is causal).
+data::Batch padded(const data::Batch& batch, std::int64_t length, std::int64_t copies) {
+  data::Batch out = data::Batch::zeros(copies, length);
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    std::copy(batch.tokens.begin(), batch.tokens.end(), out.tokens.begin() + copy * length);
+    std::copy(batch.positions.begin(), batch.positions.end(), out.positions.begin() + copy * length);
+    std::copy(batch.document_start.begin(), batch.document_start.end(), out.document_start.begin() + copy * length);
+  }
   return out;
 }
 
@@ -31,7 +34,10 @@ Executor& Inference::forward_of(std::int64_t length) {
   Forward& forward = forwards_[length];
   if (!forward.executor) {
     program::BuildOptions options = evaluation_options(engine_.config(), engine_.context().pool.threads());
-    options.batch = {1, length, 1, 1};
+    const int copies = options.layout.dp;
+    options.batch = {1, length, copies, copies};
+    options.place = program::place_of(engine_.communicator().rank(), options.layout);
+    options.block = engine_.block();
     options.training = engine_.moment1() != nullptr;  // so that persistent buffers lie where the engine has them
     forward.program = program::build_forward(engine_.config().model, engine_.table(), options);
     if (forward.program.arena > engine_.arena().size()) throw Error("the engine's arena is too small for a forward pass of one sequence");
@@ -45,16 +51,30 @@ std::vector<float> Inference::logits(const data::Batch& batch, std::int64_t firs
   if (batch.sequence_length > limit)
     throw UsageError(fmt::format("a sequence of {} tokens is longer than batch.sequence_length = {}", batch.sequence_length, limit));
   const std::int64_t length = std::min(limit, (batch.sequence_length + kLengthStep - 1) / kLengthStep * kLengthStep);
-  const data::Batch input = padded(batch, length);
-  const void* rows = forward_of(length).forward(input);
+  Executor& executor = forward_of(length);
+  const program::Layout& layout = executor.program().layout;
+  const data::Batch input = padded(batch, length, layout.dp);
+  const void* rows = executor.forward(input);
 
   const model::ModelSpec& spec = engine_.config().model;
   const ElementType type = kernels::operand_type(engine_.context().order);
   const std::int64_t count = batch.sequence_length - first_row;
-  const void* first = static_cast<const std::byte*>(rows) + first_row * spec.width * size_of(type);
   std::vector<float> out(static_cast<std::size_t>(count * spec.vocab));
-  kernels::gemm(engine_.context(), kernels::row_major(first, type, count, spec.width), engine_.head().transposed(), out.data(), spec.vocab,
-                false);
+  if (rows) {
+    const void* first = static_cast<const std::byte*>(rows) + first_row * spec.width * size_of(type);
+    kernels::gemm(engine_.context(), kernels::row_major(first, type, count, spec.width), executor.head().transposed(), out.data(),
+                  spec.vocab, false);
+  }
+  if (layout.pp == 1) return out;
+  // To the ranks before it in the pipeline.
+  comm::Communicator& communicator = engine_.communicator();
+  const int last = executor.program().rank_of_stage(layout.pp - 1);
+  if (communicator.rank() == last) {
+    for (int stage = 0; stage + 1 < layout.pp; ++stage)
+      communicator.send(executor.program().rank_of_stage(stage), "logits", std::as_bytes(std::span(out)));
+  } else {
+    communicator.receive(last, "logits", std::as_writable_bytes(std::span(out)));
+  }
   return out;
 }
 

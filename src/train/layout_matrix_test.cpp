@@ -10,7 +10,10 @@
 #include "checkpoint/state_hash.h"
 #include "comm/team.h"
 #include "data/loader.h"
+#include "data/test_stream.h"
 #include "program/layout.h"
+#include "train/evaluate.h"
+#include "train/inference.h"
 #include "train/measures.h"
 #include "train/test_support.h"
 #include "train/whole_state.h"
@@ -25,7 +28,6 @@ constexpr int kSteps = 3;
 struct Outcome {
   std::vector<double> figures;  ///< of each step: loss, norm, noise; then every tensor's norms; the validation's loss
   std::string state_hash;
-  bool operator==(const Outcome&) const = default;
 };
 
 data::Batch batch_of(const config::RunConfig& config, std::int64_t step, std::int64_t sequences) {
@@ -40,6 +42,17 @@ data::Batch batch_of(const config::RunConfig& config, std::int64_t step, std::in
   }
   batch.target_tokens = std::count(batch.loss_mask.begin(), batch.loss_mask.end(), std::uint8_t{1});
   return batch;
+}
+
+/// Documents of eleven tokens, which end in the middle of sequences and of batches.
+data::TokenStream held_out(const config::RunConfig& config) {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int64_t> starts;
+  for (std::int32_t i = 0; i < 700; ++i) {
+    if (i % 11 == 0) starts.push_back(i);
+    ids.push_back(i % 11 == 0 ? 0 : (i * 5 + 1) % static_cast<std::int32_t>(config.model.vocab));
+  }
+  return data::stream_of(ids, starts, config.model.vocab);
 }
 
 /// Runs kSteps steps and a validation. @param outcome  of rank 0
@@ -63,6 +76,14 @@ void train_rank(const config::RunConfig& config, comm::Communicator* communicato
     if (step != 1) continue;
     const ledger::TensorNorms shown = tensor_norms(engine, executor.gradient_squares(), norms);
     for (const auto* list : {&shown.gradient, &shown.update, &shown.weight}) own.figures.insert(own.figures.end(), list->begin(), list->end());
+  }
+  const data::TokenStream text = held_out(config);
+  own.figures.push_back(evaluate(engine, text, {}).nats);
+  Inference inference(engine);
+  {
+    const Engine::AverageScope average(engine);
+    const std::vector<float> logits = inference.next_logits({1, 2, 3, 4, 5});
+    own.figures.insert(own.figures.end(), logits.begin(), logits.end());
   }
   WholeState whole(engine);
   whole.collect();
@@ -186,7 +207,10 @@ TEST(Layouts, EveryOneGivesTheBitsOfOneRank) {
     } catch (const UsageError& error) {
       FAIL() << name << ": " << error.what();
     }
-    ASSERT_EQ(train_alone(alone, c.block), train_team(many, c.block)) << name;
+    const Outcome expected = train_alone(alone, c.block), found = train_team(many, c.block);
+    ASSERT_EQ(expected.figures.size(), found.figures.size()) << name;
+    for (std::size_t at = 0; at < found.figures.size(); ++at) ASSERT_EQ(expected.figures[at], found.figures[at]) << "figure " << at << ", " << name;
+    ASSERT_EQ(expected.state_hash, found.state_hash) << name;
   }
 }
 
