@@ -59,7 +59,8 @@ int main(int argc, char** argv) {
     const double plain = seconds([&] { executor.update(scalars); });
     const double measured = seconds([&] { executor.update(scalars, &norms); });
     const double sum = seconds([&] { kernels::add_into(engine.context(), left.data(), right.data(), elements); });
-    const double squares = seconds([&] { kernels::add_leaves(engine.context(), left.data(), right.data(), blocks, squares_left.data(), squares_right.data()); });
+    const double squares = seconds(
+        [&] { kernels::add_leaves(engine.context(), left.data(), right.data(), blocks, squares_left.data(), squares_right.data()); });
     if (round < 0) continue;
     step.push_back(gradients + plain);
     update.push_back(plain);

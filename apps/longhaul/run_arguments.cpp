@@ -26,8 +26,7 @@ config::ResolvedConfig RunArguments::resolve() const {
 
 config::ResolvedConfig RunArguments::resolve_for_one_rank() const {
   config::ResolvedConfig resolved = resolve();
-  if (const auto beyond = train::unsupported(resolved.config))
-    throw UsageError(config::place(resolved, beyond->option) + beyond->sentence);
+  if (const auto beyond = train::unsupported(resolved.config)) throw UsageError(config::place(resolved, beyond->option) + beyond->sentence);
   return resolved;
 }
 

@@ -217,8 +217,7 @@ class Underway : public Posted {
       team_.check();
     }
     copy_parts(*parcel, in.parts);
-    if (parcel->untaken && parcel->untaken->count.fetch_sub(1) == 1)
-      Team::State::wake(*team_.inboxes[static_cast<std::size_t>(in.from)]);
+    if (parcel->untaken && parcel->untaken->count.fetch_sub(1) == 1) Team::State::wake(*team_.inboxes[static_cast<std::size_t>(in.from)]);
     return true;
   }
 

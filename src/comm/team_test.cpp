@@ -69,7 +69,9 @@ TEST(Team, ExchangesOfPieces) {
       std::vector<Incoming> in;
       for (int other = 0; other < kRanks; ++other) {
         out.push_back({other, {bytes(std::as_const(own)).first(12), bytes(std::as_const(own)).subspan(12)}});
-        in.push_back({other, {bytes(all).subspan(static_cast<std::size_t>(other) * 28, 20), bytes(all).subspan(static_cast<std::size_t>(other) * 28 + 20, 8)}});
+        in.push_back({other,
+                      {bytes(all).subspan(static_cast<std::size_t>(other) * 28, 20),
+                       bytes(all).subspan(static_cast<std::size_t>(other) * 28 + 20, 8)}});
       }
       c.exchange("pieces", out, in);
       std::fill(own.begin(), own.end(), -7);  // free again
@@ -90,7 +92,8 @@ TEST(Team, GathersOfUnequalSizes) {
   run(team, 3, [](Communicator& c) {
     const std::vector<int> own(static_cast<std::size_t>(c.rank()), c.rank());
     const auto all = c.all_gather("counts", bytes(own));
-    for (int rank = 0; rank < 3; ++rank) EXPECT_EQ(all[static_cast<std::size_t>(rank)].size(), static_cast<std::size_t>(rank) * sizeof(int));
+    for (int rank = 0; rank < 3; ++rank)
+      EXPECT_EQ(all[static_cast<std::size_t>(rank)].size(), static_cast<std::size_t>(rank) * sizeof(int));
     const std::vector<int> word = {c.rank() + 42};
     int heard = 0;
     const auto root = c.broadcast("word", bytes(word));

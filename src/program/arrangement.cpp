@@ -48,7 +48,8 @@ Arrangement cut_out(const Arrangement& arrangement, std::int64_t begin, std::int
   for (const Placed& placed : arrangement.placed()) {
     const std::int64_t first = std::max(placed.offset, begin), last = std::min(placed.offset + placed.count(), end);
     if (first < last)
-      out.add({placed.tensor, placed.head, base + first - begin, placed.begin + first - placed.offset, placed.begin + last - placed.offset});
+      out.add(
+          {placed.tensor, placed.head, base + first - begin, placed.begin + first - placed.offset, placed.begin + last - placed.offset});
   }
   return out;
 }

@@ -50,8 +50,8 @@ struct Block {
 /// The blocks of what lies in [begin, end) of the buffer. @param size  elements of a block
 std::vector<Block> blocks_of(const Arrangement& arrangement, std::int64_t size, std::int64_t begin, std::int64_t end);
 
-/// Where the pieces of `parts` owners begin, and the end: each piece is whole blocks, its begin the first block's that does not begin before
-/// an even share of the elements, so that no piece is larger than an even share by more than a block. A piece may be empty.
+/// Where the pieces of `parts` owners begin, and the end: each piece is whole blocks, its begin the first block's that does not begin
+/// before an even share of the elements, so that no piece is larger than an even share by more than a block. A piece may be empty.
 std::vector<std::int64_t> cuts_of(const Arrangement& arrangement, std::int64_t size, int parts);
 /// The same of what lies in [begin, end) of the buffer.
 std::vector<std::int64_t> cuts_of(const Arrangement& arrangement, std::int64_t size, int parts, std::int64_t begin, std::int64_t end);

@@ -1,9 +1,11 @@
 // program/builder.h — how a program is written: the one builder of every layout. Internal to this room; use program/build.h.
 //
-//   build.cpp           the walk along the schedule: turns, messages, embedding, head
+//   build.cpp           the walk along the schedule: turns, messages
+//   build_ends.cpp      embedding, head and loss
 //   build_layer.cpp     a layer's operations: norms, attention, dense MLP
 //   build_mixture.cpp   a layer's mixture of experts
-//   build_states.cpp    persistent buffers, ZeRO, accumulators of leaves, the end of a step
+//   build_states.cpp    persistent buffers, ZeRO's pieces, weights gathered and handed on
+//   build_gradients.cpp accumulators of leaves, their tree and exchange, the end of a step
 //
 // Data-parallel ranks may host different numbers of micro-batches; all walk along the schedule of the longest. In a turn that is no
 // micro-batch of its own a rank serves: it hands the others their pieces of its weights and computes nothing.
@@ -95,13 +97,13 @@ class Builder {
     std::map<int, BufferId> open;  // by leaf, counted from this rank's first
     std::vector<Subtree> complete;
     BufferId reduced = -1;
-    std::int64_t base = 0;         // where the first element that `reduced` has of the bucket lies in it,
+    std::int64_t base = 0;            // where the first element that `reduced` has of the bucket lies in it,
     std::int64_t begin = 0, end = 0;  // which is `begin`, up to `end`
   };
   /// What a bucket's states are divided in: by whom, where the pieces begin, and where this rank's lie in the persistent buffers.
   struct Division {
     int parts = 1, index = 0;
-    std::vector<std::int64_t> cuts;  // of the weights
+    std::vector<std::int64_t> cuts;                                   // of the weights
     std::int64_t weights = 0, states = 0, products = 0, vectors = 0;  // elements from the beginning of the buffer
     std::int64_t begin() const { return cuts[static_cast<std::size_t>(index)]; }
     std::int64_t piece() const { return cuts[static_cast<std::size_t>(index) + 1] - begin(); }
@@ -128,7 +130,7 @@ class Builder {
   int ranks(Group group) const { return ranks_of(group, layout_, spec_.kv_heads); }
   Where go(Where place) { return std::exchange(at_, place); }
 
-  // ---- states (build_states.cpp)
+  // ---- states (build_states.cpp, build_gradients.cpp)
   void divide();
   void declare_persistent();
   void arrange(BufferId buffer, Arrangement arrangement);
@@ -227,13 +229,13 @@ class Builder {
   const bool split_;  // backward in two
   const int zero_;    // 0 where there is nobody to divide with
   const model::ParamTable& table_;
-  const Leaves leaves_;          // of this rank
-  const int all_leaves_;         // of the batch
-  const int micro_batches_;      // of this rank
-  const int most_micro_batches_; // of the rank that has most
-  std::int64_t figures_ = 0;     // doubles that this rank has of those that all need
-  bool serves_ = false;          // a turn of other ranks: this one hands them its pieces
-  Operation served_;             // the last one of such a turn
+  const Leaves leaves_;           // of this rank
+  const int all_leaves_;          // of the batch
+  const int micro_batches_;       // of this rank
+  const int most_micro_batches_;  // of the rank that has most
+  std::int64_t figures_ = 0;      // doubles that this rank has of those that all need
+  bool serves_ = false;           // a turn of other ranks: this one hands them its pieces
+  Operation served_;              // the last one of such a turn
   Program program_;
   Where at_;
   std::map<std::pair<int, int>, Flight> flights_;        // by virtual stage and micro-batch

@@ -2,8 +2,8 @@
 //
 // Each has a place in one list, the same on every rank, so that all add them up in the contract's order: the squares of the reduced
 // gradient's blocks, tensors in ParamTable order; the losses of the leaves; and, where there are several leaves, the squares of each leaf's
-// blocks, for the gradient noise scale. There a tied embedding counts as its two accumulators (their sum exists once, of the whole batch), so
-// a leaf has its head's blocks after the others, and the reduced accumulators of embedding and head have theirs.
+// blocks, for the gradient noise scale. There a tied embedding counts as its two accumulators (their sum exists once, of the whole batch),
+// so a leaf has its head's blocks after the others, and the reduced accumulators of embedding and head have theirs.
 #pragma once
 
 #include <cstdint>

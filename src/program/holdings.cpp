@@ -13,7 +13,6 @@ using model::ParamTable;
 using model::ParamTensor;
 using model::Role;
 
-
 bool is_key_or_value(Role role) { return role == Role::k_weight || role == Role::v_weight || role == Role::k_bias || role == Role::v_bias; }
 bool is_table(const ParamTensor& tensor) { return tensor.role == Role::token_embedding || tensor.role == Role::position_embedding; }
 bool is_routed(const ParamTensor& tensor, const ModelSpec& spec) { return tensor.expert >= 0 && tensor.expert < spec.experts.count; }

@@ -210,8 +210,9 @@ std::vector<std::string> contradictions(const model::ModelSpec& spec, const Layo
   divides("cp", l.cp, "sequence_length", sequence_length);
   if (l.sequence_parallel) divides("tp·cp", static_cast<std::int64_t>(l.tp) * l.cp, "sequence_length (sp=1)", sequence_length);
   if (l.virtual_stages() > spec.layers && l.stage_layers.empty())
-    out.push_back(fmt::format("pp·virtual = {} stages for {} layers leaves stages empty; use at most {}, or say with stages which are empty",
-                              l.virtual_stages(), spec.layers, spec.layers));
+    out.push_back(
+        fmt::format("pp·virtual = {} stages for {} layers leaves stages empty; use at most {}, or say with stages which are empty",
+                    l.virtual_stages(), spec.layers, spec.layers));
   if (!l.stage_layers.empty()) {
     if (static_cast<int>(l.stage_layers.size()) != l.virtual_stages())
       out.push_back(

@@ -1,9 +1,9 @@
 // program/place.h — where a rank is in a layout, who shares a group with it, and which leaves of the gradient it hosts.
 //
 // Ranks are numbered with tp fastest, then cp, dp, pp (the order of Megatron-LM), so that the groups that talk most are nearest. Leaves
-// (numerics contract): the batch's V virtual ranks are hosted contiguously, the first V mod dp ranks have one more; with context parallelism
-// each of them is cp leaves, one a sequence shard. The tree over n leaves splits at the largest power of two below n, left part first, so a
-// rank whose leaves are no whole subtree hands over several: the largest that it owns.
+// (numerics contract): the batch's V virtual ranks are hosted contiguously, the first V mod dp ranks have one more; with context
+// parallelism each of them is cp leaves, one a sequence shard. The tree over n leaves splits at the largest power of two below n, left part
+// first, so a rank whose leaves are no whole subtree hands over several: the largest that it owns.
 #pragma once
 
 #include <cstdint>

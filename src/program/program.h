@@ -44,12 +44,12 @@ enum class OpKind : std::uint8_t {
   qkv_backward,
   embed_backward,
   refresh_operands,  ///< operand copies and vectors from the weights that evaluation reads
-  leaf_begin,      ///< zero the accumulators of a gradient leaf (every chain starts at +0)
-  leaf_combine,    ///< one node of the tree over leaves: x += y
-  tied_combine,    ///< head gradient added once to the embedding gradient
-  gradient_norm,   ///< global norm of the reduced gradient
-  update,          ///< clip, AdamW, EMA, operand copies
-  latent_forward,  ///< down projections to latents and their norms (latent attention)
+  leaf_begin,        ///< zero the accumulators of a gradient leaf (every chain starts at +0)
+  leaf_combine,      ///< one node of the tree over leaves: x += y
+  tied_combine,      ///< head gradient added once to the embedding gradient
+  gradient_norm,     ///< global norm of the reduced gradient
+  update,            ///< clip, AdamW, EMA, operand copies
+  latent_forward,    ///< down projections to latents and their norms (latent attention)
   latent_backward,
   router_forward,    ///< scores of all experts, the choice of top_k
   dispatch_forward,  ///< rows in the order of their experts
@@ -283,11 +283,11 @@ void finish(Program& program);
 /// @return sentences naming operation and buffer; empty when the program is valid
 std::vector<std::string> validate(const Program& program);
 
-/// Checks a job: the programs of all ranks of the world in order, or one for each pipeline rank, each standing for the ranks that differ from
-/// it in tp, cp or dp alone (where their programs are alike, their collectives agree). Beside the above: every message has its other end, with equal bytes, and the two
-/// ranks come to their messages in the same order; groups across pipeline ranks (embedding, world) have all their members, who come to the
-/// same collectives in the same order with equal bytes; a group has one size; and played from top to bottom by all ranks at once the
-/// programs end. Sends are buffered: a send never waits for its receive. Nothing else is.
+/// Checks a job: the programs of all ranks of the world in order, or one for each pipeline rank, each standing for the ranks that differ
+/// from it in tp, cp or dp alone (where their programs are alike, their collectives agree). Beside the above: every message has its other
+/// end, with equal bytes, and the two ranks come to their messages in the same order; groups across pipeline ranks (embedding, world) have
+/// all their members, who come to the same collectives in the same order with equal bytes; a group has one size; and played from top to
+/// bottom by all ranks at once the programs end. Sends are buffered: a send never waits for its receive. Nothing else is.
 std::vector<std::string> validate(std::span<const Program> ranks);
 
 }  // namespace longhaul::program

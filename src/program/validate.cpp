@@ -107,8 +107,8 @@ void check_operations(const Program& program, Complaints& complaints) {
   }
 }
 
-/// Plays the programs of all ranks, or of one for each pipeline rank, without time. Sends are buffered; receives wait, and so do collectives
-/// whose members are all here.
+/// Plays the programs of all ranks, or of one for each pipeline rank, without time. Sends are buffered; receives wait, and so do
+/// collectives whose members are all here.
 class Job {
  public:
   Job(std::span<const Program> ranks, Complaints& complaints)
@@ -199,10 +199,9 @@ class Job {
 
   void complain_of_waiting(std::size_t rank) {
     const Operation& op = at(rank);
-    complaints_.push_back(
-        op.kind == OpKind::receive
-            ? fmt::format("{}: {} waits for a message that rank {} does not send before", named(rank), id(op), op.transfer.peer)
-            : fmt::format("{}: {} waits for ranks that do not come to it", named(rank), id(op)));
+    complaints_.push_back(op.kind == OpKind::receive ? fmt::format("{}: {} waits for a message that rank {} does not send before",
+                                                                   named(rank), id(op), op.transfer.peer)
+                                                     : fmt::format("{}: {} waits for ranks that do not come to it", named(rank), id(op)));
   }
 
   const std::span<const Program> ranks_;
@@ -249,7 +248,8 @@ std::vector<std::string> validate(std::span<const Program> ranks) {
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     const Program& program = ranks[rank];
     const int is = Job::is_whole(ranks) ? rank_of(program.place, program.layout) : program.place.pp;
-    if (is != static_cast<int>(rank)) complaints.push_back(fmt::format("program {} is that of {}", rank, rank_name(ranks, static_cast<std::size_t>(is))));
+    if (is != static_cast<int>(rank))
+      complaints.push_back(fmt::format("program {} is that of {}", rank, rank_name(ranks, static_cast<std::size_t>(is))));
     for (const std::string& complaint : validate(program)) complaints.push_back(fmt::format("{}: {}", rank_name(ranks, rank), complaint));
   }
   check_groups(ranks, complaints);

@@ -124,8 +124,7 @@ Engine::Engine(const config::RunConfig& config, Use use, comm::Communicator* com
     throw UsageError(fmt::format("the layout {} has {} ranks, this job {}", program::to_text(evaluation_program_.layout),
                                  evaluation_program_.layout.world(), communicator_->ranks()));
   if (use == Use::training)
-    step_program_ =
-        program::build_step(config_.model, table_, at_place(step_options(config_, pool_.threads()), *communicator_, block));
+    step_program_ = program::build_step(config_.model, table_, at_place(step_options(config_, pool_.threads()), *communicator_, block));
   resident_before_arena_ = machine::resident();
   arena_ = std::make_unique<machine::Arena>(std::max(step_program_.arena, evaluation_program_.arena));
   machine_.arena = arena_.get();

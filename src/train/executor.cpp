@@ -111,8 +111,8 @@ LossSum Executor::loss() const {
 std::vector<LeafGradient> Executor::leaves() const {
   std::vector<LeafGradient> leaves;
   for (int v = 0; v < places_.leaves(); ++v)
-    leaves.push_back({places_.leaves() > 1 ? sum_of_figures(places_.leaf(v), places_.leaf_blocks()) : 0,
-                      leaf_targets_[static_cast<std::size_t>(v)]});
+    leaves.push_back(
+        {places_.leaves() > 1 ? sum_of_figures(places_.leaf(v), places_.leaf_blocks()) : 0, leaf_targets_[static_cast<std::size_t>(v)]});
   return leaves;
 }
 

@@ -141,7 +141,7 @@ class Executor {
   std::vector<std::int64_t> own_figures_;  ///< places that this rank has filled
   std::vector<double> gradient_squares_;
   UpdateScalars scalars_;
-  UpdateNorms* update_norms_ = nullptr;  ///< of the update being worked on
+  UpdateNorms* update_norms_ = nullptr;     ///< of the update being worked on
   std::vector<std::int32_t> row_of_token_;  ///< in the rows that owners of the embedding sent, by token of the micro-batch
 };
 

@@ -1,7 +1,7 @@
 // train/handlers.h — what each kind of operation does: buffers of the program in, kernels called, buffers out.
 //
-// One static function a kind, grouped by part of the model in ops_embed.cpp, ops_attention.cpp, ops_mlp.cpp, ops_step.cpp, ops_transfer.cpp. To add an
-// operation: a kind in program/program.h, its emission in program/build*.cpp, a function here and its line in
+// One static function a kind, grouped by part of the model in ops_embed.cpp, ops_attention.cpp, ops_mlp.cpp, ops_step.cpp,
+// ops_transfer.cpp. To add an operation: a kind in program/program.h, its emission in program/build*.cpp, a function here and its line in
 // handlers.cpp.
 #pragma once
 

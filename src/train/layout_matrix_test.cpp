@@ -75,7 +75,8 @@ void train_rank(const config::RunConfig& config, comm::Communicator* communicato
     }
     if (step != 1) continue;
     const ledger::TensorNorms shown = tensor_norms(engine, executor.gradient_squares(), norms);
-    for (const auto* list : {&shown.gradient, &shown.update, &shown.weight}) own.figures.insert(own.figures.end(), list->begin(), list->end());
+    for (const auto* list : {&shown.gradient, &shown.update, &shown.weight})
+      own.figures.insert(own.figures.end(), list->begin(), list->end());
   }
   const data::TokenStream text = held_out(config);
   own.figures.push_back(evaluate(engine, text, {}).nats);
@@ -150,8 +151,9 @@ Case draw(std::mt19937& random) {
   set(c.model, "model.vocab", pick(random, {61, 97, 128}));
   set(c.model, "model.tied_embeddings", random() % 2 == 0);
   if (gpt) {
-    for (const char* each : {"model.norm=layer_norm", "model.position=learned", "model.position_rows=24", "model.mlp=gelu", "model.kv_heads=4",
-                             "model.norm_bias=true", "model.qkv_bias=true", "model.output_bias=true", "model.mlp_bias=true"})
+    for (const char* each :
+         {"model.norm=layer_norm", "model.position=learned", "model.position_rows=24", "model.mlp=gelu", "model.kv_heads=4",
+          "model.norm_bias=true", "model.qkv_bias=true", "model.output_bias=true", "model.mlp_bias=true"})
       c.model.emplace_back(each);
   } else {
     set(c.model, "model.qk_norm", random() % 2 == 0);
@@ -209,7 +211,8 @@ TEST(Layouts, EveryOneGivesTheBitsOfOneRank) {
     }
     const Outcome expected = train_alone(alone, c.block), found = train_team(many, c.block);
     ASSERT_EQ(expected.figures.size(), found.figures.size()) << name;
-    for (std::size_t at = 0; at < found.figures.size(); ++at) ASSERT_EQ(expected.figures[at], found.figures[at]) << "figure " << at << ", " << name;
+    for (std::size_t at = 0; at < found.figures.size(); ++at)
+      ASSERT_EQ(expected.figures[at], found.figures[at]) << "figure " << at << ", " << name;
     ASSERT_EQ(expected.state_hash, found.state_hash) << name;
   }
 }

@@ -20,8 +20,7 @@ UpdateNorms weight_norms(const Engine& engine) {
   for (const Engine::Held& held : engine.held()) {
     if (held.group != checkpoint::kWeights || !held.first) continue;
     std::vector<kernels::Block> blocks;
-    for (std::int64_t at = 0; at < held.end - held.begin; at += size)
-      blocks.push_back({at, std::min(size, held.end - held.begin - at)});
+    for (std::int64_t at = 0; at < held.end - held.begin; at += size) blocks.push_back({at, std::min(size, held.end - held.begin - at)});
     std::vector<double> squares(blocks.size());
     kernels::squares_of_blocks(engine.context(), held.data, blocks, squares.data());
     for (std::size_t i = 0; i < blocks.size(); ++i)

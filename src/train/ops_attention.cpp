@@ -53,8 +53,7 @@ void OperationHandlers::qkv_backward(Executor& executor, const Op& op) {
                           f.gradient(Role::q_norm), f.gradient(Role::k_norm));
   if (float* d_bias = f.gradient(bias)) kernels::bias_backward(f.context(), d_qkv, shape.row(), d_bias, f.tokens(), shape.row());
   const void* operand = f.as_operand(d_qkv, Slot::operand, f.tokens() * shape.row());
-  if (op.pass == Pass::backward)
-    f.linear_weight_gradient(f.raw(Slot::x), operand, shape.row(), weight, f.shape().width, shape.row());
+  if (op.pass == Pass::backward) f.linear_weight_gradient(f.raw(Slot::x), operand, shape.row(), weight, f.shape().width, shape.row());
   f.linear_input_gradient(operand, shape.row(), weight, f.shape().width, shape.row(), f.f32(Slot::d_x), false);
 }
 

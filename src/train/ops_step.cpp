@@ -37,8 +37,8 @@ void OperationHandlers::leaf_begin(Executor& executor, const Op& op) {
 void OperationHandlers::leaf_combine(Executor& executor, const Op& op) {
   const program::BufferId left = op.at(Slot::gradients);
   const std::int64_t elements = executor.program_.buffers[left].elements;
-  combine_subtrees(executor, {executor.get<float>(op, Slot::gradients), op.left}, {executor.get<float>(op, Slot::other_gradients), op.right},
-                   left, 0, elements);
+  combine_subtrees(executor, {executor.get<float>(op, Slot::gradients), op.left},
+                   {executor.get<float>(op, Slot::other_gradients), op.right}, left, 0, elements);
 }
 
 /// One node of the tree: left += right. Where a part is one leaf, its squares are figures of the step.

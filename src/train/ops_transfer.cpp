@@ -14,9 +14,7 @@ using program::Segment;
 std::span<const std::byte> read_span(const void* data, std::int64_t bytes) {
   return {static_cast<const std::byte*>(data), static_cast<std::size_t>(bytes)};
 }
-std::span<std::byte> write_span(void* data, std::int64_t bytes) {
-  return {static_cast<std::byte*>(data), static_cast<std::size_t>(bytes)};
-}
+std::span<std::byte> write_span(void* data, std::int64_t bytes) { return {static_cast<std::byte*>(data), static_cast<std::size_t>(bytes)}; }
 std::span<const std::byte> floats(const float* data, std::int64_t count) {
   return read_span(data, count * static_cast<std::int64_t>(sizeof(float)));
 }
@@ -235,13 +233,15 @@ void OperationHandlers::all_to_all(Executor& executor, const Op& op) {
     }
     comm::Outgoing out{rank, {}};
     if (m < op.transfer.takers)
-      each_piece(asked[static_cast<std::size_t>(m)], members.index, [&](int tensor, std::int64_t element, std::int64_t, std::int64_t count) {
-        out.parts.push_back(floats(executor.find<const float>(weights, tensor, false, element), count));
-      });
+      each_piece(asked[static_cast<std::size_t>(m)], members.index,
+                 [&](int tensor, std::int64_t element, std::int64_t, std::int64_t count) {
+                   out.parts.push_back(floats(executor.find<const float>(weights, tensor, false, element), count));
+                 });
     outgoing.push_back(std::move(out));
     comm::Incoming in{rank, {}};
     if (takes)
-      each_piece(wanted, m, [&](int, std::int64_t, std::int64_t at, std::int64_t count) { in.parts.push_back(floats(filled + at, count)); });
+      each_piece(wanted, m,
+                 [&](int, std::int64_t, std::int64_t at, std::int64_t count) { in.parts.push_back(floats(filled + at, count)); });
     incoming.push_back(std::move(in));
   }
   communicator.exchange(op.transfer.what, std::move(outgoing), std::move(incoming));

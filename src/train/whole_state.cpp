@@ -18,7 +18,9 @@ Part part_of(const Engine::Held& held) {
   return {group, held.tensor, held.begin, held.end, held.first};
 }
 
-std::span<std::byte> memory(float* data, std::int64_t count) { return std::as_writable_bytes(std::span(data, static_cast<std::size_t>(count))); }
+std::span<std::byte> memory(float* data, std::int64_t count) {
+  return std::as_writable_bytes(std::span(data, static_cast<std::size_t>(count)));
+}
 
 }  // namespace
 

@@ -23,9 +23,9 @@ void adamw(const Context& context, const AdamWScalars& scalars, float* weight, f
   });
 }
 
-std::vector<UpdateSquares> adamw_measured(const Context& context, const AdamWScalars& scalars, float* weight, float* moment1, float* moment2,
-                                          const float* gradient, bf16* copy, float* average, float ema_beta, float ema_one_minus_beta,
-                                          std::int64_t count, std::int64_t block_size) {
+std::vector<UpdateSquares> adamw_measured(const Context& context, const AdamWScalars& scalars, float* weight, float* moment1,
+                                          float* moment2, const float* gradient, bf16* copy, float* average, float ema_beta,
+                                          float ema_one_minus_beta, std::int64_t count, std::int64_t block_size) {
   const OptimizerTable& kernels = table(context);
   std::vector<std::vector<float>> before(static_cast<std::size_t>(context.pool.threads()));
   std::vector<UpdateSquares> blocks(static_cast<std::size_t>((count + block_size - 1) / block_size));

@@ -50,9 +50,9 @@ struct UpdateSquares {
 };
 /// adamw() with the same bits, and what it did to the weights, block by block: 256 KiB of memory a thread for a block of the old ones.
 /// @param block  elements of a block; the last one may be shorter
-std::vector<UpdateSquares> adamw_measured(const Context& context, const AdamWScalars& scalars, float* weight, float* moment1, float* moment2,
-                                          const float* gradient, bf16* copy, float* average, float ema_beta, float ema_one_minus_beta,
-                                          std::int64_t count, std::int64_t block = kBlock);
+std::vector<UpdateSquares> adamw_measured(const Context& context, const AdamWScalars& scalars, float* weight, float* moment1,
+                                          float* moment2, const float* gradient, bf16* copy, float* average, float ema_beta,
+                                          float ema_one_minus_beta, std::int64_t count, std::int64_t block = kBlock);
 /// x[i] = 0: a gradient leaf begins.
 void zero(const Context& context, float* x, std::int64_t count);
 

@@ -69,7 +69,6 @@ double sum_of_squared_differences(const float* x, const float* y, std::int64_t c
 
 }  // namespace
 
-extern const OptimizerTable optimizer_table = {
-    adamw, sum_of_squares, add_into, add_into_squares, sum_of_squared_differences};
+extern const OptimizerTable optimizer_table = {adamw, sum_of_squares, add_into, add_into_squares, sum_of_squared_differences};
 
 }  // namespace longhaul::kernels::LONGHAUL_FAMILY
