@@ -8,8 +8,6 @@
 namespace longhaul::program {
 namespace {
 
-Bytes f32_bytes(std::int64_t elements) { return Bytes(elements * size_of(ElementType::f32)); }
-
 /// The same tensors, further on in a larger buffer.
 void append(Arrangement& all, const Arrangement& part, std::int64_t base) {
   for (Placed placed : part.placed()) {
