@@ -1,7 +1,9 @@
 // longhaul data prepare | inspect: text to packed, verified shards, and a look at what is in them.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -21,6 +23,7 @@
 #include "tokenizer/pretokenizer.h"
 #include "tokenizer/tokenizer.h"
 #include "units/format.h"
+#include "units/nearest.h"
 #include "verbs.h"
 
 namespace longhaul::app {
@@ -38,6 +41,7 @@ nlohmann::json to_json(const Manifest& manifest, const std::string& directory) {
   for (const data::SourceRecord& source : manifest.sources)
     sources.push_back({{"name", source.name},
                        {"heldout_source", source.heldout_source},
+                       {"token_format", source.token_format.empty() ? nlohmann::json() : nlohmann::json(source.token_format)},
                        {"train", to_json(source.train)},
                        {"heldout", to_json(source.heldout)},
                        {"files", account_json(source.walk)},
@@ -97,6 +101,9 @@ void print_summary(const Manifest& manifest, std::int64_t asked = 0) {
              asked > 0 ? " of " + format_count(asked) + " asked for" : "", manifest.tokenizer_origin, manifest.bytes_per_token());
   fmt::print("split        {}\n", manifest.describe_split());
   for (const data::SourceRecord& source : manifest.sources) {
+    if (!source.token_format.empty())
+      fmt::print("note         {}: token ids ({}), kept as they were; bytes are those that they stand for\n", source.name,
+                 source.token_format);
     print_undivided(source.name, source.undivided);
     if (source.replaced_sequences > 0)
       fmt::print("note         {}: {} invalid UTF-8 sequences replaced by U+FFFD\n", source.name, source.replaced_sequences);
@@ -122,6 +129,22 @@ std::vector<std::string> with_names(std::vector<std::string> names, const std::s
   return names;
 }
 
+/// [NAME=]FORMAT arguments by the source's name.
+std::map<std::string, ingest::TokenFormat> parse_token_formats(const std::vector<std::string>& arguments) {
+  std::map<std::string, ingest::TokenFormat> formats;
+  for (const std::string& argument : arguments) {
+    const std::size_t equals = argument.find('=');
+    const std::string name = argument.substr(equals == std::string::npos ? 0 : equals + 1);
+    const auto format = ingest::token_format_from_name(name);
+    const std::vector<std::string> names = ingest::token_format_names();
+    if (!format)
+      throw UsageError(fmt::format("--tokens {}: unknown format '{}'; allowed: {}; nearest: {}", argument, name, fmt::join(names, ", "),
+                                   nearest(name, names)));
+    formats[equals == std::string::npos ? "" : argument.substr(0, equals)] = *format;
+  }
+  return formats;
+}
+
 /// What would be made, without making it; fails as the preparation would.
 int dry_run(const data::PrepareOptions& options, bool json) {
   data::check_vocabulary(options);
@@ -130,7 +153,7 @@ int dry_run(const data::PrepareOptions& options, bool json) {
   if (!trained) tokenizer = tokenizer::Tokenizer::load(options.tokenizer_file, options.pattern);
   std::vector<ingest::Source> sources = options.sources;
   sources.insert(sources.end(), options.heldout_sources.begin(), options.heldout_sources.end());
-  const data::DryRun run = data::dry_run(sources, options.ingest, tokenizer, options.vocab_size, options.threads);
+  const data::DryRun run = data::dry_run(sources, data::ingest_options(options, tokenizer), tokenizer, options.vocab_size, options.threads);
   if (json)
     print_json(dry_run_json(run, trained));
   else
@@ -148,7 +171,7 @@ int prepare(int argc, char** argv) {
       "         longhaul data prepare --source test=book.txt --tokenizer data/tokenizer.json --eval-only --out data-test\n"
       "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson), or folders of\n"
       "them. Every other file that is met is counted under a reason.");
-  std::vector<std::string> sources, heldout_sources, metadata;
+  std::vector<std::string> sources, heldout_sources, metadata, tokens;
   double heldout_fraction = -1, heldout_tail = -1;  // not given
   data::PrepareOptions options;
   IngestArguments ingest;
@@ -182,6 +205,12 @@ int prepare(int argc, char** argv) {
   line.option("--end", end, "special token of --tokenizer that ends each document (default: by the tokenizer)")
       .not_empty()
       .needs(tokenizer);
+  line.option("--tokens", tokens,
+              fmt::format("[NAME=]FORMAT: the .bin files of all sources, or of one, are token ids of --tokenizer: {}",
+                          fmt::join(ingest::token_format_names(), ", ")))
+      .one_value_each_time()
+      .needs(tokenizer);
+  line.flag("--whole-token-files", options.whole_token_files, "a file of token ids in which no end token is found is one document");
   ingest.add_to(line);
   line.option("--metadata", metadata, "fields of rows to keep for each document in documents.jsonl of its split: a,b.c; may be repeated")
       .one_value_each_time();
@@ -200,6 +229,7 @@ int prepare(int argc, char** argv) {
   if (!end.empty()) options.end = end;
   if (!pattern.empty()) options.pattern = tokenizer::pattern_from_name(pattern);
   options.ingest = ingest.options();
+  options.ingest.walk.tokens = parse_token_formats(tokens);
   for (const std::string& fields : metadata) options.ingest.metadata = with_names(std::move(options.ingest.metadata), fields);
   if (dry) return dry_run(options, json);
   const train::Console console = make_console();

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -55,9 +56,12 @@ class DividedReader {
 
  private:
   const Corpus& corpus_;
+  void divide(bool heldout_source);
   ingest::DocumentReader reader_;
   ingest::Document document_;
-  SplitText rest_;  // of the document, to be handed out
+  SplitText rest_;                     // of the document, to be handed out
+  std::span<const std::int32_t> ids_;  // likewise, where it has ids
+  std::size_t train_ids_ = 0;          // so many of them are trained on
   Overlap overlap_;
 };
 

@@ -23,7 +23,8 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 /// Texts of the sample, to be tokenized, and what reading them cost.
 struct Sample {
   std::vector<std::string> texts;
-  std::int64_t bytes = 0;       // of `texts`
+  std::int64_t given_ids = 0;   // of documents that are token ids already, which are not among `texts`
+  std::int64_t bytes = 0;       // of the text of both
   std::int64_t disk_bytes = 0;  // read for the whole sample
   double seconds = 0;
 };
@@ -37,7 +38,7 @@ std::vector<ingest::InputFile> choose_files(const std::vector<ingest::InputFile>
 }
 
 bool one_document(const ingest::InputFile& file, const ingest::IngestOptions& ingest) {
-  return ingest.split.whole() && ingest::kind_of_name(file.name).value_or(ingest::FileKind::text) == ingest::FileKind::text;
+  return !file.tokens && ingest.split.whole() && ingest::kind_of_name(file.name).value_or(ingest::FileKind::text) == ingest::FileKind::text;
 }
 
 class SourceSampler {
@@ -74,7 +75,7 @@ class SourceSampler {
         add_fault(fmt::format("{}: byte {}: {}", ingest::document_name(file, row.line), row.byte, row.what));
     });
     try {
-      for (ingest::Document document; reader.next(document);) keep(document.text);
+      for (ingest::Document document; reader.next(document);) keep(document);
     } catch (const DataError& error) {
       return add_fault(error.what());
     }
@@ -94,11 +95,12 @@ class SourceSampler {
     if (estimate_.faults.size() < DryRun::kFaults) estimate_.faults.push_back(fault);
   }
 
-  void keep(std::string_view text) {
-    estimate_.sampled_bytes += static_cast<std::int64_t>(text.size());
+  void keep(const ingest::Document& document) {
+    estimate_.sampled_bytes += std::ssize(document.text);
     if (sample_.bytes >= DryRun::kTokenizedBytes) return;
-    sample_.texts.emplace_back(text);
-    sample_.bytes += static_cast<std::int64_t>(text.size());
+    sample_.given_ids += std::ssize(document.ids);
+    if (document.ids.empty()) sample_.texts.emplace_back(document.text);
+    sample_.bytes += std::ssize(document.text);
   }
 
   ingest::IngestOptions ingest_;
@@ -145,8 +147,9 @@ DryRun dry_run(const std::vector<ingest::Source>& sources, const ingest::IngestO
   const auto begin = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < sources.size(); ++i) {
     std::vector<ingest::InputFile> files;
-    std::copy_if(walk.files.begin(), walk.files.end(), std::back_inserter(files),
-                 [&](const ingest::InputFile& file) { return file.source == i; });
+    std::copy_if(walk.files.begin(), walk.files.end(), std::back_inserter(files), [&](const ingest::InputFile& file) {
+      return file.source == i && !(file.tokens && ingest::is_token_index_name(file.name, *file.tokens));  // which holds no text
+    });
     SourceEstimate& estimate = result.sources.emplace_back();
     estimate.name = sources[i].name;
     estimate.files = ingest::account_of(walk.sources[i]);
@@ -165,7 +168,7 @@ DryRun dry_run(const std::vector<ingest::Source>& sources, const ingest::IngestO
   const tokenizer::Tokenizer vocabulary = tokenizer ? *tokenizer : train_on(sample, vocab_size, threads, scale, result.vocabulary_seconds);
 
   tokenizer::Encoder encoder(vocabulary);
-  std::int64_t tokens = 0;
+  std::int64_t tokens = sample.given_ids;
   const auto encoding = std::chrono::steady_clock::now();
   std::vector<std::int32_t> ids;
   for (const std::string& text : sample.texts) {

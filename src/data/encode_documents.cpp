@@ -18,7 +18,8 @@ void encode_block(std::vector<EncodedDocument>& block, std::vector<tokenizer::En
   std::exception_ptr error;
   const auto work = [&](tokenizer::Encoder& encoder) {
     try {
-      for (std::size_t i = next++; i < block.size(); i = next++) encoder.encode_into(block[i].text, block[i].ids);
+      for (std::size_t i = next++; i < block.size(); i = next++)
+        if (!block[i].has_ids) encoder.encode_into(block[i].text, block[i].ids);
     } catch (...) {
       const std::lock_guard lock(mutex);
       error = std::current_exception();

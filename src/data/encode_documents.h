@@ -19,6 +19,7 @@ struct EncodedDocument {
   std::string metadata;           ///< as in Document
   bool heldout = false;           ///< the side of the split, where there is one
   std::vector<std::int32_t> ids;  ///< of the text alone, not framed
+  bool has_ids = false;           ///< they were there before: the text is not encoded
 };
 
 /// Reads to the end. Which thread encodes which text reaches nothing.

@@ -164,25 +164,26 @@ void read_accounts(const Reader& in, SourceRecord& source) {
 }
 
 OrderedJson to_json(const SourceRecord& source) {
-  return {{"name", source.name},
-          {"path", source.path},
-          {"heldout_source", source.heldout_source},
-          {"train", to_json(source.train)},
-          {"heldout", to_json(source.heldout)},
-          {"walk", to_json(source.walk)},
-          {"rows", to_json(source.rows)},
-          {"undivided", list_to_json(source.undivided, [](const ingest::UndividedFile& file) { return to_json(file); })},
-          {"empty_documents", source.empty_documents},
-          {"replaced_sequences", source.replaced_sequences},
-          {"file_count", source.file_count},
-          {"files_hash", source.files_hash},
-          {"files", list_to_json(source.files, file_to_json<SourceFile>)}};
+  OrderedJson json = {{"name", source.name}, {"path", source.path}, {"heldout_source", source.heldout_source}};
+  if (!source.token_format.empty()) json["token_format"] = source.token_format;
+  json.update({{"train", to_json(source.train)},
+               {"heldout", to_json(source.heldout)},
+               {"walk", to_json(source.walk)},
+               {"rows", to_json(source.rows)},
+               {"undivided", list_to_json(source.undivided, [](const ingest::UndividedFile& file) { return to_json(file); })},
+               {"empty_documents", source.empty_documents},
+               {"replaced_sequences", source.replaced_sequences},
+               {"file_count", source.file_count},
+               {"files_hash", source.files_hash},
+               {"files", list_to_json(source.files, file_to_json<SourceFile>)}});
+  return json;
 }
 SourceRecord read_source(const Reader& in) {
   SourceRecord source;
   source.name = in.text("name");
   source.path = in.text("path");
   source.heldout_source = in.flag_or("heldout_source", false);
+  if (in.has("token_format")) source.token_format = in.text("token_format");
   source.train = read_counts(in.object("train"));
   source.heldout = read_counts(in.object("heldout"));
   source.empty_documents = in.count("empty_documents");

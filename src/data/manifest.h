@@ -36,6 +36,7 @@ struct SourceRecord {
   std::string name;
   std::string path;             ///< as given, for the reader; not part of the recipe
   bool heldout_source = false;  ///< given by --heldout-source: all of it is held out
+  std::string token_format;     ///< its files held token ids, in this format (--tokens); empty: text
   Counts train, heldout;
   ingest::Account walk;                          ///< of the files that were met
   ingest::Account rows;                          ///< of what could be a document in the files taken

@@ -13,8 +13,10 @@
 #include "data/document_records.h"
 #include "data/encode_documents.h"
 #include "data/preparation_record.h"
+#include "data/token_source.h"
 #include "files/read.h"
 #include "ingest/rejected_rows.h"
+#include "tokenizer/bpe_tables.h"
 #include "tokenizer/bpe_train.h"
 #include "tokenizer/tokenizer.h"
 #include "units/error.h"
@@ -52,6 +54,7 @@ void add_ingest(const ingest::IngestOptions& ingest, const std::function<void(co
   add(fmt::format("{}{}", ingest.split.paragraphs, ingest.split.separator));
   for (const std::string& field : ingest.metadata) add("metadata " + field);
   for (const auto& [source, encoding] : ingest.walk.encodings) add(fmt::format("{}={}", source, ingest::encoding_name(encoding)));
+  for (const auto& [source, format] : ingest.walk.tokens) add(fmt::format("tokens {}={}", source, ingest::token_format_name(format)));
 }
 
 /// What the result depends on; the paths of sources are not among it, so a moved corpus is recognised.
@@ -68,6 +71,7 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
   add(options.ingest.text_field);
   add_ingest(options.ingest, add);
   add(fmt::format("{} {}", options.shard_tokens, options.write_train_text));
+  if (options.whole_token_files) add("whole token files");
   for (std::size_t s = 0; s < corpus.sources().size(); ++s)
     add(corpus.of_heldout_source(s) ? "held out: " + corpus.sources()[s].name : corpus.sources()[s].name);
   for (std::size_t i = 0; i < corpus.files().size(); ++i) {
@@ -78,7 +82,6 @@ std::string recipe_hash(const PrepareOptions& options, const std::string& tokeni
   return files::sha256_hex(fields);
 }
 
-/// The vocabulary, and how documents are framed where that is not by one token. @throws UsageError for a token that the tokenizer lacks
 /// What stands for the files' hashes while they are not known: a file with another text has another size or time.
 std::vector<std::string> stamps_of(const Corpus& corpus) {
   std::vector<std::string> stamps;
@@ -90,10 +93,13 @@ std::vector<std::string> stamps_of(const Corpus& corpus) {
   return stamps;
 }
 
+/// The vocabulary, and how documents are framed where that is not by the one token that its kind has for it.
+/// @throws UsageError for a token that the tokenizer lacks
 std::string tokenizer_recipe(const PrepareOptions& options, const std::optional<tokenizer::Tokenizer>& loaded) {
   if (!loaded) return fmt::format("trained {}", options.vocab_size);
   const tokenizer::Framing framing = loaded->framing(options.begin, options.end);
-  return "loaded " + loaded->fingerprint() + (framing.shared() ? "" : fmt::format(" framed {} {}", framing.begin, framing.end));
+  const bool usual = framing.shared() && framing.end == loaded->tables().framing().end;
+  return "loaded " + loaded->fingerprint() + (usual ? "" : fmt::format(" framed {} {}", framing.begin, framing.end));
 }
 
 /// The finished dataset of an earlier call, if there is one and it is what would be made now.
@@ -283,6 +289,7 @@ Manifest describe(const PrepareOptions& options, const Corpus& corpus, const tok
     source.path = corpus.sources()[s].given();
     source.heldout_source = corpus.of_heldout_source(s);
     source.walk = ingest::account_of(corpus.walk(s));
+    if (const auto tokens = corpus.ingest().walk.tokens_of(source.name)) source.token_format = ingest::token_format_name(*tokens);
   }
   return manifest;
 }
@@ -305,15 +312,25 @@ void check_vocabulary(const PrepareOptions& options) {
     throw UsageError(
         "--eval-only leaves no text to train a vocabulary on; give the one of the runs that are to be evaluated: --tokenizer "
         "DATA/tokenizer.json, DATA being their dataset");
+  if (options.vocab_size > 0 && !options.ingest.walk.tokens.empty())
+    throw UsageError("--tokens: token ids have a vocabulary already; give it with --tokenizer FILE in place of --vocab-size");
   if (options.tokenizer_file.empty() && (options.begin || options.end))
     throw UsageError("--begin and --end name special tokens of a --tokenizer; a vocabulary trained here has <|endoftext|> alone");
 }
 
+ingest::IngestOptions ingest_options(const PrepareOptions& options, const std::optional<tokenizer::Tokenizer>& loaded) {
+  ingest::IngestOptions ingest = options.ingest;
+  if (loaded && !ingest.walk.tokens.empty())
+    ingest.vocabulary =
+        token_vocabulary(*loaded, loaded->framing(options.begin, options.end), options.tokenizer_file, options.whole_token_files);
+  return ingest;
+}
+
 PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress) {
   check_options(options);
-  const Corpus corpus(options.sources, options.heldout_sources, options.split, options.ingest);
   std::optional<tokenizer::Tokenizer> tokenizer;
   if (!options.tokenizer_file.empty()) tokenizer = tokenizer::Tokenizer::load(options.tokenizer_file, options.pattern);
+  const Corpus corpus(options.sources, options.heldout_sources, options.split, ingest_options(options, tokenizer));
   const std::string vocabulary = tokenizer_recipe(options, tokenizer);
   if (auto finished = find_finished(options, vocabulary, corpus, progress)) return {std::move(*finished), true};
 

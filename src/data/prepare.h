@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,9 @@ struct PrepareOptions {
   std::optional<std::string> begin;  ///< special token of tokenizer_file that begins a document, or "none"; absent: Tokenizer::framing()
   std::optional<std::string> end;    ///< likewise, that ends it
   SplitOptions split;
-  ingest::IngestOptions ingest;
-  bool write_train_text = false;  ///< train.txt beside heldout.txt, for the primed compressor
+  ingest::IngestOptions ingest;    ///< its vocabulary is made here
+  bool whole_token_files = false;  ///< a file of token ids without an end token is one document; else it is refused
+  bool write_train_text = false;   ///< train.txt beside heldout.txt, for the primed compressor
   int threads = 1;
   std::int64_t shard_tokens = std::int64_t{1} << 26;  ///< a shard is closed when it reaches this (128 MiB of u16; it is built in memory)
 };
@@ -48,6 +50,9 @@ struct PrepareResult {
 
 /// @throws UsageError unless there is either a vocabulary to load or one to train
 void check_vocabulary(const PrepareOptions& options);
+
+/// options.ingest with what sources of token ids need of the vocabulary, which must outlive it. @throws UsageError of Tokenizer::framing()
+ingest::IngestOptions ingest_options(const PrepareOptions& options, const std::optional<tokenizer::Tokenizer>& loaded);
 
 /// @throws UsageError for options that contradict each other, DataError for the files' faults; nothing is left half-made
 PrepareResult prepare_dataset(const PrepareOptions& options, const std::function<void(const PrepareProgress&)>& progress = {});

@@ -56,10 +56,10 @@ Split Split::decide(const SplitOptions& options, bool own_heldout, const std::fu
   return split;
 }
 
-SplitText Split::divide(std::string_view text, bool of_heldout_source) const {
+SplitText Split::divide(std::string_view text, bool of_heldout_source, const TailBegin& tail_of) const {
   if (of_heldout_source || eval_only || is_heldout(text, salt, fraction)) return {{}, text};
   if (tail == 0) return {text, {}};
-  const std::size_t begin = tail_begin(text, tail);
+  const std::size_t begin = tail_of ? tail_of(text, tail) : tail_begin(text, tail);
   return {text.substr(0, begin), text.substr(begin)};
 }
 

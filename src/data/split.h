@@ -35,6 +35,8 @@ struct SplitText {
   std::string_view train, heldout;
 };
 
+using TailBegin = std::function<std::size_t(std::string_view text, double share)>;
+
 /// As decided. At most one of fraction, tail and eval_only is in force.
 struct Split {
   static constexpr double kDefaultFraction = 0.05, kDefaultTail = 0.1;
@@ -48,7 +50,8 @@ struct Split {
   /// @throws UsageError   shares out of range, options that contradict each other
   static Split decide(const SplitOptions& options, bool own_heldout, const std::function<bool()>& one_document);
 
-  SplitText divide(std::string_view text, bool of_heldout_source) const;
+  /// @param tail_of  where the tail of a text begins that holds a share of its bytes; tail_begin() unless given
+  SplitText divide(std::string_view text, bool of_heldout_source, const TailBegin& tail_of = {}) const;
   /// "by document hash, salt "longhaul", fraction 0.05".
   std::string describe() const;
   bool operator==(const Split&) const = default;

@@ -9,8 +9,10 @@
 #include "ingest/file_kind.h"
 #include "ingest/file_text.h"
 #include "ingest/formats/csv_rows.h"
+#include "ingest/formats/disk_file.h"
 #include "ingest/formats/json_array.h"
 #include "ingest/line_rows.h"
+#include "ingest/token_file.h"
 #include "units/error.h"
 #include "units/utf8.h"
 
@@ -81,10 +83,11 @@ class DocumentReader::Impl {
 
   bool next(Document& document) {
     for (; current_ < files_.size(); close()) {
-      if (!text_) open();
+      if (!file_) open();
       document.source = files_[current_].source;
       document.file = current_;
-      if (rows_ ? next_row(document) : next_piece(document)) {
+      document.ids = {};
+      if (files_[current_].tokens ? next_tokens(document) : rows_ ? next_row(document) : next_piece(document)) {
         ++summary_.documents;
         return true;
       }
@@ -92,15 +95,38 @@ class DocumentReader::Impl {
     return false;
   }
   const std::vector<FileSummary>& summaries() const { return summaries_; }
-  std::int64_t bytes_read() const { return bytes_ + (text_ ? text_->bytes_read() : 0); }
+  std::int64_t bytes_read() const { return bytes_ + (file_ ? disk_bytes() : 0); }
 
  private:
   void open() {
     const InputFile& file = files_[current_];
-    text_ = std::make_unique<FileText>(file);
-    const auto more = [this](std::string& text) { return options_.sample_bytes == 0 ? text_->more(text) : more_of_sample(text); };
-    const RowOptions rows{options_.text_field, options_.last_of_repeated_keys, options_.metadata, options_.bad_rows == BadRows::replace};
     const FileKind kind = kind_of_name(file.name).value_or(FileKind::text);
+    auto opened = std::make_unique<DiskFile>(file.path);
+    DiskFile* const disk = opened.get();
+    const RowOptions rows{options_.text_field, options_.last_of_repeated_keys, options_.metadata, options_.bad_rows == BadRows::replace};
+    if (file.tokens) {
+      open_tokens(std::move(opened), *file.tokens);
+    } else {
+      text_ = std::make_unique<FileText>(file, std::move(opened));
+      open_text(kind, rows);
+    }
+    file_ = disk;
+  }
+
+  void open_tokens(std::unique_ptr<DiskFile> file, TokenFormat format) {
+    if (!is_token_index_name(files_[current_].name, format)) {
+      tokens_ = std::make_unique<TokenFile>(std::move(file), format, *options_.vocabulary);
+      return;
+    }
+    std::filesystem::path bin = file->path();
+    if (!std::filesystem::exists(bin.replace_extension(".bin")))
+      throw DataError(fmt::format("{}: an index without its ids: {} is not there", file->path().string(), bin.string()));
+    token_index_ = std::move(file);  // hashed, as all that is read
+  }
+
+  void open_text(FileKind kind, const RowOptions& rows) {
+    const InputFile& file = files_[current_];
+    const auto more = [this](std::string& text) { return options_.sample_bytes == 0 ? text_->more(text) : more_of_sample(text); };
     if (kind == FileKind::text)
       pieces_.emplace(more, options_.split, file.path.string());
     else if (kind == FileKind::csv)
@@ -111,9 +137,12 @@ class DocumentReader::Impl {
       rows_ = std::make_unique<LineRows>(more, rows);
   }
 
+  /// Of the current file: how much of it what was read came from.
+  std::int64_t disk_bytes() const { return tokens_ ? tokens_->bytes_read() : file_->position(); }
+
   void close() {
-    summary_.bytes = text_->bytes_read();
-    if (options_.sample_bytes == 0) summary_.sha256 = text_->sha256();
+    if (options_.sample_bytes == 0) summary_.sha256 = file_->sha256();
+    summary_.bytes = disk_bytes();
     if (sample_.given < sample_.read) summary_.bytes = summary_.bytes * sample_.given / sample_.read;
     sample_ = {};
     summary_.separator = separators_.most_frequent(summary_.separator_count);
@@ -123,6 +152,9 @@ class DocumentReader::Impl {
     rows_.reset();
     pieces_.reset();
     text_.reset();
+    tokens_.reset();
+    token_index_.reset();
+    file_ = nullptr;
     ++current_;
   }
 
@@ -160,6 +192,23 @@ class DocumentReader::Impl {
       if (!repair(piece, document.line, place.byte)) continue;
       if (options_.split.whole()) separators_.count(piece);
       document.text = piece;
+      return true;
+    }
+    return false;
+  }
+
+  bool next_tokens(Document& document) {
+    while (tokens_ && !sample_.full && tokens_->next(token_document_)) {
+      document.line = ++summary_.rows;
+      document.metadata.clear();
+      sample_.given += std::ssize(token_document_.text);
+      sample_.full = options_.sample_bytes > 0 && sample_.given >= options_.sample_bytes;
+      if (token_document_.text.empty()) {
+        skip_empty(document.line);
+        continue;
+      }
+      document.text = token_document_.text;
+      document.ids = token_document_.ids;
       return true;
     }
     return false;
@@ -231,14 +280,19 @@ class DocumentReader::Impl {
   IngestOptions options_;
   std::function<void(const RejectedRow&)> rejected_;
   std::size_t current_ = 0;
-  std::unique_ptr<FileText> text_;  // of the current file, with one of:
+  DiskFile* file_ = nullptr;        // the current one; belongs to one of these
+  std::unique_ptr<FileText> text_;  // unless its rows are no text
   std::optional<TextPieces> pieces_;
-  std::unique_ptr<RowReader> rows_;
+  std::unique_ptr<RowReader> rows_;        // unless there are pieces_
+  std::unique_ptr<TokenFile> tokens_;      // of a source of token ids
+  std::unique_ptr<DiskFile> token_index_;  // of such a source: Megatron's .idx
+  TokenDocument token_document_;
   std::string repaired_;
   KnownSeparators separators_;
   struct {
     std::int64_t read = 0, given = 0;  // bytes of text, of the current file
-    bool ended = false;
+    bool ended = false;                // the text, in the middle of which a row may be
+    bool full = false;                 // of whole rows
   } sample_;
   FileSummary summary_;
   std::vector<FileSummary> summaries_;

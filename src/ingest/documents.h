@@ -2,14 +2,15 @@
 // a reason why not.
 //
 // Files are read once, front to back, in the order of the walk; no more than one document is held in memory. Text is valid UTF-8 when it
-// leaves this room and is otherwise unchanged. A row is what could be a document: a line of a .jsonl file, a text file or a part of one.
-// For each file documents + Σ skipped rows = rows.
+// leaves this room and is otherwise unchanged (but for the text of token ids, ingest/token_file.h). A row is what could be a document: a
+// line of a .jsonl file, a text file or a part of one. For each file documents + Σ skipped rows = rows.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@ struct IngestOptions {
   TextSplit split;                     ///< of text files
   std::vector<std::string> metadata;   ///< fields of rows to be kept in the record of documents
   WalkOptions walk;
+  std::shared_ptr<const TokenVocabulary> vocabulary;  ///< of sources that are token ids (WalkOptions::tokens)
   std::int64_t sample_bytes = 0;  ///< 0: all of a file; else about so many bytes of text from its start, to the end of a row
 };
 
@@ -40,10 +42,11 @@ std::string_view invalid_utf8_name(InvalidUtf8 policy);
 std::string_view bad_rows_name(BadRows policy);
 
 struct Document {
-  std::string_view text;  ///< valid until the next call; never empty
+  std::string_view text;              ///< valid until the next call; never empty
+  std::span<const std::int32_t> ids;  ///< of a source of token ids: those of the text, whose bytes then need not be UTF-8; valid as long
   std::size_t source = 0;
   std::size_t file = 0;   ///< index into the list of files
-  std::int64_t line = 0;  ///< where it begins in its file, from 1; 0: the document is the whole file
+  std::int64_t line = 0;  ///< where it begins in its file, from 1; 0: the document is the whole file. Of token ids: its number in the file
   std::string metadata;   ///< of a row: IngestOptions::metadata as a JSON object; empty otherwise
 };
 

@@ -1,19 +1,12 @@
 #include "ingest/file_text.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
+#include <algorithm>
 #include <memory>
-#include <span>
 #include <string_view>
 #include <utility>
 
-#include "files/hash.h"
-#include "ingest/formats/byte_stream.h"
 #include "units/error.h"
 #include "units/utf8.h"
 
@@ -50,43 +43,11 @@ void check_head(const InputFile& file, std::string_view head) {
   }
 }
 
-/// The file as it is on disk, hashed as it passes.
-class HashedFile final : public ByteStream {
- public:
-  explicit HashedFile(const std::filesystem::path& path) : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (descriptor_ < 0) throw DataError(fmt::format("{}: cannot open the file: {}", path.string(), std::strerror(errno)));
-  }
-  ~HashedFile() override { ::close(descriptor_); }
-  HashedFile(const HashedFile&) = delete;
-  HashedFile& operator=(const HashedFile&) = delete;
-
-  std::size_t read(char* into, std::size_t size) override {
-    ssize_t n;
-    do n = ::read(descriptor_, into, size);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) throw DataError(fmt::format("{}: cannot read the file: {}", path_.string(), std::strerror(errno)));
-    hash_.update(std::as_bytes(std::span(into, static_cast<std::size_t>(n))));
-    bytes_ += n;
-    return static_cast<std::size_t>(n);
-  }
-  std::int64_t bytes() const { return bytes_; }
-  std::string digest() { return hash_.finish_hex(); }
-
- private:
-  std::filesystem::path path_;
-  int descriptor_;
-  files::Sha256 hash_;
-  std::int64_t bytes_ = 0;
-};
-
 }  // namespace
 
 struct FileText::State {
-  explicit State(const InputFile& input) : decoder(input.encoding) {
-    auto opened = std::make_unique<HashedFile>(input.path);
-    file = opened.get();
-    stream = decompressed(std::move(opened), input.path.string());
-  }
+  State(const InputFile& file, std::unique_ptr<ByteStream> bytes)
+      : stream(decompressed(std::move(bytes), file.path.string())), decoder(file.encoding) {}
 
   /// Reads the next piece to the end of `raw`.
   void read(std::size_t size) {
@@ -97,14 +58,13 @@ struct FileText::State {
     ended = count == 0;
   }
 
-  HashedFile* file = nullptr;  // at the bottom of the stream
   std::unique_ptr<ByteStream> stream;
   TextDecoder decoder;
   std::string raw;  // read and not yet decoded
   bool ended = false;
 };
 
-FileText::FileText(const InputFile& file) : state_(std::make_unique<State>(file)) {
+FileText::FileText(const InputFile& file, std::unique_ptr<ByteStream> bytes) : state_(std::make_unique<State>(file, std::move(bytes))) {
   while (state_->raw.size() < kHead && !state_->ended) state_->read(kHead);
   check_head(file, std::string_view(state_->raw).substr(0, kHead));
 }
@@ -130,8 +90,5 @@ bool FileText::more(std::string& text) {
   }
   return true;
 }
-
-std::int64_t FileText::bytes_read() const { return state_->file->bytes(); }
-std::string FileText::sha256() { return state_->file->digest(); }
 
 }  // namespace longhaul::ingest

@@ -56,6 +56,7 @@ class SourceWalker {
   SourceWalker(const Source& source, std::size_t index, const WalkOptions& options) : source_(source), index_(index), options_(options) {
     for (const std::string& name : {std::string(), source.name})
       if (const auto found = options.encodings.find(name); found != options.encodings.end()) encoding_ = found->second;
+    tokens_ = options.tokens_of(source.name);
   }
 
   void add_path(const fs::path& given) {
@@ -74,6 +75,7 @@ class SourceWalker {
 
   std::vector<InputFile> finish() && { return std::move(files_); }
   const SourceWalk& walk() const { return walk_; }
+  bool is_tokens() const { return tokens_.has_value(); }
 
  private:
   struct Link {
@@ -206,33 +208,52 @@ class SourceWalker {
   /// A file that was asked for by its name (`named`) is taken even if that is hidden or a leftover's.
   void add_file(const fs::path& path, const std::string& name, const struct stat& status, bool hidden, bool named) {
     const std::string_view last = file_part(name);
+    // An index goes where its .bin goes.
+    const std::string asked = tokens_ && is_token_index_name(name, *tokens_) ? fs::path(name).replace_extension(".bin").string() : name;
     const auto selected_by = [&](const std::vector<std::string>& patterns) {
-      return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return pattern_selects(pattern, name); });
+      return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return pattern_selects(pattern, asked); });
     };
     if (hidden && !named) return skip(SkippedFile::hidden, name);
     if (selected_by(options_.exclude)) return skip(SkippedFile::excluded, name);
     if (is_leftover_name(last) && !named) return skip(SkippedFile::leftover, name);
     if (!options_.include.empty() && !selected_by(options_.include)) return skip(SkippedFile::not_included, name);
     if (!S_ISREG(status.st_mode)) return skip(SkippedFile::special, name);
-    if (options_.include.empty() && !kind_of_name(last)) return skip(SkippedFile::unknown_extension, name);
+    if (options_.include.empty() && !is_known_name(last)) return skip(SkippedFile::unknown_extension, name);
     if (status.st_size == 0) return skip(SkippedFile::empty, name);
     if (::access(path.c_str(), R_OK) != 0) return skip(SkippedFile::unreadable, name);
     if (!taken_.insert(id_of(status)).second) return skip(SkippedFile::seen_before, name);
     ++walk_.taken;
     walk_.bytes += status.st_size;
-    files_.push_back({path, name, index_, status.st_size, encoding_});
+    files_.push_back({path, name, index_, status.st_size, encoding_, tokens_});
   }
+
+  bool is_known_name(std::string_view name) const { return tokens_ ? is_token_file_name(name, *tokens_) : kind_of_name(name).has_value(); }
 
   const Source& source_;
   std::size_t index_;
   const WalkOptions& options_;
   Encoding encoding_ = Encoding::utf8;
+  std::optional<TokenFormat> tokens_;
   SourceWalk walk_;
   std::vector<InputFile> files_;
   std::vector<Link> links_;   // met and not yet followed
   std::set<FileId> folders_;  // entered
   std::set<FileId> taken_;
 };
+
+DataError nothing_taken(const Source& source, const SourceWalk& account, bool tokens) {
+  const std::string there = account.seen() == 0 ? "it holds no file" : fmt::format("{} seen: {}", account.seen(), account.skipped_text());
+  const SkippedCount& unknown = account.of(SkippedFile::unknown_extension);
+  std::string read = kKnownNames, others;
+  if (unknown.count > 0) others = "; --include \"*.EXTENSION\" takes others as text";
+  if (std::any_of(unknown.names.begin(), unknown.names.end(), [](const std::string& name) { return name.ends_with(".bin"); }))
+    others += fmt::format("; --tokens {}=FORMAT takes .bin files of token ids", source.name);
+  if (tokens) {
+    read = ".bin (token ids), and .idx with --tokens megatron";
+    others = "; --include \"*.EXTENSION\" takes others as token ids";
+  }
+  return DataError(fmt::format("source {}: {}: nothing can be taken; {}; read are {}{}", source.name, source.given(), there, read, others));
+}
 
 }  // namespace
 
@@ -278,24 +299,28 @@ std::int64_t Walk::bytes() const {
   return sum;
 }
 
+std::optional<TokenFormat> WalkOptions::tokens_of(const std::string& source) const {
+  auto found = tokens.find(source);
+  if (found == tokens.end()) found = tokens.find("");
+  if (found == tokens.end()) return std::nullopt;
+  return found->second;
+}
+
 Walk walk_sources(const std::vector<Source>& sources, const WalkOptions& options) {
   std::set<std::string> names;
   for (const Source& source : sources) names.insert(source.name);
   for (const auto& [name, encoding] : options.encodings)
     if (!name.empty() && !names.contains(name))
       throw UsageError(fmt::format("--encoding {}={}: no source is named {}", name, encoding_name(encoding), name));
+  for (const auto& [name, format] : options.tokens)
+    if (!name.empty() && !names.contains(name))
+      throw UsageError(fmt::format("--tokens {}={}: no source is named {}", name, token_format_name(format), name));
   Walk walk;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     SourceWalker walker(sources[i], i, options);
     for (const fs::path& path : sources[i].paths) walker.add_path(path);
     const SourceWalk& account = walker.walk();
-    if (account.taken == 0) {
-      const std::string there =
-          account.seen() == 0 ? "it holds no file" : fmt::format("{} seen: {}", account.seen(), account.skipped_text());
-      const bool others = account.of(SkippedFile::unknown_extension).count > 0;
-      throw DataError(fmt::format("source {}: {}: nothing can be taken; {}; read are {}{}", sources[i].name, sources[i].given(), there,
-                                  kKnownNames, others ? "; --include \"*.EXTENSION\" takes others as text" : ""));
-    }
+    if (account.taken == 0) throw nothing_taken(sources[i], account, walker.is_tokens());
     walk.sources.push_back(account);
     std::vector<InputFile> files = std::move(walker).finish();
     walk.files.insert(walk.files.end(), std::make_move_iterator(files.begin()), std::make_move_iterator(files.end()));

@@ -11,12 +11,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "ingest/encoding.h"
+#include "ingest/tokens.h"
 
 namespace longhaul::ingest {
 
@@ -34,7 +36,11 @@ struct Source {
 struct WalkOptions {
   std::vector<std::string> include;  ///< if any: only files that one of these selects, whatever their extension
   std::vector<std::string> exclude;
-  std::map<std::string, Encoding> encodings;  ///< of the files of a source, by its name; "" is that of all others; UTF-8 without
+  std::map<std::string, Encoding> encodings;       ///< of the files of a source, by its name; "" is that of all others; UTF-8 without
+  std::map<std::string, TokenFormat> tokens = {};  ///< likewise of sources that are token ids: of them X.bin (and X.idx) alone are taken
+
+  /// Of a source, by its name.
+  std::optional<TokenFormat> tokens_of(const std::string& source) const;
 };
 
 enum class SkippedFile {
@@ -81,6 +87,7 @@ struct InputFile {
   std::size_t source = 0;
   std::int64_t bytes = 0;  ///< on disk
   Encoding encoding = Encoding::utf8;
+  std::optional<TokenFormat> tokens = {};  ///< it holds token ids, no text
 };
 
 struct Walk {
