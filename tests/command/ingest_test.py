@@ -410,7 +410,7 @@ class Mutations(Ingest):
 
 
 class Restart(Ingest):
-    KILLS = int(os.environ.get("LONGHAUL_KILLS", "8"))
+    KILLS = int(os.environ.get("LONGHAUL_KILLS", "17"))
 
     def files_of(self, dataset):
         return {str(p.relative_to(dataset)): p.read_bytes() for p in sorted(dataset.rglob("*")) if p.is_file()}

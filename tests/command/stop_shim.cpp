@@ -1,12 +1,18 @@
-// tests/command/stop_shim.cpp — stops a process at an exact point of a save, by LD_PRELOAD.
+// tests/command/stop_shim.cpp — stops a process at an exact point of a save, or lets its disk be full, by LD_PRELOAD.
 //
 // LONGHAUL_STOP_AT=CALL:TEXT kills the process (SIGKILL, as a power cut would look to it) just before the first rename to a path that
 // contains TEXT (CALL = rename), or just before the first fsync of a file whose path contains TEXT (CALL = fsync).
+//
+// LONGHAUL_FULL_AFTER=BYTES:TEXT fails with ENOSPC what is written to files whose path contains TEXT once so many bytes were
+// written to them; the write that reaches the limit writes what still fits, as a disk does.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -32,9 +38,30 @@ std::string path_of(int descriptor) {
   return {path, static_cast<std::size_t>(length > 0 ? length : 0)};
 }
 
+/// How many of `size` bytes still fit; a limit that is not set does not bind.
+std::size_t room_for(int descriptor, std::size_t size) {
+  static std::atomic<std::size_t> written{0};
+  const char* wanted = std::getenv("LONGHAUL_FULL_AFTER");
+  if (wanted == nullptr) return size;
+  char* text = nullptr;
+  const std::size_t limit = std::strtoull(wanted, &text, 10);
+  if (path_of(descriptor).find(text + 1) == std::string::npos) return size;
+  const std::size_t before = written.fetch_add(size);
+  return before >= limit ? 0 : std::min(size, limit - before);
+}
+
 }  // namespace
 
 extern "C" {
+
+ssize_t write(int descriptor, const void* bytes, size_t size) {
+  const std::size_t room = room_for(descriptor, size);
+  if (room == 0 && size > 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return next<ssize_t(int, const void*, size_t)>("write")(descriptor, bytes, room);
+}
 
 int rename(const char* from, const char* to) {
   stop_if_asked("rename", to);
