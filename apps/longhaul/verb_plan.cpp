@@ -207,7 +207,7 @@ int verb_plan(int argc, char** argv) {
 
   asked.json = arguments.json, asked.run_file = !arguments.run_file.empty();
   if (on_cluster.cluster.empty())
-    plan_on_this_machine(arguments.resolve_for_one_rank().config, rates, asked);
+    plan_on_this_machine(arguments.resolve_for_training().config, rates, asked);
   else
     plan_on_cluster(arguments, on_cluster, asked);
   return 0;

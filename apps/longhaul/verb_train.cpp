@@ -13,6 +13,7 @@
 #include "run_arguments.h"
 #include "run_plan.h"
 #include "train/loop.h"
+#include "train/ranks.h"
 #include "train/stop.h"
 #include "units/format.h"
 #include "verbs.h"
@@ -77,7 +78,7 @@ std::string micro_batches_of(std::int64_t global_batch, std::int64_t virtual_ran
 /// Values that follow from others where the run file leaves them out, yet are fixed once a run has begun, are those of the checkpoint that
 /// it goes on from: V (numerics contract), which the size of a micro-batch must not change, and the warm-up, so that run.steps may grow.
 config::ResolvedConfig resolve_run(RunArguments& arguments, const train::Origin& origin) {
-  config::ResolvedConfig resolved = arguments.resolve_for_one_rank();
+  config::ResolvedConfig resolved = arguments.resolve_for_training();
   const std::filesystem::path directory = resolved.config.run.directory;
   const std::optional<checkpoint::RunIdentity> before = train::predecessor(directory, origin.branch);
   if (!before) return resolved;
@@ -99,7 +100,7 @@ config::ResolvedConfig resolve_run(RunArguments& arguments, const train::Origin&
       refuse_micro_batch(resolved, ranks);  // a branch that has still to begin may have another V
   }
   keep("schedule.warmup_steps", resolved.config.schedule.warmup_steps);
-  return arguments.sets.size() == given ? resolved : arguments.resolve_for_one_rank();
+  return arguments.sets.size() == given ? resolved : arguments.resolve_for_training();
 }
 
 /// How a launch ended, and what the plan of its run still lacks.
@@ -110,10 +111,15 @@ struct Trained {
   bool measured = false;
 };
 
-/// Trains with the plan that the kept profile gives, or with one that has no time: nothing is measured here.
-Trained train_run(const config::ResolvedConfig& resolved, const train::Origin& origin, const train::Console& console) {
+/// Trains one rank's part, with the plan that the kept profile gives, or with one that has no time: nothing is measured here.
+void train_rank(const config::ResolvedConfig& resolved, const train::Origin& origin, const train::Console& console,
+                comm::Communicator& communicator, Trained& trained) {
   const config::RunConfig& config = resolved.config;
-  train::Run run(resolved, console, origin);
+  train::Run run(resolved, communicator, console, origin);
+  if (!run.first()) {
+    (void)train::train(run);
+    return;
+  }
   const program::Program& step = run.training().engine.step().program();
   const machine::Combination what = combination_of(config);
   std::optional<cluster::Profile> profile = machine::ProfileCache().read(what);
@@ -123,8 +129,15 @@ Trained train_run(const config::ResolvedConfig& resolved, const train::Origin& o
       keep_plan(run.directory(), run.launch_number(), account_of(config, step, run.training().engine.arena().size(), profile));
   const auto begin = std::chrono::steady_clock::now();
   const train::TrainSummary summary = train::train(run);
-  return {summary, run.launch_number(), std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
-          profile.has_value()};
+  trained = {summary, run.launch_number(), std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
+             profile.has_value()};
+}
+
+Trained train_run(const config::ResolvedConfig& resolved, const train::Origin& origin, const train::Console& console) {
+  Trained trained;
+  train::run_ranks(program::layout_of(resolved.config.parallel), train::thread_count(resolved.config),
+                   [&](comm::Communicator& communicator) { train_rank(resolved, origin, console, communicator, trained); });
+  return trained;
 }
 
 /// The plan of a run that was trained without a profile: its kernels measured in at most 1 % of the time that training took. Nothing where
@@ -168,9 +181,12 @@ int verb_train(int argc, char** argv) {
       "settings change in a run of its own, with --branch-from.\n"
       "Example: longhaul train examples/demo.toml\n"
       "         longhaul train examples/demo.toml --set run.directory=/tmp/run --set run.steps=40 --json\n"
+      "         longhaul train examples/demo.toml --ranks 2\n"
       "         longhaul train lower-rate.toml --branch-from demo-run/run");
   RunArguments arguments;
   arguments.add_to(line);
+  RanksArguments ranks;
+  ranks.add_to(line);
   std::string branch_from;
   std::int64_t from_step = -1;
   const Option branch = line.option("--branch-from", branch_from,
@@ -186,6 +202,7 @@ int verb_train(int argc, char** argv) {
   train::Origin origin;
   if (!branch_from.empty()) origin.branch = train::parse_branch(branch_from);
   if (from_step >= 0) origin.from_step = from_step;
+  ranks.apply(arguments);
   const config::ResolvedConfig resolved = resolve_run(arguments, origin);
   warn_of_threads(resolved.config);
   train::watch_stop_signals();

@@ -62,6 +62,12 @@ std::vector<std::vector<std::byte>> Communicator::all_gather(std::string_view ch
   return all;
 }
 
+std::int64_t Communicator::agree(std::int64_t own) {
+  for (int other = 1; rank() == 0 && other < ranks(); ++other) send(other, "decisions", std::as_bytes(std::span(&own, 1)));
+  if (rank() != 0) receive(0, "decisions", std::as_writable_bytes(std::span(&own, 1)));
+  return own;
+}
+
 std::vector<std::byte> Communicator::broadcast(std::string_view channel, std::span<const std::byte> own) {
   return all_gather(channel, rank() == 0 ? own : std::span<const std::byte>())[0];
 }

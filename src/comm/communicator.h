@@ -68,6 +68,8 @@ class Communicator {
   }
   /// Bytes of every rank, whatever their number, in rank order; each rank gives its own.
   std::vector<std::vector<std::byte>> all_gather(std::string_view channel, std::span<const std::byte> own);
+  /// Rank 0's number on every rank: what is decided once.
+  std::int64_t agree(std::int64_t own);
   /// Rank 0's bytes on every rank.
   std::vector<std::byte> broadcast(std::string_view channel, std::span<const std::byte> own);
 };

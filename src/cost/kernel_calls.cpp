@@ -29,15 +29,21 @@ class Calls {
   void add(Kernel kernel, std::array<std::int64_t, cluster::kAxes> shape, double times = 1) { calls_.push_back({{kernel, shape}, times}); }
   void rows(Kernel kernel, std::int64_t width) { add(kernel, {n_, width, 1, 1, 1}); }
   void forward(std::int64_t in, std::int64_t out) { add(stored_in_by_out() ? Kernel::gemm_nn : Kernel::gemm_nt, {n_, out, in, 1, 1}); }
+  bool weight_gradient() const { return op_.pass == program::Pass::weight_gradient; }
+  /// The products of a backward pass, or of a split one those of this half.
   void backward(std::int64_t in, std::int64_t out) {
-    add(stored_in_by_out() ? Kernel::gemm_nt : Kernel::gemm_nn, {n_, in, out, 1, 1});
-    add(Kernel::gemm_tn,
-        stored_in_by_out() ? std::array<std::int64_t, 5>{in, out, n_, 1, 1} : std::array<std::int64_t, 5>{out, in, n_, 1, 1});
+    if (!weight_gradient()) add(stored_in_by_out() ? Kernel::gemm_nt : Kernel::gemm_nn, {n_, in, out, 1, 1});
+    if (op_.pass != program::Pass::input_gradient)
+      add(Kernel::gemm_tn,
+          stored_in_by_out() ? std::array<std::int64_t, 5>{in, out, n_, 1, 1} : std::array<std::int64_t, 5>{out, in, n_, 1, 1});
   }
+  /// Widths of a linear layer's input and output, whichever half of its backward pass this is.
+  std::int64_t in(Slot d_x) const { return width(weight_gradient() ? Slot::x : d_x); }
+  std::int64_t out(Slot d_y) const { return width(weight_gradient() ? Slot::operand : d_y); }
   /// A linear layer's backward pass up to its products: bias gradient, rounding.
   void linear_gradient(std::int64_t in, std::int64_t out, bool bias) {
-    if (bias) rows(Kernel::bias_backward, out);
-    if (bf16()) rows(Kernel::round_to_operand, out);
+    if (bias && !weight_gradient()) rows(Kernel::bias_backward, out);
+    if (bf16() && !weight_gradient()) rows(Kernel::round_to_operand, out);
     backward(in, out);
   }
   void norm(Kernel rms, Kernel layer) { rows(spec_.norm == model::NormKind::rms_norm ? rms : layer, spec_.width); }
@@ -75,14 +81,14 @@ void Calls::loss() {
 }
 
 void Calls::mlp_up_backward() {
-  const std::int64_t in = width(Slot::x), out = width(Slot::up);
+  const std::int64_t width_in = in(Slot::d_x), width_out = out(Slot::up);
   if (!model::gated(spec_.mlp)) {
-    rows(Kernel::gelu_backward, out);
-    return linear_gradient(in, out, spec_.mlp_bias);
+    if (!weight_gradient()) rows(Kernel::gelu_backward, width_out);
+    return linear_gradient(width_in, width_out, spec_.mlp_bias);
   }
-  rows(Kernel::swiglu_backward, out);
-  backward(in, out);
-  backward(in, out);
+  if (!weight_gradient()) rows(Kernel::swiglu_backward, width_out);
+  backward(width_in, width_out);
+  backward(width_in, width_out);
 }
 
 /// Operations on whole-model buffers.
@@ -123,8 +129,8 @@ std::vector<RepeatedCall> Calls::made() && {
       heads(width(Slot::qkv), false);
       break;
     case OpKind::qkv_backward:
-      heads(width(Slot::scratch), true);
-      linear_gradient(width(Slot::x), width(Slot::scratch), spec_.qkv_bias);
+      if (!weight_gradient()) heads(width(Slot::scratch), true);
+      linear_gradient(in(Slot::d_x), out(Slot::scratch), spec_.qkv_bias);
       break;
     case OpKind::attention_forward:
       attention(Kernel::attention_forward);
@@ -138,10 +144,10 @@ std::vector<RepeatedCall> Calls::made() && {
       rows(Kernel::residual, width(Slot::y));
       break;
     case OpKind::attention_out_backward:
-      linear_gradient(width(Slot::x), width(Slot::d_y), spec_.output_bias);
+      linear_gradient(in(Slot::d_x), out(Slot::d_y), spec_.output_bias);
       break;
     case OpKind::mlp_down_backward:
-      linear_gradient(width(Slot::x), width(Slot::d_y), spec_.mlp_bias);
+      linear_gradient(in(Slot::d_x), out(Slot::d_y), spec_.mlp_bias);
       break;
     case OpKind::mlp_up_forward:
       forward(width(Slot::x), width(Slot::up));

@@ -95,6 +95,15 @@ std::optional<Unsupported> unsupported(const config::RunConfig& config) {
   return std::nullopt;
 }
 
+config::RunConfig of_one_rank(config::RunConfig config) {
+  config::ParallelTable one;
+  one.recompute = config.parallel.recompute;
+  one.virtual_tensor = config.parallel.virtual_tensor;
+  one.virtual_sequence = config.parallel.virtual_sequence;
+  config.parallel = one;
+  return config;
+}
+
 data::PackingOptions packing_options(const config::RunConfig& config) {
   return {config.data.isolate_documents, config.data.end_of_text_loss};
 }

@@ -43,6 +43,9 @@ struct Unsupported {
 };
 std::optional<Unsupported> unsupported(const config::RunConfig& config);
 
+/// The same run on one rank.
+config::RunConfig of_one_rank(config::RunConfig config);
+
 class Engine {
  public:
   enum class Use : std::uint8_t {
@@ -64,6 +67,7 @@ class Engine {
   const machine::Resident& resident_before_arena() const { return resident_before_arena_; }
 
   const Machine& machine() const { return machine_; }
+  const program::Program& step_program() const { return step_program_; }
   /// The optimizer step's executor (training only) and the evaluation's.
   Executor& step() { return *step_; }
   Executor& evaluation() { return *evaluation_; }

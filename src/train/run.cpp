@@ -25,6 +25,11 @@ std::vector<std::string> tensor_names(const model::ParamTable& table) {
   return names;
 }
 
+Console silent() {
+  const auto nothing = [](const std::string&) {};
+  return {nothing, nothing, nothing};
+}
+
 data::Dataset open_data(const config::RunConfig& config, const Console& console) {
   console.begin("verifying the data");
   data::Dataset dataset = data::Dataset::open(config.data.directory);
@@ -35,32 +40,56 @@ data::Dataset open_data(const config::RunConfig& config, const Console& console)
 
 }  // namespace
 
-Run::Run(const config::ResolvedConfig& resolved, Console console, const Origin& origin) {
+Run::Run(const config::ResolvedConfig& resolved, comm::Communicator& communicator, Console console, const Origin& origin)
+    : communicator_(communicator) {
   const config::RunConfig& config = resolved.config;
+  if (communicator.rank() != 0) console = silent();
   // A wrong dataset or model is refused before memory is taken, and both before the run's directory is touched.
   data::Dataset dataset = open_data(config, console);
-  training_ = std::make_unique<Training>(config, std::move(dataset));
-  directory_ = std::make_unique<RunDirectory>(resolved, identity_of(config, training_->dataset()));
-  for (const std::string& message : directory_->messages()) console.say(message);
+  training_ = std::make_unique<Training>(config, std::move(dataset), communicator);
+  if (communicator.rank() == 0) {
+    directory_ = std::make_unique<RunDirectory>(resolved, identity_of(config, training_->dataset()));
+    for (const std::string& message : directory_->messages()) console.say(message);
+  }
   open_state(origin, console);
   launch_ = std::make_unique<Launch>(config, std::move(console), training_->state.step + 1);
+  if (!first()) return;
   record_launch();
   directory_->write_run_file();
 }
 
+/// Rank 0 reads the state or begins a branch; then every rank has its part of the tensors and the same counters.
 void Run::open_state(const Origin& origin, const Console& console) {
-  if (const std::optional<BranchFrom> from = branch_to_begin(directory(), origin.branch))
-    begin_branch(*from, console);
-  else
-    restore(origin, console);
+  WholeState whole(training_->engine);
+  std::optional<TrainState> state;
+  if (first()) {
+    const std::optional<BranchFrom> from = branch_to_begin(directory(), origin.branch);
+    state = from ? begin_branch(*from, whole, console) : restore(origin, whole, console);
+  }
+  const std::string own = state ? to_json(*state).dump() : "";
+  const std::vector<std::byte> told = communicator_.broadcast("state", std::as_bytes(std::span(own)));
+  if (told.empty()) {
+    console.begin("drawing the initial weights");
+    return training_->start();
+  }
+  whole.distribute();
+  training_->resume(first() ? *state : state_from_json(nlohmann::json::parse(std::string_view(
+                                           reinterpret_cast<const char*>(told.data()), told.size()))));
 }
 
-void Run::begin_branch(const BranchFrom& from, const Console& console) {
+std::optional<TrainState> Run::begin_branch(const BranchFrom& from, WholeState& whole, const Console& console) {
   console.begin("reading the checkpoint of the parent");
-  const Branched branched = read_parent(from, directory(), directory_->identity(), training_->engine);
+  Branched branched;
+  if (training_->engine.alone()) {
+    branched = read_parent(from, directory(), directory_->identity(), training_->engine);
+  } else {
+    Engine one(of_one_rank(config()));
+    branched = read_parent(from, directory(), directory_->identity(), one);
+    const std::vector<checkpoint::TensorEntry> read = one.registry(), all = whole.registry();
+    for (std::size_t i = 0; i < all.size(); ++i) std::copy(read[i].data.begin(), read[i].data.end(), all[i].data.begin());
+  }
   for (const std::string& message : branched.messages) console.say(message);
-  training_->resume(branched.state);
-  directory_->begin_branch(branched, training_->engine.registry());
+  directory_->begin_branch(branched, whole.registry());
   resumed_from_step_ = branched.state.step;
   last_loss_ = directory_->last_recorded_loss();
   console.say(fmt::format("branch from {} at step {}; {}", branched.record.parent, branched.record.step,
@@ -69,31 +98,29 @@ void Run::begin_branch(const BranchFrom& from, const Console& console) {
   for (const ledger::Change& d : branched.record.differences)
     console.say(fmt::format("  {}: {} in the parent, {} in the branch", d.option, d.before.empty() ? "(not set)" : d.before,
                             d.now.empty() ? "(not set)" : d.now));
+  return branched.state;
 }
 
-void Run::restore(const Origin& origin, const Console& console) {
+std::optional<TrainState> Run::restore(const Origin& origin, WholeState& whole, const Console& console) {
   console.begin("loading the newest checkpoint");
-  std::optional<Restored> restored = directory_->restore(training_->engine.registry(), origin.from_step);
-  if (!restored) {
-    console.begin("drawing the initial weights");
-    return training_->start();
-  }
+  std::optional<Restored> restored = directory_->restore(whole.registry(), origin.from_step);
+  if (!restored) return std::nullopt;
   resumed_from_step_ = restored->state.step;
   last_loss_ = directory_->last_recorded_loss();
   changes_ = std::move(restored->changes);
   // Who changes a guard after it stopped the run means to go on: the count of skipped updates begins anew.
   if (std::any_of(changes_.begin(), changes_.end(), [](const ledger::Change& c) { return c.option.starts_with("guards."); }))
     restored->state.guards.skipped_in_a_row = 0;
-  training_->resume(restored->state);
   if (!origin.from_step) {
     damaged_ = std::move(restored->messages);
-    return;
+    return restored->state;
   }
   for (const std::string& message : restored->messages) console.say(message);
-  if (restored->went_back_from == 0) return;
+  if (restored->went_back_from == 0) return restored->state;
   directory_->ledger().event("went_back", {{"from_step", restored->went_back_from}, {"to_step", restored->state.step}});
   console.say(fmt::format("went back from step {} to step {}; the later checkpoints are an older generation", restored->went_back_from,
                           restored->state.step));
+  return restored->state;
 }
 
 /// The settings that changed become records of the chain, before the first step that they hold for.
@@ -112,6 +139,8 @@ void Run::record_launch() {
                           {"order", kernels::name(engine.context().order)},
                           {"family", kernels::name(engine.context().family)},
                           {"threads", engine.context().pool.threads()},
+                          {"ranks", communicator_.ranks()},
+                          {"layout", program::to_text(engine.step_program().layout)},
                           {"discarded_records", ledger.discarded()}});
   for (const std::string& message : damaged_) {
     launch_->say(message);
@@ -130,6 +159,7 @@ void Run::record_launch() {
 }
 
 void Run::record_start() {
+  if (!first()) return;
   const std::int64_t step = training_->state.step + 1;
   record_changes();
   directory_->ledger().event("start", {{"step", step},
@@ -139,10 +169,10 @@ void Run::record_start() {
   launch_->begin(fmt::format("step {} of {}", step, config().run.steps));
 }
 
-StopReason Run::stop_reason() const {
+StopReason Run::stop_reason() {
   const TrainState& state = training_->state;
   if (state.step >= config().run.steps) return StopReason::finished;
-  if (stop_signal() != 0) return StopReason::signal;
+  if (communicator_.agree(stop_signal()) != 0) return StopReason::signal;
   const std::int64_t limit = config().guards.max_skipped_steps;
   return limit > 0 && state.guards.skipped_in_a_row >= limit ? StopReason::guard : StopReason::none;
 }
@@ -154,11 +184,12 @@ Evaluation Run::validate(std::int64_t max_tokens) {
 }
 
 void Run::record(ledger::Record& record, const Verdict& verdict) {
+  last_loss_ = record.result.loss;
+  if (!first()) return;
   ledger::Ledger& ledger = directory_->ledger();
   record.timing.launch = directory_->launch();
   launch_->complete(record.timing);
   ledger.append(record);
-  last_loss_ = record.result.loss;
   record_verdict(record.result, verdict);
   for (auto& [kind, fields] : launch_->measure(record.result.step, training_->engine)) ledger.event(kind, std::move(fields));
   launch_->show(record, training_->due(config().log.every));
@@ -177,19 +208,23 @@ void Run::record_verdict(const ledger::Result& result, const Verdict& verdict) {
   if (!verdict.apply) launch_->say(fmt::format("step {}: {}; weights unchanged", result.step, verdict.reason));
 }
 
-bool Run::save_due() const {
+bool Run::save_due() {
   const config::Cadence& every = config().checkpoint.every;
-  if (every.kind == config::Cadence::Kind::seconds) return launch_->seconds_since_save() >= static_cast<double>(every.amount);
+  if (every.kind == config::Cadence::Kind::seconds)
+    return communicator_.agree(launch_->seconds_since_save() >= static_cast<double>(every.amount)) != 0;
   return training_->due(every);
 }
 
 void Run::save() {
   const std::int64_t step = training_->state.step;
-  if (directory_->saved_step() == step) return;
-  ledger::Ledger& ledger = directory_->ledger();
+  if (communicator_.agree(first() && directory_->saved_step() == step) != 0) return;
   const auto start = StepClock::Clock::now();
+  WholeState whole(training_->engine);
+  whole.collect();
+  if (!first()) return;
+  ledger::Ledger& ledger = directory_->ledger();
   try {
-    const checkpoint::Saved saved = directory_->save(training_->state, training_->engine.registry());
+    const checkpoint::Saved saved = directory_->save(training_->state, whole.registry());
     const double seconds = std::chrono::duration<double>(StepClock::Clock::now() - start).count();
     ledger.event("save", {{"step", step},
                           {"directory", saved.commit.name()},
@@ -217,10 +252,13 @@ TrainSummary Run::finish(StopReason reason) {
   summary.noise_sequences = state.noise.sequences();
   summary.state_hash = training_->state_hash();
   summary.stop = reason;
-  if (reason == StopReason::finished && resumed_from_step_ == state.step)  // nothing was trained
-    if (const std::optional<TrainSummary> before = summary_of_finished_run(summary.state_hash)) return *before;
+  std::optional<TrainSummary> before;
+  if (first() && reason == StopReason::finished && resumed_from_step_ == state.step)  // nothing was trained
+    before = summary_of_finished_run(summary.state_hash);
+  if (communicator_.agree(before.has_value()) != 0) return before.value_or(summary);
   save();
   if (reason == StopReason::finished && training_->has_heldout()) summary.validation = validate(0);  // the end is judged on all of the text
+  if (!first()) return summary;
   nlohmann::json fields = event_fields(summary);
   if (reason == StopReason::signal) {
     fields["reason"] = "signal";

@@ -19,6 +19,7 @@
 #include "train/run_directory.h"
 #include "train/summary.h"
 #include "train/training.h"
+#include "train/whole_state.h"
 
 namespace longhaul::train {
 
@@ -30,10 +31,14 @@ struct Origin {
 
 class Run {
  public:
+  /// All ranks of a job open it together. Rank 0 has the directory and the console; what it decides (where to begin, whether to stop, to
+  /// save) the others are told.
   /// @throws UsageError, DataError, CheckpointError; nothing is changed on disk but the run's own directory
-  Run(const config::ResolvedConfig& resolved, Console console, const Origin& origin = {});
+  Run(const config::ResolvedConfig& resolved, comm::Communicator& communicator, Console console, const Origin& origin = {});
 
   const config::RunConfig& config() const { return training_->config(); }
+  /// Whether this rank has the run's directory.
+  bool first() const { return directory_ != nullptr; }
   const std::filesystem::path& directory() const { return directory_->path(); }
   Training& training() { return *training_; }
   Launch& launch() { return *launch_; }
@@ -44,27 +49,28 @@ class Run {
   void record_start();
 
   /// Why the loop should end before the next step.
-  StopReason stop_reason() const;
+  StopReason stop_reason();
   /// Held-out loss, with its progress shown. max_tokens 0: all of the text, with bits/byte.
   Evaluation validate(std::int64_t max_tokens);
   /// Appends the record and what guards said of the step to the ledger, and shows its line.
   void record(ledger::Record& record, const Verdict& verdict);
-  bool save_due() const;
+  bool save_due();
   /// Saves the state; a save that fails is reported and training goes on.
   void save();
   TrainSummary finish(StopReason reason);
 
  private:
   void open_state(const Origin& origin, const Console& console);
-  void begin_branch(const BranchFrom& from, const Console& console);
-  void restore(const Origin& origin, const Console& console);
+  std::optional<TrainState> begin_branch(const BranchFrom& from, WholeState& whole, const Console& console);
+  std::optional<TrainState> restore(const Origin& origin, WholeState& whole, const Console& console);
   void record_launch();
   void record_changes();
   void record_verdict(const ledger::Result& result, const Verdict& verdict);
   std::optional<TrainSummary> summary_of_finished_run(const std::string& state_hash) const;
 
+  comm::Communicator& communicator_;
   std::unique_ptr<Training> training_;
-  std::unique_ptr<RunDirectory> directory_;
+  std::unique_ptr<RunDirectory> directory_;  ///< of rank 0
   std::unique_ptr<Launch> launch_;
   std::optional<std::int64_t> resumed_from_step_;
   std::vector<ledger::Change> changes_;  ///< that the ledger does not hold yet

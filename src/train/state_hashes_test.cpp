@@ -16,6 +16,7 @@
 #include "kernels/context.h"
 #include "tests/source_tree.h"
 #include "train/loop.h"
+#include "train/ranks.h"
 
 namespace longhaul::train {
 namespace {
@@ -46,8 +47,13 @@ config::Overrides options_of(const files::Csv& table, std::size_t row) {
 std::string hash_after_training(const config::Overrides& sets) {
   const config::ResolvedConfig resolved = config::resolve_text("", "state_hashes.csv", "/", sets);
   const auto ignore = [](const std::string&) {};
-  Run run(resolved, {ignore, ignore, ignore});
-  return train(run).state_hash;
+  std::string hash;
+  run_ranks(program::layout_of(resolved.config.parallel), 1, [&](comm::Communicator& communicator) {
+    Run run(resolved, communicator, {ignore, ignore, ignore});
+    const TrainSummary summary = train(run);
+    if (run.first()) hash = summary.state_hash;
+  });
+  return hash;
 }
 
 TEST(StateHashes, TheTableIsComplete) {

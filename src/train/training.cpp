@@ -5,6 +5,7 @@
 #include "checkpoint/state_hash.h"
 #include "train/generation.h"
 #include "train/schedule.h"
+#include "train/whole_state.h"
 #include "units/utf8.h"
 
 namespace longhaul::train {
@@ -24,7 +25,8 @@ data::LoaderOptions loader_options(const config::RunConfig& config) {
   return {static_cast<std::uint64_t>(config.run.seed), config.batch.sequence_length, config.batch.global_batch, packing_options(config), 2};
 }
 
-Training::Training(const config::RunConfig& config, data::Dataset dataset) : engine(config), dataset_(std::move(dataset)) {}
+Training::Training(const config::RunConfig& config, data::Dataset dataset, comm::Communicator& communicator)
+    : engine(config, Engine::Use::training, &communicator), dataset_(std::move(dataset)) {}
 
 void Training::start() {
   engine.initialise();
@@ -47,7 +49,10 @@ void Training::open_loader() {
 double Training::learning_rate() const { return train::learning_rate(schedule_of(config()), state.step); }
 double Training::scheduled_learning_rate() const { return train::learning_rate(schedule_of(config()), state.applied + state.skipped); }
 
-data::Batch Training::next_batch() { return only_batch_ ? *only_batch_ : loader_->next(); }
+data::Batch Training::next_batch() {
+  engine.step().at_step(state.step + 1);
+  return only_batch_ ? *only_batch_ : loader_->next();
+}
 
 void Training::advance(const data::Batch& batch, bool applied) {
   previous_tokens_ = state.tokens;
@@ -81,6 +86,12 @@ std::optional<ledger::Passage> Training::passage() {
   return ledger::Passage{replace_invalid_utf8(tokenizer_->decode(passage.tokens, true)), stop_of(passage)};
 }
 
-std::string Training::state_hash() const { return checkpoint::hash_state(engine.registry(), engine.context().pool.threads()).root.hex(); }
+std::string Training::state_hash() const {
+  const int threads = engine.context().pool.threads();
+  if (engine.alone()) return checkpoint::hash_state(engine.registry(), threads).root.hex();
+  WholeState whole(engine);
+  whole.collect();
+  return engine.communicator().rank() == 0 ? checkpoint::hash_state(whole.registry(), threads).root.hex() : "";
+}
 
 }  // namespace longhaul::train

@@ -25,8 +25,8 @@ data::LoaderOptions loader_options(const config::RunConfig& config);
 
 class Training {
  public:
-  /// Takes the memory of the model. @throws UsageError when it cannot be trained
-  Training(const config::RunConfig& config, data::Dataset dataset);
+  /// Takes the memory of this rank's part of the model. @throws UsageError when it cannot be trained
+  Training(const config::RunConfig& config, data::Dataset dataset, comm::Communicator& communicator);
 
   /// From the first step: weights drawn from the seed.
   void start();
@@ -56,6 +56,7 @@ class Training {
   Evaluation validate(std::int64_t max_tokens, const EvaluationProgress& progress);
   /// What follows validation.prompt, by the average where there is one; nothing without a prompt.
   std::optional<ledger::Passage> passage();
+  /// Of the state of all ranks, which call it together: on rank 0; empty on the others.
   std::string state_hash() const;
 
  private:

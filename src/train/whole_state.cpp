@@ -25,12 +25,13 @@ std::span<std::byte> memory(float* data, std::int64_t count) {
 }  // namespace
 
 WholeState::WholeState(const Engine& engine) : engine_(engine) {
-  if (engine.communicator().rank() != 0) return;
+  if (engine.alone() || engine.communicator().rank() != 0) return;
   for (const Engine::Held& held : engine.held())
     groups_.try_emplace(std::string(held.group), static_cast<std::size_t>(engine.table().padded_count()), 0.0F);
 }
 
 std::vector<checkpoint::TensorEntry> WholeState::registry() {
+  if (engine_.alone()) return engine_.registry();
   std::vector<checkpoint::TensorEntry> entries;
   for (const std::string_view group : kGroups)
     if (const auto found = groups_.find(group); found != groups_.end())
@@ -42,8 +43,12 @@ float* WholeState::place(const Engine::Held& held) {
   return groups_.find(held.group)->second.data() + engine_.table().tensors()[static_cast<std::size_t>(held.tensor)].offset + held.begin;
 }
 
-void WholeState::collect() { move(true); }
-void WholeState::distribute() { move(false); }
+void WholeState::collect() {
+  if (!engine_.alone()) move(true);
+}
+void WholeState::distribute() {
+  if (!engine_.alone()) move(false);
+}
 
 void WholeState::move(bool to_root) {
   comm::Communicator& communicator = engine_.communicator();

@@ -1,4 +1,6 @@
 // train/whole_state.h — the training state of all ranks in one place, and back: what one rank alone would hold.
+//
+// A rank that is alone has it already: its own tensors are the whole state, and nothing is copied.
 #pragma once
 
 #include <map>
@@ -14,7 +16,7 @@ class WholeState {
  public:
   /// Takes memory for every group that the engine has, on rank 0 alone.
   explicit WholeState(const Engine& engine);
-  /// Rank 0's tensors, laid out as the ParamTable; empty on the others.
+  /// Rank 0's tensors; empty on the others.
   std::vector<checkpoint::TensorEntry> registry();
   /// All ranks call these together.
   void collect();
