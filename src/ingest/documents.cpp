@@ -11,6 +11,8 @@
 #include "ingest/formats/csv_rows.h"
 #include "ingest/formats/disk_file.h"
 #include "ingest/formats/json_array.h"
+#include "ingest/formats/parquet_rows.h"
+#include "ingest/formats/tar_rows.h"
 #include "ingest/line_rows.h"
 #include "ingest/token_file.h"
 #include "units/error.h"
@@ -106,6 +108,15 @@ class DocumentReader::Impl {
     const RowOptions rows{options_.text_field, options_.last_of_repeated_keys, options_.metadata, options_.bad_rows == BadRows::replace};
     if (file.tokens) {
       open_tokens(std::move(opened), *file.tokens);
+    } else if (kind == FileKind::tar || kind == FileKind::parquet) {
+      if (file.encoding != Encoding::utf8)
+        throw DataError(
+            fmt::format("{}: text in archives and Parquet files is utf-8, and not converted from {}; make it a source of its own",
+                        file.path.string(), encoding_name(file.encoding)));
+      if (kind == FileKind::tar)
+        rows_ = std::make_unique<TarRows>(decompressed(std::move(opened), file.path.string()), rows);
+      else
+        rows_ = std::make_unique<ParquetRows>(std::move(opened), rows);
     } else {
       text_ = std::make_unique<FileText>(file, std::move(opened));
       open_text(kind, rows);
@@ -138,7 +149,11 @@ class DocumentReader::Impl {
   }
 
   /// Of the current file: how much of it what was read came from.
-  std::int64_t disk_bytes() const { return tokens_ ? tokens_->bytes_read() : file_->position(); }
+  std::int64_t disk_bytes() const {
+    if (tokens_) return tokens_->bytes_read();
+    const auto known = rows_ ? rows_->disk_bytes() : std::nullopt;
+    return known.value_or(file_->position());
+  }
 
   void close() {
     if (options_.sample_bytes == 0) summary_.sha256 = file_->sha256();
@@ -216,13 +231,19 @@ class DocumentReader::Impl {
 
   bool next_row(Document& document) {
     Row row;
-    while (rows_->next(row)) {
+    while (!sample_.full && rows_->next(row)) {
       if (sample_.ended && row.fault) return false;  // cut by the end of the sample
       ++summary_.rows;
+      if (!text_ && options_.sample_bytes > 0) {  // a sample of whole rows
+        sample_.given += std::ssize(row.raw);
+        sample_.full = sample_.given >= options_.sample_bytes;
+      }
       document.line = row.line;
       if (!repair(row.raw, row.line, row.byte)) continue;
       if (!row.fault) rows_->read(row);
-      if (row.fault) {
+      if (row.fault && row.fault->expected) {
+        count_skipped(row.fault->reason, row.line);
+      } else if (row.fault) {
         reject(row.line, row.byte, *row.fault, row.raw);
       } else if (row.text.empty()) {
         skip_empty(row.line);

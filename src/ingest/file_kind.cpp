@@ -17,6 +17,8 @@ std::optional<FileKind> kind_of_name(std::string_view name) {
   if (lower.ends_with(".txt") || lower.ends_with(".text")) return FileKind::text;
   if (lower.ends_with(".jsonl") || lower.ends_with(".ndjson")) return FileKind::rows;
   if (lower.ends_with(".json")) return FileKind::json;
+  if (lower.ends_with(".tar") || lower.ends_with(".tgz")) return FileKind::tar;
+  if (lower.ends_with(".parquet")) return FileKind::parquet;
   if (lower.ends_with(".csv") || lower.ends_with(".tsv")) return FileKind::csv;
   return std::nullopt;
 }

@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "ingest/json_fault.h"
+#include "ingest/json_path.h"
+#include "ingest/json_values.h"
 #include "units/error.h"
 
 namespace longhaul::ingest {
@@ -16,16 +17,6 @@ namespace longhaul::ingest {
 namespace {
 
 namespace dom = simdjson::dom;
-
-std::vector<std::string> split_field_path(std::string_view path) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t dot = std::min(path.find('.', begin), path.size());
-    parts.emplace_back(path.substr(begin, dot - begin));
-    begin = dot + 1;
-  }
-  return parts;
-}
 
 std::string keys_of(const dom::object& object) {
   std::string keys;
@@ -65,7 +56,7 @@ const std::size_t JsonRowParser::kPadding = simdjson::SIMDJSON_PADDING;
 class JsonRowParser::Impl {
  public:
   explicit Impl(RowOptions options) : options_(std::move(options)), path_(split_field_path(options_.text_field)) {
-    for (const std::string& field : options_.metadata) metadata_.push_back({nlohmann::json(field).dump(), split_field_path(field)});
+    for (const std::string& field : options_.metadata) metadata_.push_back(split_field_path(field));
   }
 
   void read(Row& row, bool padded) {
@@ -122,25 +113,14 @@ class JsonRowParser::Impl {
 
   /// The chosen fields, null where there is none.
   std::string metadata_of(const dom::element& document) const {
-    std::string text;
-    for (const MetadataField& field : metadata_) {
+    std::vector<std::string> values;
+    for (const std::vector<std::string>& path : metadata_) {
       dom::element at = document;
       bool found = true;
-      for (const std::string& part : field.path) found = found && child_of(at, part);
-      text += fmt::format("{}{}:{}", text.empty() ? "{" : ",", field.key, found ? std::string(simdjson::minify(at)) : "null");
+      for (const std::string& part : path) found = found && step_into(at, part);
+      values.push_back(found ? std::string(simdjson::minify(at)) : "null");
     }
-    return text + "}";
-  }
-
-  /// The first such key of an object, or the place in a list.
-  static bool child_of(dom::element& at, const std::string& part) {
-    dom::object object;
-    if (at.get(object) == simdjson::SUCCESS) return object.at_key(part).get(at) == simdjson::SUCCESS;
-    dom::array list;
-    std::size_t place = 0;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), place);
-    return error == std::errc() && end == part.data() + part.size() && at.get(list) == simdjson::SUCCESS &&
-           list.at(place).get(at) == simdjson::SUCCESS;
+    return json_object(options_.metadata, values);
   }
 
   /// One part of the path: a key of an object or a place in a list. False with a fault.
@@ -184,11 +164,7 @@ class JsonRowParser::Impl {
 
   RowOptions options_;
   std::vector<std::string> path_;
-  struct MetadataField {
-    std::string key;  // as JSON
-    std::vector<std::string> path;
-  };
-  std::vector<MetadataField> metadata_;
+  std::vector<std::vector<std::string>> metadata_;  // their paths
   dom::parser parser_;
   std::string repaired_;
 };

@@ -1,5 +1,5 @@
-// ingest/row.h — a row of a file of rows (a line of JSON, an element of a JSON array, a record of a table): the text of one document,
-// or what is wrong with it.
+// ingest/row.h — a row of a file of rows (a line of JSON, an element of a JSON array, a record of a table, a sample of an archive): the
+// text of one document, or what is wrong with it.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,17 @@ namespace longhaul::ingest {
 constexpr std::int64_t kMaxRowBytes = std::int64_t{64} << 20;
 
 struct RowFault {
-  std::string reason;  ///< a few words, equal for equal faults: "null", "missing field", "cut off" …
-  std::string what;    ///< a sentence without the place, with the fix where there is one
+  std::string reason;     ///< a few words, equal for equal faults: "null", "missing field", "cut off" …
+  std::string what;       ///< a sentence without the place, with the fix where there is one
+  bool expected = false;  ///< as blank rows are: counted, and never a reason to stop
 };
 
 struct Row {
-  std::string_view text;      ///< of the document, valid until the next row; undefined with a fault
-  std::string_view raw;       ///< the row as it stands in the file's text, valid as long
-  std::int64_t line = 0;      ///< from 1
-  std::int64_t byte = 0;      ///< where the row begins in the text of its file (after decompression and conversion)
+  std::string_view text;  ///< of the document, valid until the next row; undefined with a fault
+  std::string_view raw;   ///< the row as it stands in the file's text, valid as long
+  std::int64_t line = 0;  ///< from 1; of archives and Parquet files: the number of the row
+  std::int64_t byte =
+      0;  ///< where raw begins in its file (after decompression and conversion); 0 in Parquet files, which have no such place
   std::int64_t replaced = 0;  ///< half surrogate pairs replaced by U+FFFD, where that was asked for
   std::optional<RowFault> fault;
   std::string metadata;  ///< the fields of RowOptions::metadata as a JSON object; empty where none are asked for
@@ -44,6 +46,8 @@ class RowReader {
   virtual bool next(Row& row) = 0;
   /// Its text, or what is wrong with it.
   virtual void read(Row& row) = 0;
+  /// Bytes of the file on disk that the rows so far came from, where that is not how far its stream is.
+  virtual std::optional<std::int64_t> disk_bytes() const { return std::nullopt; }
 };
 
 }  // namespace longhaul::ingest

@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "ingest/json_fault.h"
+#include "ingest/json_values.h"
 #include "units/error.h"
 
 namespace longhaul::ingest {
@@ -113,13 +113,12 @@ void CsvRows::read(Row& row) {
 void CsvRows::take_fields(Row& row) {
   row.text = fields_[text_column_];
   if (options_.metadata.empty()) return;
-  nlohmann::ordered_json metadata = nlohmann::ordered_json::object();
+  std::vector<std::string> values;
   for (const std::string& name : options_.metadata) {
     const auto column = std::find(columns_.begin(), columns_.end(), name) - columns_.begin();
-    metadata[name] =
-        column < std::ssize(columns_) ? nlohmann::ordered_json(fields_[static_cast<std::size_t>(column)]) : nlohmann::ordered_json();
+    values.push_back(column < std::ssize(columns_) ? json_string(fields_[static_cast<std::size_t>(column)]) : "null");
   }
-  row.metadata = metadata.dump();
+  row.metadata = json_object(options_.metadata, values);
 }
 
 }  // namespace longhaul::ingest
