@@ -73,7 +73,7 @@ std::size_t ThriftReader::begin_list(Type type, Type& inner) {
   const std::uint8_t head = byte();
   inner = static_cast<Type>(head & 0x0F);
   const std::uint64_t count = (head >> 4) == 15 ? varint() : head >> 4;
-  if (inner == Type::stop || inner > Type::structure) fail();
+  if (count > 0 && (inner == Type::stop || inner > Type::structure)) fail();  // fastparquet's empty lists have no type
   // An element has a byte at least.
   if (good_ && count > bytes_.size() - at_) take(count);
   return good_ ? static_cast<std::size_t>(count) : 0;
