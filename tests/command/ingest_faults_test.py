@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Preparing a dataset while things go wrong: a full disk, and damaged tables, arrays and token files. (Damaged text and rows, and
+"""Preparing a dataset while things go wrong: a full disk, and damaged tables, arrays, archives and token files. (Damaged text and rows, and
 preparations that are killed, are in ingest_test.py.)
 
 Whatever happens, a preparation ends with a whole dataset or with a message that names the file, and then nothing of it is left; and the
@@ -12,14 +12,18 @@ import io
 import json
 import lzma
 import os
+import pathlib
 import random
 import shutil
 import struct
 import subprocess
+import tarfile
 import unittest
 
 import harness
 from harness import DAMAGED, DONE, FAILED, SCRATCH, expect
+
+PARQUET = pathlib.Path(__file__).resolve().parents[1] / "golden/parquet"
 
 
 def document(number):
@@ -81,6 +85,16 @@ def table(rows, **form):
     return text.getvalue().encode()
 
 
+def archive(documents):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for name, contents in documents:
+            member = tarfile.TarInfo(name)
+            member.size = len(contents)
+            tar.addfile(member, io.BytesIO(contents))
+    return data.getvalue()
+
+
 def zstd(data):
     return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
 
@@ -92,7 +106,8 @@ class MutatedFormats(unittest.TestCase):
     def files(self):
         rows = [["id", "text"]] + [[i, document(i) + ', "quoted"'] for i in range(30)]
         return {"a.csv": table(rows), "b.tsv": table(rows, delimiter="\t"), "c.json": json.dumps([{"text": document(i)} for i in range(25)], indent=1).encode(),
-                "d.json": "".join(json.dumps({"text": document(i)}) + "\n" for i in range(20)).encode()}
+                "d.tar": archive([(f"{i:03}.txt", document(i).encode()) for i in range(20)]),
+                "e.parquet": (PARQUET / "dictionary_v1_snappy.parquet").read_bytes(), "f.parquet": (PARQUET / "plain_v1.parquet").read_bytes()}
 
     def mutate(self, root, chance):
         path = chance.choice(sorted(p for p in root.iterdir() if p.stat().st_size))
@@ -112,7 +127,7 @@ class MutatedFormats(unittest.TestCase):
                 data = data[:chance.randrange(1, len(data))]
         path.write_bytes(data)
         if "compress" in kind or kind == "extension":
-            to = path.with_name(path.name + chance.choice([ending, "", ".gz"]) if "compress" in kind else path.stem + chance.choice([".txt", ".jsonl", ".csv", ".json"]))
+            to = path.with_name(path.name + chance.choice([ending, "", ".gz"]) if "compress" in kind else path.stem + chance.choice([".txt", ".jsonl", ".csv", ".tar", ".parquet"]))
             path.rename(to)
             path = to
         return kind, path
