@@ -49,7 +49,7 @@ ParquetPage ParquetColumnReader::read_header() {
     file_.read_at(page_at_, stored_.data(), stored_.size());
     bool ran_out = false;
     auto page = read_parquet_page(stored_, ran_out);
-    if (page) return *std::move(page);
+    if (page) return *page;
     if (!ran_out || size == end - page_at_ || window > kMaxHeader) fail("its header is damaged");
   }
 }
