@@ -169,8 +169,8 @@ int prepare(int argc, char** argv) {
       "         longhaul data prepare --source books=corpus/books --tokenizer gpt2.tiktoken --out data-gpt2\n"
       "         longhaul data prepare --source books=corpus/books --heldout-source test=book.txt --vocab-size 8192 --out data\n"
       "         longhaul data prepare --source test=book.txt --tokenizer data/tokenizer.json --eval-only --out data-test\n"
-      "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson), or folders of\n"
-      "them. Every other file that is met is counted under a reason.");
+      "A source is text files (.txt, .text: one document each unless divided) and files of rows (.jsonl, .ndjson, .json, .csv, .tsv,\n"
+      ".parquet, .tar), or folders of them. Every other file that is met is counted under a reason. More: docs/data.md.");
   std::vector<std::string> sources, heldout_sources, metadata, tokens;
   double heldout_fraction = -1, heldout_tail = -1;  // not given
   data::PrepareOptions options;
