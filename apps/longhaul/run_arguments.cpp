@@ -27,8 +27,7 @@ config::ResolvedConfig RunArguments::resolve() const {
 
 config::ResolvedConfig RunArguments::resolve_for_training() const {
   config::ResolvedConfig resolved = resolve();
-  if (const auto beyond = train::unsupported(resolved.config))
-    throw UsageError(config::place(resolved, beyond->option) + beyond->sentence);
+  if (const auto beyond = train::unsupported(resolved.config)) throw UsageError(config::place(resolved, beyond->option) + beyond->sentence);
   return resolved;
 }
 
@@ -43,7 +42,8 @@ void RanksArguments::add_to(CommandLine& line) {
               "ranks, as threads of this process with run.threads threads each (0: processors ÷ ranks); data-parallel unless the run "
               "file or --layout say otherwise. The result is the same for every number")
       .positive();
-  line.option("--layout", layout, "dp=2,pp=2,zero=1: how the step is spread over ranks, in the words of the run file's [parallel]").not_empty();
+  line.option("--layout", layout, "dp=2,pp=2,zero=1: how the step is spread over ranks, in the words of the run file's [parallel]")
+      .not_empty();
 }
 
 void RanksArguments::apply(RunArguments& run) const {
@@ -59,7 +59,8 @@ void RanksArguments::apply(RunArguments& run) const {
   const int world = program::layout_of(config.parallel).world();
   if (world == ranks) return;
   if (world > 1)
-    throw UsageError(fmt::format("--ranks {}: the layout {} has {} ranks", ranks, program::to_text(program::layout_of(config.parallel)), world));
+    throw UsageError(
+        fmt::format("--ranks {}: the layout {} has {} ranks", ranks, program::to_text(program::layout_of(config.parallel)), world));
   if (ranks > config.batch.virtual_ranks)
     throw UsageError(
         fmt::format("--ranks {}: data-parallel ranks host the run's V = {} virtual ranks (batch.virtual_ranks), so there are at most {}; "

@@ -73,8 +73,8 @@ void Run::open_state(const Origin& origin, const Console& console) {
     return training_->start();
   }
   whole.distribute();
-  training_->resume(first() ? *state : state_from_json(nlohmann::json::parse(std::string_view(
-                                           reinterpret_cast<const char*>(told.data()), told.size()))));
+  training_->resume(
+      first() ? *state : state_from_json(nlohmann::json::parse(std::string_view(reinterpret_cast<const char*>(told.data()), told.size()))));
 }
 
 std::optional<TrainState> Run::begin_branch(const BranchFrom& from, WholeState& whole, const Console& console) {
