@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "checkpoint/state_hash.h"
@@ -55,20 +57,84 @@ data::TokenStream held_out(const config::RunConfig& config) {
   return data::stream_of(ids, starts, config.model.vocab);
 }
 
+/// Bytes that a rank's programs send and receive in a step, by channel: what the plan says of each transfer, and of rows of the embedding
+/// what the batch asks for.
+std::map<std::string, comm::Traffic> planned_traffic(const Engine& engine, const data::Batch& batch) {
+  std::map<std::string, comm::Traffic> planned;
+  const program::Program& program = engine.step_program();
+  const std::int64_t width = program.shape.width, tokens = program.batch.tokens_per_micro_batch();
+  for (const program::Operation& op : program.operations) {
+    const program::Transfer& t = op.transfer;
+    comm::Traffic& channel = planned[std::string(t.what)];
+    if (op.kind == program::OpKind::send) channel.sent += t.bytes.value;
+    if (op.kind == program::OpKind::receive) channel.received += t.bytes.value;
+    if (program::is_collective(op.kind) && op.kind != program::OpKind::all_to_all) {
+      channel.sent += t.sent.value;
+      channel.received += t.received.value;
+    }
+    if (op.kind != program::OpKind::all_to_all || !op.has(program::Slot::y)) continue;
+    const std::int64_t first = (program.batch.first_micro_batch(program.place.dp, program.layout.dp) + op.micro_batch) * tokens;
+    const std::set<std::int32_t> rows(batch.tokens.begin() + first, batch.tokens.begin() + first + tokens);
+    std::int64_t elements = std::ssize(rows) * width;
+    const program::Members members = program.members(program::Group::shard);
+    for (const program::Placed& own : program.table_owners[static_cast<std::size_t>(members.index)].placed()) {
+      const bool table = engine.table().tensors()[static_cast<std::size_t>(own.tensor)].role == model::Role::token_embedding;
+      const auto overlap = [&](std::int64_t row) {
+        return std::max<std::int64_t>(0, std::min(own.end, (row + 1) * width) - std::max(own.begin, row * width));
+      };
+      if (table)
+        for (const std::int32_t row : rows) elements -= overlap(row);
+      else
+        for (std::int64_t row = 0; row < program.batch.sequence_length; ++row) elements -= overlap(row);
+    }
+    if (engine.table().find(model::Role::position_embedding)) elements += program.batch.sequence_length * width;
+    channel.received += elements * 4;
+  }
+  planned.erase("");
+  return planned;
+}
+
+/// Faults that a test plants, each on rank 1 and once.
+enum class Fault { none, gradient_bit, swapped_nodes, lost_message, shifted_piece, swapped_sequences };
+
 /// Runs kSteps steps and a validation. @param outcome  of rank 0
-void train_rank(const config::RunConfig& config, comm::Communicator* communicator, std::int64_t block, Outcome& outcome) {
+void train_rank(const config::RunConfig& config, comm::Communicator* communicator, std::int64_t block, Fault fault, Outcome& outcome) {
   Engine engine(config, Engine::Use::training, communicator, block);
+  const bool strikes = communicator && communicator->rank() == 1;
+  if (fault == Fault::shifted_piece && communicator)  // on all ranks, so that the sizes agree
+    for (program::Sum& sum : const_cast<program::Program&>(engine.step_program()).sums)
+      if (sum.cuts.size() > 2 && sum.cuts[2] - sum.cuts[1] > block) sum.cuts[1] += block;
   engine.initialise();
   NoiseScale noise;
   Outcome own;
   for (int step = 0; step < kSteps; ++step) {
-    const data::Batch batch = batch_of(config, step, config.batch.global_batch);
+    data::Batch batch = batch_of(config, step, config.batch.global_batch);
+    if (fault == Fault::swapped_sequences && strikes && step == 1) {
+      const program::Program& program = engine.step_program();
+      const auto first =
+          batch.tokens.begin() + program.batch.first_micro_batch(program.place.dp, program.layout.dp) * batch.sequence_length;
+      std::swap_ranges(first, first + batch.sequence_length, first + batch.sequence_length);
+    }
+    const std::map<std::string, comm::Traffic> before = engine.communicator().traffic();
+    const std::map<std::string, comm::Traffic> planned = planned_traffic(engine, batch);
     Executor& executor = engine.step();
     executor.gradients(batch);
     own.figures.push_back(executor.gradient_norm());
     own.figures.push_back(executor.loss().mean());
     UpdateNorms norms;
     executor.update({1e-2, 0.9, 0.95, 1e-8, 0.1, 0.5, 0.9, step + 1}, step == 1 ? &norms : nullptr);
+    for (const auto& [channel, wanted] : planned) {
+      comm::Traffic counted = engine.communicator().traffic()[channel];
+      if (const auto then = before.find(channel); then != before.end()) {
+        counted.sent -= then->second.sent;
+        counted.received -= then->second.received;
+      }
+      if (fault != Fault::none) continue;
+      EXPECT_EQ(counted.received, wanted.received) << channel << " of rank " << engine.communicator().rank();
+      if (channel != "owned_rows") {
+        EXPECT_EQ(counted.sent, wanted.sent) << channel << " of rank " << engine.communicator().rank();
+      }
+    }
     if (const auto measured = measure_noise(executor, batch.sequences, noise)) {
       own.figures.push_back(measured->gradient_squared);
       own.figures.push_back(measured->trace);
@@ -86,6 +152,8 @@ void train_rank(const config::RunConfig& config, comm::Communicator* communicato
     const std::vector<float> logits = inference.next_logits({1, 2, 3, 4, 5});
     own.figures.insert(own.figures.end(), logits.begin(), logits.end());
   }
+  const std::int64_t used = engine.arena().high_water().value;
+  EXPECT_EQ((used + program::kAlignment - 1) / program::kAlignment * program::kAlignment, engine.arena().size().value);
   WholeState whole(engine);
   whole.collect();
   if (engine.communicator().rank() == 0) {
@@ -96,29 +164,64 @@ void train_rank(const config::RunConfig& config, comm::Communicator* communicato
 
 Outcome train_alone(const config::RunConfig& config, std::int64_t block) {
   Outcome outcome;
-  train_rank(config, nullptr, block, outcome);
+  train_rank(config, nullptr, block, Fault::none, outcome);
   return outcome;
 }
 
-Outcome train_team(const config::RunConfig& config, std::int64_t block) {
+/// What one rank does with the bytes that it moves, but for one fault.
+class Saboteur : public comm::Communicator {
+ public:
+  Saboteur(std::unique_ptr<comm::Communicator> inner, Fault fault) : inner_(std::move(inner)), fault_(fault) {}
+  int rank() const override { return inner_->rank(); }
+  int ranks() const override { return inner_->ranks(); }
+  void send(int to, std::string_view channel, std::span<const std::byte> message) override { inner_->send(to, channel, message); }
+  void receive(int from, std::string_view channel, std::span<std::byte> message) override { inner_->receive(from, channel, message); }
+  std::unique_ptr<comm::Posted> post(std::string_view channel, std::vector<comm::Outgoing> out, std::vector<comm::Incoming> in) override {
+    if (channel != "gradients" || struck_ || in.size() < 2 || size_of(in[0]) == 0)
+      return inner_->post(channel, std::move(out), std::move(in));
+    struck_ = true;
+    if (fault_ == Fault::lost_message) out.pop_back();
+    if (fault_ == Fault::swapped_nodes) std::swap(in[0].parts, in[1].parts);
+    const std::span<std::byte> first = in[0].parts[0];
+    std::unique_ptr<comm::Posted> posted = inner_->post(channel, std::move(out), std::move(in));
+    if (fault_ != Fault::gradient_bit) return posted;
+    posted->wait();
+    first[0] ^= std::byte{1};
+    return posted;
+  }
+  void at(std::int64_t step, std::string_view operation) override { inner_->at(step, operation); }
+  std::map<std::string, comm::Traffic> traffic() const override { return inner_->traffic(); }
+
+ private:
+  std::unique_ptr<comm::Communicator> inner_;
+  const Fault fault_;
+  bool struck_ = false;
+};
+
+/// @param thrown  what ranks threw; absent: nothing may be thrown
+Outcome train_team(const config::RunConfig& config, std::int64_t block, Fault fault = Fault::none, std::string* first_thrown = nullptr) {
   const int ranks = program::layout_of(config.parallel).world();
-  comm::Team team(ranks, std::chrono::seconds(20));
+  comm::Team team(ranks, fault == Fault::lost_message ? std::chrono::seconds(1) : std::chrono::seconds(20));
   Outcome outcome;
   std::vector<std::string> thrown(static_cast<std::size_t>(ranks));
   {
     std::vector<std::jthread> threads;
     for (int rank = 0; rank < ranks; ++rank)
       threads.emplace_back([&, rank] {
-        const auto communicator = team.communicator(rank);
+        std::unique_ptr<comm::Communicator> communicator = team.communicator(rank);
+        if (fault != Fault::none && rank == 1) communicator = std::make_unique<Saboteur>(std::move(communicator), fault);
         try {
-          train_rank(config, communicator.get(), block, outcome);
+          train_rank(config, communicator.get(), block, fault, outcome);
         } catch (const std::exception& error) {
           thrown[static_cast<std::size_t>(rank)] = error.what();
           team.fail(rank, error.what());
         }
       });
   }
-  for (const std::string& message : thrown) EXPECT_EQ(message, "");
+  if (first_thrown)
+    *first_thrown = team.failure();
+  else
+    for (const std::string& message : thrown) EXPECT_EQ(message, "");
   return outcome;
 }
 
@@ -214,6 +317,26 @@ TEST(Layouts, EveryOneGivesTheBitsOfOneRank) {
     for (std::size_t at = 0; at < found.figures.size(); ++at)
       ASSERT_EQ(expected.figures[at], found.figures[at]) << "figure " << at << ", " << name;
     ASSERT_EQ(expected.state_hash, found.state_hash) << name;
+  }
+}
+
+// What the matrix could not see would be no proof: each fault must change what it compares, or end the job with a reason.
+TEST(Layouts, PlantedFaultsAreFound) {
+  const config::Overrides model = {"run.threads=1", "model.layers=2", "batch.virtual_ranks=4", "batch.micro_batch=1",
+                                   "batch.global_batch=8"};
+  config::Overrides layout = model;
+  layout.insert(layout.end(), {"parallel.dp=4", "parallel.zero=1"});
+  const config::RunConfig alone = small_run(model), many = small_run(layout);
+  const Outcome expected = train_alone(alone, 256);
+  EXPECT_EQ(train_team(many, 256).state_hash, expected.state_hash);
+  for (const Fault fault :
+       {Fault::gradient_bit, Fault::swapped_nodes, Fault::lost_message, Fault::shifted_piece, Fault::swapped_sequences}) {
+    std::string thrown;
+    const Outcome found = train_team(many, 256, fault, &thrown);
+    EXPECT_TRUE(!thrown.empty() || found.state_hash != expected.state_hash) << static_cast<int>(fault);
+    if (fault == Fault::lost_message) {
+      EXPECT_NE(thrown.find("has waited for it"), std::string::npos) << thrown;
+    }
   }
 }
 
