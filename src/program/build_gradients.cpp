@@ -1,6 +1,7 @@
 // Gradients of a rank: accumulators of leaves, their tree, what is exchanged of them, and the end of a step.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "program/builder.h"
@@ -110,7 +111,7 @@ void Builder::sum_over(OpKind kind, std::string_view what, Group group, int buck
   if (sum.of_leaves)
     for (const std::vector<Leaves>& nodes : sum.nodes)
       for (const Leaves& node : nodes)
-        if (node.count == 1 && sum.all > 1)
+        if (node.count == 1 && std::find(sum.result.begin(), sum.result.end(), node) == sum.result.end())  // it is added to another
           figures_ += std::ssize(blocks_of(of.gradients_at, program_.block, sum.begin(members.index), sum.begin(members.index) + own));
   if (arriving > 0)
     uses.push_back({Slot::workspace,

@@ -186,7 +186,7 @@ class Saboteur : public comm::Communicator {
     std::unique_ptr<comm::Posted> posted = inner_->post(channel, std::move(out), std::move(in));
     if (fault_ != Fault::gradient_bit) return posted;
     posted->wait();
-    first[0] ^= std::byte{1};
+    first[first.size() / 8 * 4 + 2] ^= std::byte{0x10};  // of a number in the middle, a bit of the mantissa
     return posted;
   }
   void at(std::int64_t step, std::string_view operation) override { inner_->at(step, operation); }
@@ -313,6 +313,7 @@ TEST(Layouts, EveryOneGivesTheBitsOfOneRank) {
       FAIL() << name << ": " << error.what();
     }
     const Outcome expected = train_alone(alone, c.block), found = train_team(many, c.block);
+    if (::testing::Test::HasFailure()) FAIL() << name;
     ASSERT_EQ(expected.figures.size(), found.figures.size()) << name;
     for (std::size_t at = 0; at < found.figures.size(); ++at)
       ASSERT_EQ(expected.figures[at], found.figures[at]) << "figure " << at << ", " << name;
@@ -334,8 +335,8 @@ TEST(Layouts, PlantedFaultsAreFound) {
     std::string thrown;
     const Outcome found = train_team(many, 256, fault, &thrown);
     EXPECT_TRUE(!thrown.empty() || found.state_hash != expected.state_hash) << static_cast<int>(fault);
-    if (fault == Fault::lost_message) {
-      EXPECT_NE(thrown.find("has waited for it"), std::string::npos) << thrown;
+    if (fault == Fault::lost_message) {  // its place is taken by the channel's next one, or nothing comes
+      EXPECT_TRUE(thrown.find("has waited for it") != std::string::npos || thrown.find("which expects") != std::string::npos) << thrown;
     }
   }
 }
