@@ -21,8 +21,8 @@ using namespace longhaul;
 namespace {
 
 struct Measured {
-  double seconds = 0;   ///< of the last of three steps, the slowest rank's
-  double transfers = 0; ///< share of it, mean over ranks
+  double seconds = 0;    ///< of the last of three steps, the slowest rank's
+  double transfers = 0;  ///< share of it, mean over ranks
 };
 
 Measured measure(const std::string& model, const std::string& layout, int threads) {
