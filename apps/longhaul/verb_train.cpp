@@ -93,6 +93,8 @@ config::ResolvedConfig resolve_run(RunArguments& arguments, const train::Origin&
   const config::BatchTable& batch = resolved.config.batch;
   if (settings["batch.global_batch"] == std::to_string(batch.global_batch)) {
     const std::int64_t ranks = parse_count(settings["batch.virtual_ranks"]).value_or(batch.virtual_ranks);
+    if (ranks < 1)
+      throw CheckpointError(fmt::format("{}: the newest checkpoint says batch.virtual_ranks = {}, which no run can have", directory.string(), ranks));
     const bool divides = resolved.config.micro_batches() % ranks == 0;
     if (divides)
       keep("batch.virtual_ranks", batch.virtual_ranks);
@@ -194,7 +196,8 @@ int verb_train(int argc, char** argv) {
                                     "model stays. The same command resumes it")
                             .not_empty();
   line.option("--from-step", from_step,
-              "go back to the checkpoint of this step, once; the later ones become an older generation. Leave it out to go on")
+              "go back to the checkpoint of this step, once. The later ones become an older generation, which stays until the run has "
+              "checkpoint.keep_last newer ones. Leave it out to go on")
       .non_negative()
       .excludes(branch);
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;

@@ -133,9 +133,13 @@ void Store::write_and_publish(const Snapshot& snapshot, const RunIdentity& ident
   }
 }
 
-Saved Store::commit(const Snapshot& snapshot) { return commit(snapshot, identity_); }
+Saved Store::commit(const Snapshot& snapshot) {
+  Saved saved = publish(snapshot, identity_);
+  if (!saved.already_there) retain(saved.messages);
+  return saved;
+}
 
-Saved Store::commit(const Snapshot& snapshot, const RunIdentity& identity) {
+Saved Store::publish(const Snapshot& snapshot, const RunIdentity& identity) {
   check_registry(snapshot.tensors);
   const StateHash hash = hash_state(snapshot.tensors, options_.hash_threads);
   Saved saved;
@@ -159,7 +163,6 @@ Saved Store::commit(const Snapshot& snapshot, const RunIdentity& identity) {
   }
   in_use_ = saved.commit.name();
   if (options_.read_back) verified_[in_use_] = fingerprint(saved.commit);
-  retain(saved.messages);
   return saved;
 }
 
@@ -180,11 +183,12 @@ bool Store::still_verified(const Commit& commit, std::vector<std::string>& messa
   }
 }
 
-/// The oldest commit of each interval [k·every, (k+1)·every), k ≥ 1: once kept it stays the oldest, so the choice never changes.
+/// The first commit of each interval [k·every, (k+1)·every), k ≥ 1, of the newest generation that has one: after going back the run's own
+/// history takes the place of the abandoned one.
 std::vector<Commit> Store::kept_for_good(std::vector<Commit> commits) const {
   const std::int64_t every = options_.retention.keep_every;
   if (every <= 0) return {};
-  std::reverse(commits.begin(), commits.end());
+  std::ranges::sort(commits, {}, [](const Commit& commit) { return std::pair(-commit.generation, commit.step); });
   std::set<std::int64_t> reached;
   std::vector<Commit> kept;
   for (const Commit& commit : commits) {
@@ -208,7 +212,7 @@ void Store::retain(std::vector<std::string>& messages) {
     return std::any_of(for_good.begin(), for_good.end(), [&](const Commit& c) { return c.name() == commit.name(); });
   };
   for (const Commit& commit : commits) {
-    if (kept < rule.keep_last) {
+    if (kept < rule.keep_last && commit.generation == commits.front().generation) {
       // One that does not verify stays too: the next start quarantines it and reports why.
       if (still_verified(commit, messages)) ++kept;
     } else if (commit.name() != in_use_ && !stays(commit)) {
@@ -266,10 +270,11 @@ Loaded Store::load(const Commit& commit, std::span<const TensorEntry> tensors) {
   return loaded_from(commit, manifest);
 }
 
-Loaded Store::go_back(std::int64_t step, std::span<const TensorEntry> tensors) {
+Loaded Store::go_back(std::int64_t step, std::span<const TensorEntry> tensors, const std::function<void(const Loaded&)>& check) {
   Loaded loaded = load(commit_of_step(directory_.parent_path(), step), tensors);
+  if (check) check(loaded);
   if (list().front().name() == loaded.commit.name()) return loaded;
-  Saved saved = commit({step, loaded.tokens, tensors, loaded.state, loaded.ledger}, loaded.identity);
+  Saved saved = publish({step, loaded.tokens, tensors, loaded.state, loaded.ledger}, loaded.identity);
   loaded.commit = saved.commit;
   loaded.messages = std::move(saved.messages);
   return loaded;
@@ -309,6 +314,11 @@ Commit commit_of_step(const fs::path& run_directory, std::int64_t step) {
   for (const std::int64_t other : steps) there += (there.empty() ? "" : ", ") + std::to_string(other);
   throw UsageError((run_directory / kCheckpointsName).string() + ": no checkpoint of step " + std::to_string(step) + "; there are " +
                    (there.empty() ? "none" : there));
+}
+
+bool has_quarantined(const fs::path& run_directory) {
+  const fs::path directory = run_directory / kCheckpointsName;
+  return fs::is_directory(directory) && !entries_with(directory, is_quarantined).empty();
 }
 
 RunIdentity read_identity(const Commit& commit) { return read_manifest(commit).identity; }

@@ -63,7 +63,8 @@ struct SaveFailed : Error {
   int errno_value;  ///< ENOSPC, EIO, …; 0 when no file operation was at fault
 };
 
-/// Which commits stay: the newest `keep_last` that verify (at least 1), and the first that reaches each multiple of `keep_every` (0: none).
+/// Which commits stay: the newest `keep_last` of the newest generation that verify (at least 1; until there are so many, all of the others
+/// too), and the first that reaches each multiple of `keep_every` (0: none), of the newest generation that has one.
 struct Retention {
   std::int64_t keep_last = 3;
   std::int64_t keep_every = 0;
@@ -95,8 +96,10 @@ class Store {
   std::optional<Loaded> load_newest(std::span<const TensorEntry> tensors);
   /// Fills the registry from the newest commit of this step, which must verify. Where there are later ones it is published anew, as the
   /// first of the next generation and under the identity it has, so that load_newest() gives it from then on, whatever happens next.
+  /// Nothing is removed.
+  /// @param check  of what was loaded, before anything is published: throws where the run cannot go back to it
   /// @throws UsageError listing the steps that there are; CheckpointError; SaveFailed, which leaves everything as it was
-  Loaded go_back(std::int64_t step, std::span<const TensorEntry> tensors);
+  Loaded go_back(std::int64_t step, std::span<const TensorEntry> tensors, const std::function<void(const Loaded&)>& check = {});
   /// What opening cleaned up.
   const std::vector<std::string>& messages() const { return messages_; }
 
@@ -106,7 +109,7 @@ class Store {
   /// Fills the registry from this commit. @throws CheckpointError
   Loaded load(const Commit& commit, std::span<const TensorEntry> tensors);
   Commit next_commit(std::int64_t step) const;
-  Saved commit(const Snapshot& snapshot, const RunIdentity& identity);
+  Saved publish(const Snapshot& snapshot, const RunIdentity& identity);
   bool already_committed(const Snapshot& snapshot, const RunIdentity& identity, const std::string& state_hash, Saved& saved) const;
   void write_and_publish(const Snapshot& snapshot, const RunIdentity& identity, const StateHash& hash,
                          const std::filesystem::path& temporary, Saved& saved);
@@ -130,6 +133,8 @@ class Store {
 std::vector<Commit> list_commits(const std::filesystem::path& run_directory);
 /// The newest commit of a step. @throws UsageError listing the steps that there are
 Commit commit_of_step(const std::filesystem::path& run_directory, std::int64_t step);
+/// Whether damaged commits lie in quarantine.
+bool has_quarantined(const std::filesystem::path& run_directory);
 /// Of the run that wrote a commit. @throws CheckpointError when its manifest is damaged
 RunIdentity read_identity(const Commit& commit);
 /// Fills a registry from this commit, which must verify. @throws CheckpointError

@@ -95,8 +95,11 @@ TEST_F(StoreTest, AfterARollBackTheNewLineageIsTheNewest) {
   other.state["skip"] = 200;  // what the roll-back decided
   EXPECT_EQ(store.commit(other).commit.name(), "step-00000010.g1");
   EXPECT_EQ(store.commit(snapshot(state_, 15)).commit.name(), "step-00000015.g1");
-  EXPECT_EQ(names(dir_.path()), (Names{"step-00000015.g1", "step-00000010.g1", "step-00000020.g0"}));  // 10.g0 was the oldest of four
+  // Three stay; until the new lineage has so many, the old one stays too.
+  EXPECT_EQ(names(dir_.path()), (Names{"step-00000015.g1", "step-00000010.g1", "step-00000020.g0", "step-00000010.g0"}));
   EXPECT_EQ(store.load_newest(state_.tensors())->commit.step, 15);
+  store.commit(snapshot(state_, 25));
+  EXPECT_EQ(names(dir_.path()), (Names{"step-00000025.g1", "step-00000015.g1", "step-00000010.g1"}));
 }
 
 TEST_F(StoreTest, RetentionKeepsTheLastAndTheMultiples) {
@@ -104,6 +107,20 @@ TEST_F(StoreTest, RetentionKeepsTheLastAndTheMultiples) {
   for (std::int64_t step = 10; step <= 80; step += 10) store.commit(snapshot(state_, step));
   EXPECT_EQ(names(dir_.path()), (Names{"step-00000080.g0", "step-00000070.g0", "step-00000060.g0", "step-00000030.g0"}));
   EXPECT_THROW(open({.retention = {.keep_last = 0}}), UsageError);
+}
+
+TEST_F(StoreTest, AfterGoingBackTheMultiplesAreOfTheNewHistory) {
+  Store store = open({.retention = {.keep_last = 1, .keep_every = 30}});
+  for (std::int64_t step = 10; step <= 60; step += 10) store.commit(snapshot(state_, step));
+  ASSERT_EQ(names(dir_.path()), (Names{"step-00000060.g0", "step-00000030.g0"}));
+  std::int64_t checked = 0;
+  store.go_back(30, state_.tensors(), [&](const Loaded& loaded) { checked = loaded.commit.step; });
+  EXPECT_EQ(checked, 30);
+  EXPECT_EQ(names(dir_.path()), (Names{"step-00000030.g1", "step-00000060.g0", "step-00000030.g0"})) << "going back removes nothing";
+  EXPECT_THROW(store.go_back(60, state_.tensors(), [](const Loaded&) { throw UsageError("no"); }), UsageError);
+  EXPECT_EQ(names(dir_.path()).size(), 3u) << "nor does it publish what may not be gone back to";
+  for (std::int64_t step = 40; step <= 70; step += 10) store.commit(snapshot(state_, step));
+  EXPECT_EQ(names(dir_.path()), (Names{"step-00000070.g1", "step-00000060.g1", "step-00000030.g1"}));
 }
 
 TEST_F(StoreTest, RetentionKeepsTheFirstThatReachesAMultiple) {

@@ -14,16 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// Number of lines to keep so that the last one is the record at the cursor; nullopt if no line is.
-std::optional<std::size_t> lines_to_keep(const FileLines& file, const Cursor& cursor) {
-  if (cursor.records == 0) return 0;
-  const std::string needle = "\"hash\":\"" + cursor.head + "\"";  // canonical JSON has no spaces
-  for (std::size_t i = file.lines.size(); i-- > 0;) {
-    if (file.lines[i].find(needle) != std::string_view::npos) return i + 1;
-  }
-  return std::nullopt;
-}
-
 /// A name for the records this launch moves away; the one that already holds them if a launch died between writing it and cutting metrics.
 fs::path discarded_path(const fs::path& directory, std::int64_t launch, std::string_view tail, bool& already_there) {
   for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
@@ -84,7 +74,7 @@ void Ledger::cut_events() {
 void Ledger::cut_metrics() {
   const fs::path path = directory_ / "metrics.jsonl";
   const FileLines file = read_lines(path);
-  std::optional<std::size_t> keep = lines_to_keep(file, cursor_);
+  std::optional<std::size_t> keep = lines_up_to(file, cursor_.records == 0 ? kGenesis : cursor_.head);
   if (!keep && file.lines.size() >= static_cast<std::size_t>(cursor_.records)) {
     throw DataError(path.string() + ": has " + std::to_string(file.lines.size()) + " records, but none with the hash " +
                     cursor_.head.substr(0, 16) + "… that the checkpoint was saved with (record " + std::to_string(cursor_.records) +
@@ -127,7 +117,9 @@ void Ledger::append(Record& record) {
 }
 
 void Ledger::append(const Change& change) { append_to_chain("change", to_json(change), json::object(), nullptr, nullptr); }
-void Ledger::append(const Branch& branch) { append_to_chain("branch", to_json(branch), json::object(), nullptr, nullptr); }
+void Ledger::append(const Branch& branch) {
+  append_to_chain("branch", to_json(branch), {{"parent", branch.parent}}, nullptr, nullptr);
+}
 
 void Ledger::event(std::string_view kind, json fields) {
   fields["time"] = utc_now();

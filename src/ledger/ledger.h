@@ -2,7 +2,7 @@
 //
 //   run/ledger/metrics.jsonl           one record a step: {"result": {…, "prev", "hash"}, "timing": {…}}; between them {"change": {…}}
 //                                      where a launch went on with another setting; first {"branch": {…}} in a run that another began
-//   run/ledger/parent.jsonl            of a branch: the parent's records up to where it begins
+//   run/ledger/parent.jsonl            of a branch: the parent's records up to where it begins, after those of the parent's own parent
 //   run/ledger/events.jsonl            launches, saves, alarms, skipped updates, quarantines, with wall time
 //   run/ledger/discarded-<launch>.jsonl  records after the checkpoint that a launch resumed from
 //
@@ -96,8 +96,11 @@ struct Settings {
   std::vector<Change> changes;  ///< in order
 };
 Settings read_settings(const std::filesystem::path& path);
-/// The bytes of the first `records` records of a run's metrics, those of its own parent before them: what a branch keeps of its parent.
-std::string first_records(const std::filesystem::path& run_directory, std::int64_t records);
+/// Whether a run's metrics hold the record at the cursor; of a cursor before the first record, always.
+bool holds(const std::filesystem::path& run_directory, const Cursor& cursor);
+/// The lines of a run's records up to the one at the cursor, those of its own parent before them: what a branch keeps of its parent. Where
+/// the run went back past it, they are in a discarded file; nothing where they are nowhere.
+std::optional<std::string> records_up_to(const std::filesystem::path& run_directory, const Cursor& cursor);
 /// All events, likewise.
 std::vector<nlohmann::json> read_events(const std::filesystem::path& path);
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,8 @@ struct FileLines {
 };
 /// A missing file has no lines.
 FileLines read_lines(const std::filesystem::path& path);
+/// Number of lines so that the last one is the record with this hash, none for kGenesis; nullopt if no line is.
+std::optional<std::size_t> lines_up_to(const FileLines& file, const std::string& hash);
 
 /// One line as JSON. @throws DataError naming file and line (counted from 1)
 nlohmann::json parse_line(const std::filesystem::path& path, std::size_t number, std::string_view line);

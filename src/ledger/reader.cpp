@@ -84,20 +84,67 @@ Settings read_settings(const std::filesystem::path& path) {
     if (!file.lines[i].starts_with("{\"change\"") && !file.lines[i].starts_with("{\"branch\"")) continue;
     read_line(path, file, i, [&](const nlohmann::json& document) {
       if (document.contains("change")) settings.changes.push_back(change_from_json(document.at("change")));
-      if (document.contains("branch")) settings.branch = branch_from_json(document.at("branch"));
+      if (!document.contains("branch")) return;
+      settings.branch = branch_from_json(document.at("branch"));
+      if (document.contains("parent")) settings.branch->parent = document.at("parent").get<std::string>();
     });
   }
   return settings;
 }
 
-std::string first_records(const std::filesystem::path& run_directory, std::int64_t records) {
+std::optional<std::size_t> lines_up_to(const FileLines& file, const std::string& hash) {
+  if (hash == kGenesis) return 0;
+  const std::string needle = "\"hash\":\"" + hash + "\"";  // canonical JSON has no spaces
+  for (std::size_t i = file.lines.size(); i-- > 0;)
+    if (file.lines[i].find(needle) != std::string_view::npos) return i + 1;
+  return std::nullopt;
+}
+
+bool holds(const std::filesystem::path& run_directory, const Cursor& cursor) {
+  return cursor.records == 0 || lines_up_to(read_lines(run_directory / "ledger" / "metrics.jsonl"), cursor.head);
+}
+
+namespace {
+
+/// The hash that the chain had before a line.
+std::string hash_before(std::string_view line) {
+  constexpr std::string_view kField = "\"prev\":\"";
+  const std::size_t at = line.find(kField);
+  return at == std::string_view::npos ? "" : std::string(line.substr(at + kField.size(), kGenesis.size()));
+}
+
+std::string first_lines(const FileLines& file, std::size_t count) {
   std::string text;
-  const std::filesystem::path folder = run_directory / "ledger";
-  const FileLines before = read_lines(folder / "parent.jsonl");
-  for (const std::string_view line : before.lines) text += std::string(line) + "\n";
-  const FileLines own = read_lines(folder / "metrics.jsonl");
-  for (std::size_t i = 0; i < std::min(own.lines.size(), static_cast<std::size_t>(records)); ++i) text += std::string(own.lines[i]) + "\n";
+  for (std::size_t i = 0; i < count; ++i) text += std::string(file.lines[i]) + "\n";
   return text;
+}
+
+/// A run's own lines up to a record: in its metrics, or in what launches that went back have moved away, which begins behind a record of
+/// the metrics or of another such file.
+std::optional<std::string> own_lines(const std::filesystem::path& folder, const std::string& hash, int files_left) {
+  const FileLines metrics = read_lines(folder / "metrics.jsonl");
+  if (const std::optional<std::size_t> count = lines_up_to(metrics, hash)) return first_lines(metrics, *count);
+  if (files_left == 0 || !std::filesystem::is_directory(folder)) return std::nullopt;
+  for (const std::filesystem::directory_entry& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("discarded-") || !name.ends_with(".jsonl")) continue;
+    const FileLines moved = read_lines(entry.path());
+    const std::optional<std::size_t> count = lines_up_to(moved, hash);
+    if (!count || moved.lines.empty()) continue;
+    if (const auto before = own_lines(folder, hash_before(moved.lines.front()), files_left - 1)) return *before + first_lines(moved, *count);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> records_up_to(const std::filesystem::path& run_directory, const Cursor& cursor) {
+  constexpr int kMostFiles = 64;  // a chain of going back longer than that is damage
+  const std::filesystem::path folder = run_directory / "ledger";
+  const std::optional<std::string> own = own_lines(folder, cursor.records == 0 ? kGenesis : cursor.head, kMostFiles);
+  if (!own) return std::nullopt;
+  const FileLines before = read_lines(folder / "parent.jsonl");
+  return first_lines(before, before.lines.size()) + *own;
 }
 
 std::vector<nlohmann::json> read_events(const std::filesystem::path& path) {

@@ -215,15 +215,18 @@ Change change_from_json(const json& document) {
 json to_json(const Branch& branch) {
   json differences = json::array();
   for (const Change& change : branch.differences) differences.push_back(to_json(change));
-  return {{"parent", branch.parent},           {"step", branch.step},
-          {"tokens", branch.tokens},           {"state_hash", branch.state_hash},
-          {"config_hash", branch.config_hash}, {"ledger_head", branch.ledger_head},
-          {"differences", differences},        {"data_restarts", branch.data_restarts}};
+  return {{"step", branch.step},
+          {"tokens", branch.tokens},
+          {"state_hash", branch.state_hash},
+          {"config_hash", branch.config_hash},
+          {"ledger_head", branch.ledger_head},
+          {"differences", differences},
+          {"data_restarts", branch.data_restarts}};
 }
 
 Branch branch_from_json(const json& document) {
   Branch branch;
-  take(document, "parent", branch.parent);
+  branch.parent = document.value("parent", "");  // inside in early records; beside it since
   take(document, "step", branch.step);
   take(document, "tokens", branch.tokens);
   take(document, "state_hash", branch.state_hash);

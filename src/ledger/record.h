@@ -97,7 +97,7 @@ struct Change {
 
 /// The first record of a run that goes on from a checkpoint of another one.
 struct Branch {
-  std::string parent;  ///< run directory, as it was named
+  std::string parent;  ///< run directory, as it was named; beside the record and not hashed: a place, not a fact of the run
   std::int64_t step = 0, tokens = 0;
   std::string state_hash, config_hash;  ///< of the parent's checkpoint
   std::string ledger_head;              ///< hash of the parent's record before it

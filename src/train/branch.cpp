@@ -20,26 +20,48 @@ namespace {
 
 constexpr const char* kIntent = "branch.json";
 
+/// What the branch's beginning wrote down. @throws CheckpointError when it cannot be read
 std::optional<BranchFrom> read_intent(const fs::path& run_directory) {
   const fs::path file = run_directory / kIntent;
   if (!fs::exists(file)) return std::nullopt;
   try {
     const nlohmann::json document = files::parse_json(files::read_file(file), file.string());
-    return BranchFrom{document.at("parent").get<std::string>(), document.at("step").get<std::int64_t>()};
+    BranchFrom intent{document.at("parent").get<std::string>(), document.at("step").get<std::int64_t>()};
+    if (!document.at("step").is_number_integer() || *intent.step < 0) throw Error("step is no number of steps");
+    intent.text = document.value("asked", "");
+    intent.state_hash = document.value("state_hash", "");
+    return intent;
   } catch (const std::exception& error) {
     throw CheckpointError(fmt::format("{}: cannot be read: {}; give the parent again with --branch-from", file.string(), error.what()));
   }
 }
 
-/// What was asked for; where it names no step, the step with which a beginning that was cut short had begun: the parent may train on.
-std::optional<BranchFrom> with_intent(const std::optional<BranchFrom>& asked, const std::optional<BranchFrom>& intent) {
-  return !asked || (intent && intent->parent == asked->parent && !asked->step) ? intent : asked;
+/// The same, where something else decides as well: nothing for a file that cannot be read.
+std::optional<BranchFrom> readable_intent(const fs::path& run_directory) {
+  try {
+    return read_intent(run_directory);
+  } catch (const CheckpointError&) {
+    return std::nullopt;
+  }
 }
 
-void write_intent(const fs::path& run_directory, const fs::path& parent, std::int64_t step) {
-  const nlohmann::json document = {{"parent", parent.string()}, {"step", step}};
+/// What was asked for; where it names no step, the step with which a beginning that was cut short had begun: the parent may train on.
+BranchFrom with_step_of(const BranchFrom& asked, const std::optional<BranchFrom>& intent) {
+  const bool same = intent && intent->parent == asked.parent && (!asked.step || asked.step == intent->step);
+  return same ? *intent : asked;
+}
+
+void write_intent(const fs::path& run_directory, const BranchFrom& from, std::int64_t step, const std::string& state_hash) {
+  const nlohmann::json document = {{"parent", from.parent.string()}, {"step", step}, {"asked", from.text}, {"state_hash", state_hash}};
   files::write_file_atomically(files::Disk(), run_directory / kIntent, document.dump(2) + "\n");
 }
+
+/// Of a branch that has begun: its record in the ledger.
+std::optional<ledger::Branch> branch_record(const fs::path& run_directory) {
+  return ledger::read_settings(run_directory / "ledger" / "metrics.jsonl").branch;
+}
+
+bool has_steps(const fs::path& run_directory) { return ledger::read_last_metric(run_directory / "ledger" / "metrics.jsonl").has_value(); }
 
 bool is_of(const checkpoint::Difference& difference, std::string_view prefix) { return difference.key.starts_with(prefix); }
 
@@ -78,37 +100,50 @@ checkpoint::Loaded read_tensors(const checkpoint::Commit& commit, Engine& engine
 
 BranchFrom parse_branch(const std::string& text) {
   BranchFrom from{text, std::nullopt};
-  if (const std::size_t at = text.rfind('@'); at != std::string::npos)
+  if (const std::size_t at = text.rfind('@'); at != std::string::npos && !fs::exists(text))
     if (const std::optional<std::int64_t> step = parse_count(text.substr(at + 1))) from = {text.substr(0, at), step};
   if (fs::is_regular_file(from.parent)) from.parent = config::resolve_file(from.parent.string()).config.run.directory;
   from.parent = fs::weakly_canonical(from.parent);
+  from.text = text;
   return from;
 }
 
 std::optional<BranchFrom> branch_to_begin(const fs::path& run_directory, const std::optional<BranchFrom>& asked) {
-  const std::optional<BranchFrom> intent = read_intent(run_directory);
-  const bool begun = !checkpoint::list_commits(run_directory).empty();
-  if (!asked) return begun ? std::nullopt : intent;
-  if (asked->parent == fs::weakly_canonical(run_directory))
+  if (asked && asked->parent == fs::weakly_canonical(run_directory))
     throw UsageError(fmt::format("{}: a branch is a run of its own; set another run.directory, or go back in this one with --from-step",
                                  run_directory.string()));
-  if (!intent && (begun || ledger::read_last_metric(run_directory / "ledger" / "metrics.jsonl")))
-    throw UsageError(fmt::format("{}: holds a run that is no branch; set another run.directory", run_directory.string()));
-  if (!begun && !fs::is_directory(asked->parent))
+  const bool saved = !checkpoint::list_commits(run_directory).empty() || checkpoint::has_quarantined(run_directory);
+  const std::optional<ledger::Branch> record = branch_record(run_directory);
+  if (saved || has_steps(run_directory)) {
+    if (record && !saved)
+      throw CheckpointError(fmt::format(
+          "{}: has steps of a branch and no checkpoint. Restore one from a copy; or, to begin again, set another run.directory",
+          run_directory.string()));
+    if (!asked) return std::nullopt;
+    const std::optional<BranchFrom> intent = readable_intent(run_directory);
+    if (!record && !intent)
+      throw UsageError(fmt::format("{}: holds a run that is no branch; set another run.directory", run_directory.string()));
+    const std::string parent = record ? record->parent : intent->parent.string();
+    const std::int64_t step = record ? record->step : *intent->step;
+    const bool same_words = intent && !asked->text.empty() && intent->text == asked->text;
+    if (!same_words && (parent != asked->parent || (asked->step && asked->step != step)))
+      throw UsageError(
+          fmt::format("{}: holds a branch from {}@{}; leave --branch-from out to go on with it, or set another run.directory",
+                      run_directory.string(), parent, step));
+    return std::nullopt;
+  }
+  if (!asked) return read_intent(run_directory);
+  if (!fs::is_directory(asked->parent))
     throw UsageError(fmt::format("--branch-from: {} is no run directory and no run file", asked->parent.string()));
-  if (!begun) return with_intent(asked, intent);
-  if (intent->parent != asked->parent || (asked->step && asked->step != intent->step))
-    throw UsageError(fmt::format("{}: holds a branch from {}@{}; leave --branch-from out to go on with it, or set another run.directory",
-                                 run_directory.string(), intent->parent.string(), *intent->step));
-  return std::nullopt;
+  return with_step_of(*asked, readable_intent(run_directory));
 }
 
 std::optional<checkpoint::RunIdentity> predecessor(const fs::path& run_directory, const std::optional<BranchFrom>& asked) {
   BranchFrom from{run_directory, std::nullopt};
   if (checkpoint::list_commits(run_directory).empty()) {
-    const std::optional<BranchFrom> branch = with_intent(asked, read_intent(run_directory));
-    if (!branch) return std::nullopt;
-    from = *branch;
+    const std::optional<BranchFrom> intent = readable_intent(run_directory);
+    if (!asked && !intent) return std::nullopt;
+    from = asked ? with_step_of(*asked, intent) : *intent;
   }
   for (const checkpoint::Commit& commit : checkpoint::list_commits(from.parent)) {
     if (from.step && *from.step != commit.step) continue;
@@ -132,7 +167,12 @@ Branched read_parent(const BranchFrom& from, const fs::path& run_directory, cons
   const checkpoint::Loaded loaded =
       from.step ? read(checkpoint::commit_of_step(from.parent, *from.step)) : checkpoint::read_newest(from.parent, read);
   const checkpoint::Commit& commit = loaded.commit;
-  write_intent(run_directory, from.parent, commit.step);
+  if (!from.state_hash.empty() && from.state_hash != loaded.state_hash)
+    throw CheckpointError(fmt::format(
+        "{}: is another state than the one that this branch had begun with (state hash {}…, recorded {}…): another run lies there now. "
+        "Set another run.directory to begin with it",
+        commit.directory.string(), loaded.state_hash.substr(0, 16), from.state_hash.substr(0, 16)));
+  write_intent(run_directory, from, commit.step, loaded.state_hash);
 
   Branched branched;
   branched.messages = loaded.messages;
@@ -153,7 +193,11 @@ Branched read_parent(const BranchFrom& from, const fs::path& run_directory, cons
     return d.key == "data.content" || d.key == "run.seed" || d.key == "batch.sequence_length";
   });
   if (record.data_restarts) branched.state.sample = 0;
-  branched.parent_records = ledger::first_records(from.parent, cursor.records);
+  if (const std::optional<std::string> records = ledger::records_up_to(from.parent, cursor))
+    branched.parent_records = *records;
+  else
+    branched.messages.push_back(fmt::format("{}: has not the records that led to step {}; the branch keeps none of its parent",
+                                            from.parent.string(), commit.step));
   return branched;
 }
 

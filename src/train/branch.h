@@ -22,14 +22,18 @@ namespace longhaul::train {
 struct BranchFrom {
   std::filesystem::path parent;      ///< run directory
   std::optional<std::int64_t> step;  ///< absent: the newest checkpoint
+  std::string text = {};             ///< as it was given: the same command goes on with a branch whose parent is gone
+  std::string state_hash = {};       ///< of the checkpoint that a beginning which was cut short had read
 };
 
-/// Reads "RUN" or "RUN@STEP"; RUN is a run directory, or a run file that names one. It need not be there: a branch that has begun goes on
-/// without it.
+/// Reads "RUN" or "RUN@STEP"; RUN is a run directory, or a run file that names one. A path that is there is taken whole, whatever it ends
+/// with. RUN need not be there: a branch that has begun goes on without it.
 BranchFrom parse_branch(const std::string& text);
 
-/// The branch that this directory has still to begin: as asked, or as branch.json says where its beginning was cut short.
-/// @throws UsageError when it holds another run or another branch, or the parent is not there
+/// The branch that this directory has still to begin: as asked, or as branch.json says where its beginning was cut short. A branch has
+/// begun with its first checkpoint or its first step: from then on its parent is never read again.
+/// @throws UsageError when it holds another run or another branch, or the parent is not there; CheckpointError when a branch has lost its
+/// checkpoints
 std::optional<BranchFrom> branch_to_begin(const std::filesystem::path& run_directory, const std::optional<BranchFrom>& asked);
 
 /// Identity of what a launch in this directory goes on from: the run's newest checkpoint, or the parent's of a branch that has still to

@@ -12,7 +12,13 @@
 namespace longhaul::train {
 namespace {
 
-constexpr std::string_view kSteps = "run.steps";
+constexpr std::string_view kSteps = "run.steps", kEndLoss = "data.end_of_text_loss";
+
+/// Checkpoints made before the end of a document was a target have no such setting. Without isolation it has no say in that, and where ends
+/// are left out the bits are those of then.
+bool same_without_ends(const checkpoint::Difference& difference, const config::RunConfig& config) {
+  return difference.key == kEndLoss && difference.theirs.empty() && (!config.data.isolate_documents || !config.data.end_of_text_loss);
+}
 
 /// How many steps from the start have the same learning rate in a run of this length and in one of another: `step`, where all so far do.
 std::int64_t same_steps(const config::RunConfig& config, std::int64_t other_steps, std::int64_t step) {
@@ -39,6 +45,8 @@ std::optional<std::string> obstacle_to_length(const checkpoint::Difference& diff
 /// What keeps a difference from being a change of the same run; nothing where it may be one.
 std::optional<std::string> obstacle(const checkpoint::Difference& difference, const config::RunConfig& config, std::int64_t step) {
   if (difference.key == kSteps) return obstacle_to_length(difference, config, step);
+  if (difference.key == kEndLoss && difference.theirs.empty())
+    return "when it was made, no end of an isolated document was a target; data.end_of_text_loss = false goes on with the same bits";
   const config::Option* option = config::find_option(difference.key);
   if (option && option->effect == config::Effect::recorded) return std::nullopt;
   return "";
@@ -60,8 +68,9 @@ std::vector<ledger::Change> changes_since(const checkpoint::RunIdentity& theirs,
   std::vector<ledger::Change> changes;
   std::vector<std::string> causes, consequences;
   for (const checkpoint::Difference& d : checkpoint::differences(theirs.config_text, ours.config_text)) {
+    if (same_without_ends(d, resolved.config)) continue;
     if (const std::optional<std::string> why = obstacle(d, resolved.config, commit.step))
-      (is_consequence(d, resolved) ? consequences : causes)
+      (d.key != kEndLoss && is_consequence(d, resolved) ? consequences : causes)
           .push_back(fmt::format("{}: checkpoint {}, run {}{}", d.key, or_not_set(d.theirs), or_not_set(d.ours),
                                  why->empty() ? "" : " (" + *why + ")"));
     else

@@ -1,5 +1,7 @@
 #include "train/run_directory.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/manifest.h"
@@ -46,7 +48,16 @@ RunDirectory::RunDirectory(const config::ResolvedConfig& resolved, const checkpo
 
 std::optional<Restored> RunDirectory::restore(std::span<const checkpoint::TensorEntry> tensors, std::optional<std::int64_t> from_step) {
   const std::vector<checkpoint::Commit> commits = checkpoint::list_commits(path());
-  const std::optional<checkpoint::Loaded> loaded = from_step ? store_.go_back(*from_step, tensors) : store_.load_newest(tensors);
+  // A checkpoint whose records are gone would break the chain: the run went back past it before.
+  const auto has_records = [&](const checkpoint::Loaded& loaded) {
+    if (!ledger::holds(path(), ledger::cursor_from_json(loaded.ledger)))
+      throw UsageError(fmt::format("--from-step {}: {} belongs to a history that the run went back past, and its records are not in the "
+                                   "ledger any more. A run of its own can begin from it, with another run.directory: "
+                                   "`longhaul train NEW.toml --branch-from {}@{}`",
+                                   *from_step, loaded.commit.name(), path().string(), *from_step));
+  };
+  const std::optional<checkpoint::Loaded> loaded =
+      from_step ? store_.go_back(*from_step, tensors, has_records) : store_.load_newest(tensors);
   ledger_.emplace(lock_, loaded ? ledger::cursor_from_json(loaded->ledger) : ledger::Cursor());
   if (!loaded) return std::nullopt;
   Restored restored{state_from_json(loaded->state), changes_since(loaded->identity, identity_, resolved_, loaded->commit), loaded->messages,

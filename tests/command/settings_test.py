@@ -23,7 +23,7 @@ def verify_chain(test, run_file):
     """Recomputes the chain from the bytes: SHA-256 of prev, newline, canonical JSON without prev and hash."""
     head = "0" * 64
     for line in (run_file.parent / "run/ledger/metrics.jsonl").read_text().splitlines():
-        kind = json.loads(line).keys() - {"timing"}
+        kind = json.loads(line).keys() - {"timing", "parent"}
         begin = line.index(f'"{kind.pop()}":{{') + 1
         begin = line.index("{", begin)
         record, end = json.JSONDecoder().raw_decode(line, begin)
@@ -143,6 +143,24 @@ class OnAResume(unittest.TestCase):
         self.assertEqual([len(lines(run_file, path.name)) for path in (run_file.parent / "run/ledger").glob("discarded-*.jsonl")], [20])
         self.assertEqual(json_of(self, "train", run_file)["resumed_from_step"], 40, "newest is what was trained since")
 
+    def test_what_a_run_went_back_past_is_for_branches(self):
+        run_file = harness.write_run("back-past")
+        expect(self, DONE, "train", run_file)
+        # Other updates from 20 on: the records of the first 40 are another history from then.
+        strict = ["--set", "guards.loss_skip_ratio=0.97", "--set", "guards.max_skipped_steps=0"]
+        expect(self, DONE, "train", run_file, "--from-step", "20", *strict)
+        stored, ledger = harness.commits(run_file), lines(run_file)
+        self.assertIn("step-00000030.g0", stored, "going back removes nothing")
+        shutil.rmtree(run_file.parent / "run/checkpoints/step-00000030.g1")
+        done = expect(self, USAGE, "train", run_file, "--from-step", "30", *strict,
+                      says=["step-00000030.g0 belongs to a history that the run went back past", "--branch-from"])
+        self.assertEqual((harness.commits(run_file), lines(run_file)), ([c for c in stored if c != "step-00000030.g1"], ledger), done.stderr)
+        branch = harness.write_run("back-past-branch")
+        expect(self, DONE, "train", branch, "--branch-from", f"{run_file.parent / 'run'}@30")
+        kept = [r["result"]["hash"] for r in lines(branch, "parent.jsonl") if "result" in r]
+        self.assertEqual(len(kept), 30)
+        self.assertEqual(lines(branch)[0]["branch"]["ledger_head"], kept[-1])
+
     def test_killed_while_going_back(self):
         whole = harness.write_run("back-killed-whole")
         expect(self, DONE, "train", whole)
@@ -253,6 +271,63 @@ class Branches(unittest.TestCase):
         expect(self, -signal.SIGKILL, "train", run_file, "--branch-from", parent, environment=killed)
         expect(self, DONE, "train", parent, "--set", "run.steps=30")
         self.assertEqual(json_of(self, "train", run_file, "--branch-from", parent)["resumed_from_step"], 20)
+
+    def test_a_branch_that_lost_its_checkpoints_never_reads_the_parent_again(self):
+        run_file = self.changed("lost-checkpoints")
+        expect(self, DONE, "train", run_file, *self.from_parent())
+        checkpoints = run_file.parent / "run/checkpoints"
+        for name in harness.commits(run_file):
+            (checkpoints / name).rename(checkpoints / f"quarantine-{name}")
+        for _ in range(2):
+            expect(self, DAMAGED, "train", run_file, *self.from_parent(), says=["No usable checkpoint is left"])
+        shutil.rmtree(checkpoints)
+        expect(self, DAMAGED, "train", run_file, *self.from_parent(), says=["has steps of a branch and no checkpoint"])
+
+    def test_a_beginning_that_is_repeated_wants_the_same_parent(self):
+        moved = self.branch("replaced", run={"steps": 30})
+        shutil.copytree(self.parent.parent / "run", moved.parent / "run")
+        run_file = self.changed("repeated")
+        arguments = ["--branch-from", f"{moved.parent / 'run'}@20"]
+        expect(self, -signal.SIGKILL, "train", run_file, *arguments, environment={"LD_PRELOAD": SHIM, "LONGHAUL_STOP_AT": "rename:step-00000020.g0"})
+        shutil.rmtree(moved.parent / "run")
+        other = self.branch("replacing", run={"steps": 30, "seed": 99})
+        expect(self, DONE, "train", other)
+        shutil.copytree(other.parent / "run", moved.parent / "run")
+        expect(self, DAMAGED, "train", run_file, *arguments, says=["another state than the one that this branch had begun with"])
+
+    def test_a_damaged_branch_file_keeps_no_branch_from_going_on(self):
+        run_file = self.changed("damaged-intent")
+        expect(self, DONE, "train", run_file, *self.from_parent(), "--set", "run.steps=30")
+        intent = run_file.parent / "run/branch.json"
+        intent.write_text('{"parent": ')
+        expect(self, DONE, "train", run_file, *self.from_parent())
+        expect(self, DONE, "train", run_file)
+        unbegun = self.changed("damaged-unbegun")
+        (unbegun.parent / "run").mkdir()
+        for text in ('{"parent": ', '{"parent": "x", "step": -1}', '{"parent": "x", "step": 1.5}'):
+            (unbegun.parent / "run/branch.json").write_text(text)
+            expect(self, DAMAGED, "train", unbegun, says=["branch.json: cannot be read", "give the parent again with --branch-from"])
+        self.assertEqual(state_of(self, unbegun, *self.from_parent()), state_of(self, run_file))
+
+    def test_equal_branches_have_equal_records_wherever_the_parent_lies(self):
+        copy = self.branch("a-copy", run={"steps": 30})
+        shutil.copytree(self.parent.parent / "run", copy.parent / "run@20")
+        hashes = []
+        for name, parent in (("here", self.parent.parent / "run"), ("there", copy.parent / "run@20")):
+            run_file = self.changed(f"equal-{name}")
+            expect(self, DONE, "train", run_file, "--branch-from", str(parent) if name == "there" else f"{parent}@30")
+            hashes.append(lines(run_file)[-1]["result"]["hash"])
+            self.assertEqual(lines(run_file)[0]["parent"], str(parent))
+            verify_chain(self, run_file)
+        self.assertEqual(*hashes)
+
+    def test_the_same_command_goes_on_when_the_parents_run_file_is_gone(self):
+        gone = self.branch("gone-parent", run={"steps": 30})
+        expect(self, DONE, "train", gone)
+        run_file = self.changed("of-a-file")
+        expect(self, DONE, "train", run_file, "--branch-from", f"{gone}@20", "--set", "run.steps=30")
+        shutil.rmtree(gone.parent)
+        expect(self, DONE, "train", run_file, "--branch-from", f"{gone}@20")
 
     def test_a_branch_of_a_branch_keeps_the_records_of_both(self):
         child, grandchild = self.branch("child"), self.branch("grandchild", run={"steps": 45})
