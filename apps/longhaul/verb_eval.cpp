@@ -100,8 +100,17 @@ data::EvaluationText read_text(const EvalArguments& arguments, const data::Datas
 /// Where a figure cannot be had, null.
 nlohmann::json or_null(std::optional<double> value) { return value && std::isfinite(*value) ? nlohmann::json(*value) : nlohmann::json(); }
 
+/// Of a text that has targets; without one there is no mean.
+std::optional<double> loss_of(const train::Evaluation& e) { return e.targets > 0 ? std::optional(e.loss) : std::nullopt; }
+std::optional<double> perplexity_of(const train::Evaluation& e) { return e.targets > 0 ? std::optional(e.perplexity()) : std::nullopt; }
+
+constexpr const char* kNone = "—";
+std::string fixed(std::optional<double> value, int digits) { return value ? fmt::format("{:.{}f}", *value, digits) : kNone; }
 /// "16.7", "3.21e+09".
-std::string perplexity_text(double value) { return value < 1e6 ? fmt::format("{:.2f}", value) : fmt::format("{:.3g}", value); }
+std::string perplexity_text(std::optional<double> value) {
+  if (!value) return kNone;
+  return *value < 1e6 ? fmt::format("{:.2f}", *value) : fmt::format("{:.3g}", *value);
+}
 
 /// The figures of document `d`: the same as those of the whole text.
 train::Evaluation of_document(const train::Evaluation& whole, const data::TokenStream& stream, std::int64_t d) {
@@ -119,9 +128,9 @@ nlohmann::json documents_json(const train::Evaluation& whole, const data::Evalua
                     {"words", text.words[at]},
                     {"targets", document.targets},
                     {"nats", document.nats},
-                    {"loss", document.loss},
+                    {"loss", or_null(loss_of(document))},
                     {"bits_per_byte", or_null(document.bits_per_byte)},
-                    {"perplexity", or_null(document.perplexity())},
+                    {"perplexity", or_null(perplexity_of(document))},
                     {"word_perplexity", or_null(document.word_perplexity(text.words[at]))}});
   }
   return list;
@@ -132,9 +141,9 @@ void print_documents(const train::Evaluation& whole, const data::EvaluationText&
              "name");
   for (std::int64_t d = 0; d < std::ssize(whole.documents); ++d) {
     const train::Evaluation document = of_document(whole, text.tokens, d);
-    fmt::print("{:>8} {:>12} {:>10} {:>11.4f} {:>10.3f} {:>11}  {}\n", d, format_count(text.tokens.document_entry(d).text_bytes),
-               format_count(document.targets), document.loss, document.bits_per_byte.value_or(0), perplexity_text(document.perplexity()),
-               text.names[static_cast<std::size_t>(d)]);
+    fmt::print("{:>8} {:>12} {:>10} {:>11} {:>10} {:>11}  {}\n", d, format_count(text.tokens.document_entry(d).text_bytes),
+               format_count(document.targets), fixed(loss_of(document), 4), fixed(document.bits_per_byte, 3),
+               perplexity_text(perplexity_of(document)), text.names[static_cast<std::size_t>(d)]);
   }
 }
 
@@ -155,9 +164,9 @@ nlohmann::json to_json(const EvalArguments& arguments, const config::RunConfig& 
                         {"end_of_text_loss", config.data.end_of_text_loss},
                         {"nats", result.nats},
                         {"targets", result.targets},
-                        {"loss", result.loss},
+                        {"loss", or_null(loss_of(result))},
                         {"bits_per_byte", or_null(result.bits_per_byte)},
-                        {"perplexity", or_null(result.perplexity())},
+                        {"perplexity", or_null(perplexity_of(result))},
                         {"word_perplexity", or_null(result.word_perplexity(text.total_words()))}};
   if (arguments.how.per_document) out["per_document"] = documents_json(result, text);
   return out;
@@ -171,11 +180,12 @@ void print(const EvalArguments& arguments, const config::RunConfig& config, cons
              format_count(text.tokens.text_bytes()), format_count(text.total_words()),
              result.complete ? "" : "; only its beginning was read");
   fmt::print("windows of {} tokens, stride {}\n", config.batch.sequence_length, arguments.stride(config));
-  fmt::print("{:.4f} nats/token over {} targets\n", result.loss, result.targets);
+  fmt::print("{} nats/token over {} targets\n", fixed(loss_of(result), 4), result.targets);
   if (result.bits_per_byte) fmt::print("longhaul {:.3f} bits/byte{}\n", *result.bits_per_byte, train::end_of_text_note(config));
   if (!result.covers_text)
-    fmt::print("no bits/byte: documents are isolated and have no begin token, so their first tokens are not predicted\n");
-  fmt::print("perplexity {} per token", perplexity_text(result.perplexity()));
+    fmt::print("no bits/byte: documents have no begin token, so {} not predicted\n",
+               config.data.isolate_documents ? "their first tokens are" : "the first one's first token is");
+  fmt::print("perplexity {} per token", perplexity_text(perplexity_of(result)));
   if (const auto word = result.word_perplexity(text.total_words())) fmt::print(", {} per word", perplexity_text(*word));
   fmt::print("\n");
 }

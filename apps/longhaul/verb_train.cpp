@@ -94,7 +94,8 @@ config::ResolvedConfig resolve_run(RunArguments& arguments, const train::Origin&
   if (settings["batch.global_batch"] == std::to_string(batch.global_batch)) {
     const std::int64_t ranks = parse_count(settings["batch.virtual_ranks"]).value_or(batch.virtual_ranks);
     if (ranks < 1)
-      throw CheckpointError(fmt::format("{}: the newest checkpoint says batch.virtual_ranks = {}, which no run can have", directory.string(), ranks));
+      throw CheckpointError(
+          fmt::format("{}: the newest checkpoint says batch.virtual_ranks = {}, which no run can have", directory.string(), ranks));
     const bool divides = resolved.config.micro_batches() % ranks == 0;
     if (divides)
       keep("batch.virtual_ranks", batch.virtual_ranks);

@@ -38,6 +38,7 @@ HeldoutWindows::HeldoutWindows(const TokenStream& stream, const HeldoutOptions& 
 
 /// Pair j of a span is (input begin + j, target begin + j + 1), j < targets.
 void HeldoutWindows::add_span(std::int64_t begin, std::int64_t targets, std::int64_t stride) {
+  if (targets <= 0) return;  // an empty document whose end is no target
   target_tokens_ += targets;
   for (std::int64_t start = 0, counted = 0; counted < targets; start += stride) {
     const std::int64_t end = std::min(start + options_.sequence_length, targets);

@@ -32,8 +32,9 @@ class HeldoutWindows {
   /// Sequences in all; targets in all (the number of tokens that bits/byte sums over).
   std::int64_t sequences() const { return static_cast<std::int64_t>(first_window_.size()) - 1; }
   std::int64_t target_tokens() const { return target_tokens_; }
-  /// Whether every byte of the text is predicted: not where isolated documents have no begin token.
-  bool covers_text() const { return !options_.packing.isolate_documents || stream_.framing().has_begin(); }
+  /// Whether every byte of the text is predicted: not without a begin token, where nothing comes before the first token of a document that
+  /// is isolated, or of the stream.
+  bool covers_text() const { return stream_.framing().has_begin(); }
   /// Sequences [first, first + count) as a batch of exactly `count`; what lies beyond the last is padding with loss_mask 0.
   /// @param places  if given, set to the place in the stream of each input token, −1 for padding
   Batch batch(std::int64_t first, std::int64_t count, std::vector<std::int64_t>* places = nullptr) const;

@@ -117,9 +117,7 @@ void Ledger::append(Record& record) {
 }
 
 void Ledger::append(const Change& change) { append_to_chain("change", to_json(change), json::object(), nullptr, nullptr); }
-void Ledger::append(const Branch& branch) {
-  append_to_chain("branch", to_json(branch), {{"parent", branch.parent}}, nullptr, nullptr);
-}
+void Ledger::append(const Branch& branch) { append_to_chain("branch", to_json(branch), {{"parent", branch.parent}}, nullptr, nullptr); }
 
 void Ledger::event(std::string_view kind, json fields) {
   fields["time"] = utc_now();

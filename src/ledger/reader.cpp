@@ -131,7 +131,8 @@ std::optional<std::string> own_lines(const std::filesystem::path& folder, const 
     const FileLines moved = read_lines(entry.path());
     const std::optional<std::size_t> count = lines_up_to(moved, hash);
     if (!count || moved.lines.empty()) continue;
-    if (const auto before = own_lines(folder, hash_before(moved.lines.front()), files_left - 1)) return *before + first_lines(moved, *count);
+    if (const auto before = own_lines(folder, hash_before(moved.lines.front()), files_left - 1))
+      return *before + first_lines(moved, *count);
   }
   return std::nullopt;
 }

@@ -180,7 +180,7 @@ Report make_report(const std::filesystem::path& run_directory) {
   body += plots(config, records) + memory_bars(memory, measured_memory(events)) + memory_over_step(memory);
   const std::string gradient = gradient_sections(config, records, events);
   if (!gradient.empty()) body += "<h2>Gradient and weights</h2>" + gradient;
-  body += passages(config.validation.prompt, records) + machine_plots(records);
+  body += passages(config.validation.prompt, settings, records) + machine_plots(records);
   body += "<h2>Events</h2>" + event_table(events);
   body += "<h2>Run file</h2><pre>" + escaped(files::read_file(run_directory / "run.toml")) + "</pre>";
   return {std::move(comparison), std::move(plan),

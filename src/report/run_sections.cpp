@@ -114,14 +114,29 @@ std::string gradient_sections(const config::RunConfig& config, const Records& re
   return out;
 }
 
-std::string passages(const std::string& prompt, const Records& records) {
+namespace {
+
+/// validation.prompt as it was in a step: before the first change that came after it, else as it is now.
+std::string prompt_of(std::int64_t step, const std::string& now, const ledger::Settings& settings) {
+  for (const ledger::Change& change : settings.changes)
+    if (change.option == "validation.prompt" && change.step >= step) {
+      const nlohmann::json value = nlohmann::json::parse(change.before, nullptr, false);  // as in a run file: in quotes
+      return value.is_string() ? value.get<std::string>() : change.before;
+    }
+  return now;
+}
+
+}  // namespace
+
+std::string passages(const std::string& prompt, const ledger::Settings& settings, const Records& records) {
   std::vector<std::vector<std::string>> rows;
   for (const ledger::Record& record : records)
     if (const auto& passage = record.result.passage)
-      rows.push_back({std::to_string(record.result.step), passage->text, passage->stop == "end_of_text" ? "ended by itself" : "cut"});
+      rows.push_back({std::to_string(record.result.step), prompt_of(record.result.step, prompt, settings), passage->text,
+                      passage->stop == "end_of_text" ? "ended by itself" : "cut"});
   if (rows.empty()) return "";
-  return "<h2>Passages</h2><p>After <b>" + escaped(prompt) + "</b>, the likeliest token each time:</p><div class='scroll'>" +
-         table({"step", "text", ""}, rows) + "</div>";
+  return "<h2>Passages</h2><p>After the prompt, the likeliest token each time:</p><div class='scroll'>" +
+         table({"step", "prompt", "text", ""}, rows) + "</div>";
 }
 
 std::string machine_plots(const Records& records) {

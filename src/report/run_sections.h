@@ -31,7 +31,8 @@ std::string loss_plot(const Records& records, const Records& parent, const ledge
 /// Norms of each tensor over the steps (log.tensors_every), and the gradient noise scale beside the batch. Empty parts are left out.
 std::string gradient_sections(const config::RunConfig& config, const Records& records, const std::vector<nlohmann::json>& events);
 /// The passages that were generated with validations.
-std::string passages(const std::string& prompt, const Records& records);
+/// @param prompt  of the run now; what it was before is in the changes
+std::string passages(const std::string& prompt, const ledger::Settings& settings, const Records& records);
 /// Processor time, disk and temperature.
 std::string machine_plots(const Records& records);
 /// The parent of a branch and what differs, and the settings that changed on the way.

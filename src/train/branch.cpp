@@ -116,9 +116,9 @@ std::optional<BranchFrom> branch_to_begin(const fs::path& run_directory, const s
   const std::optional<ledger::Branch> record = branch_record(run_directory);
   if (saved || has_steps(run_directory)) {
     if (record && !saved)
-      throw CheckpointError(fmt::format(
-          "{}: has steps of a branch and no checkpoint. Restore one from a copy; or, to begin again, set another run.directory",
-          run_directory.string()));
+      throw CheckpointError(
+          fmt::format("{}: has steps of a branch and no checkpoint. Restore one from a copy; or, to begin again, set another run.directory",
+                      run_directory.string()));
     if (!asked) return std::nullopt;
     const std::optional<BranchFrom> intent = readable_intent(run_directory);
     if (!record && !intent)
@@ -127,9 +127,8 @@ std::optional<BranchFrom> branch_to_begin(const fs::path& run_directory, const s
     const std::int64_t step = record ? record->step : *intent->step;
     const bool same_words = intent && !asked->text.empty() && intent->text == asked->text;
     if (!same_words && (parent != asked->parent || (asked->step && asked->step != step)))
-      throw UsageError(
-          fmt::format("{}: holds a branch from {}@{}; leave --branch-from out to go on with it, or set another run.directory",
-                      run_directory.string(), parent, step));
+      throw UsageError(fmt::format("{}: holds a branch from {}@{}; leave --branch-from out to go on with it, or set another run.directory",
+                                   run_directory.string(), parent, step));
     return std::nullopt;
   }
   if (!asked) return read_intent(run_directory);
@@ -196,8 +195,8 @@ Branched read_parent(const BranchFrom& from, const fs::path& run_directory, cons
   if (const std::optional<std::string> records = ledger::records_up_to(from.parent, cursor))
     branched.parent_records = *records;
   else
-    branched.messages.push_back(fmt::format("{}: has not the records that led to step {}; the branch keeps none of its parent",
-                                            from.parent.string(), commit.step));
+    branched.messages.push_back(
+        fmt::format("{}: has not the records that led to step {}; the branch keeps none of its parent", from.parent.string(), commit.step));
   return branched;
 }
 

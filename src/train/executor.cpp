@@ -99,7 +99,7 @@ double Executor::gradient_norm() {
     gradient_squares_.push_back(sum_of_figures(places_.norm(tensor), places_.blocks(tensor)));
     sum += gradient_squares_.back();
   }
-  return std::sqrt(sum);
+  return without_sign_of_nan(std::sqrt(sum));
 }
 
 LossSum Executor::loss() const {

@@ -4,7 +4,9 @@
 // and times each one. What differs between models is in the handlers (ops_*.cpp), what differs between layouts is in the program.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,11 +32,14 @@ struct UpdateScalars {
   std::int64_t applied = 1;  ///< t of Adam's bias corrections: updates applied, this one included
 };
 
+/// A NaN may have any sign, and is printed with it: one NaN for all.
+inline double without_sign_of_nan(double value) { return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value; }
+
 /// The loss of one global batch (accounting A10).
 struct LossSum {
   double total = 0;  ///< nats over all unmasked targets
   std::int64_t targets = 0;
-  double mean() const { return targets > 0 ? total / static_cast<double>(targets) : 0; }
+  double mean() const { return targets > 0 ? without_sign_of_nan(total / static_cast<double>(targets)) : 0; }
 };
 
 /// What an update did to a block of a tensor.

@@ -118,9 +118,10 @@ std::optional<TrainState> Run::restore(const Origin& origin, WholeState& whole, 
   for (const std::string& message : restored->messages) console.say(message);
   if (restored->went_back_from == 0) return restored->state;
   directory_->ledger().event("went_back", {{"from_step", restored->went_back_from}, {"to_step", restored->state.step}});
-  console.say(fmt::format("went back from step {} to step {}; the later checkpoints are an older generation, which stays until there "
-                          "are checkpoint.keep_last = {} newer ones",
-                          restored->went_back_from, restored->state.step, config().checkpoint.keep_last));
+  console.say(
+      fmt::format("went back from step {} to step {}; the later checkpoints are an older generation, which stays until there "
+                  "are checkpoint.keep_last = {} newer ones",
+                  restored->went_back_from, restored->state.step, config().checkpoint.keep_last));
   return restored->state;
 }
 

@@ -51,10 +51,11 @@ std::optional<Restored> RunDirectory::restore(std::span<const checkpoint::Tensor
   // A checkpoint whose records are gone would break the chain: the run went back past it before.
   const auto has_records = [&](const checkpoint::Loaded& loaded) {
     if (!ledger::holds(path(), ledger::cursor_from_json(loaded.ledger)))
-      throw UsageError(fmt::format("--from-step {}: {} belongs to a history that the run went back past, and its records are not in the "
-                                   "ledger any more. A run of its own can begin from it, with another run.directory: "
-                                   "`longhaul train NEW.toml --branch-from {}@{}`",
-                                   *from_step, loaded.commit.name(), path().string(), *from_step));
+      throw UsageError(
+          fmt::format("--from-step {}: {} belongs to a history that the run went back past, and its records are not in the "
+                      "ledger any more. A run of its own can begin from it, with another run.directory: "
+                      "`longhaul train NEW.toml --branch-from {}@{}`",
+                      *from_step, loaded.commit.name(), path().string(), *from_step));
   };
   const std::optional<checkpoint::Loaded> loaded =
       from_step ? store_.go_back(*from_step, tensors, has_records) : store_.load_newest(tensors);

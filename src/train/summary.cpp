@@ -14,7 +14,8 @@ nlohmann::json event_fields(const TrainSummary& summary) {
                            {"final_loss", summary.final_loss}};
   if (summary.noise_sequences) fields["noise_scale_sequences"] = *summary.noise_sequences;
   if (summary.validation) {
-    fields["validation"] = {{"loss", summary.validation->loss}, {"targets", summary.validation->targets}};
+    fields["validation"] = {
+        {"loss", summary.validation->loss}, {"targets", summary.validation->targets}, {"complete", summary.validation->complete}};
     if (summary.validation->bits_per_byte) fields["validation"]["bits_per_byte"] = *summary.validation->bits_per_byte;
   }
   return fields;
@@ -36,8 +37,9 @@ std::optional<TrainSummary> finished_with(const std::vector<nlohmann::json>& eve
       Evaluation& validation = summary.validation.emplace();  // its sum is not recorded
       validation.loss = files::json_double(said.at("loss"));
       validation.targets = said.at("targets").get<std::int64_t>();
-      validation.complete = said.contains("bits_per_byte");
-      if (validation.complete) validation.bits_per_byte = files::json_double(said.at("bits_per_byte"));
+      const bool has_bits = said.contains("bits_per_byte");
+      validation.complete = said.value("complete", has_bits);  // not said by early runs
+      if (has_bits) validation.bits_per_byte = files::json_double(said.at("bits_per_byte"));
     }
     return summary;
   }

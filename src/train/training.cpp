@@ -69,7 +69,7 @@ bool Training::due_with(const config::Cadence& cadence, const data::Batch& batch
 }
 
 Evaluation Training::validate(std::int64_t max_tokens, const EvaluationProgress& progress) {
-  if (validated_step_ == state.step && validation_.bits_per_byte) return validation_;  // all of it was read at this step already
+  if (validated_step_ == state.step && validation_.complete) return validation_;  // all of it was read at this step already
   validation_ = evaluate(engine, dataset_.heldout(), {.max_tokens = max_tokens}, progress);
   validated_step_ = state.step;
   return validation_;

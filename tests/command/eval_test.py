@@ -109,6 +109,23 @@ class Evaluation(unittest.TestCase):
         shown = expect(self, DONE, "eval", self.run_file, "--text", folder, "--per-document").stdout
         self.assertIn(f"{folder}/001.txt", shown)
 
+    def test_a_figure_that_cannot_be_had_is_no_number(self):
+        """Without a begin token the first token is not predicted, isolated or not; a text of one token has no target at all."""
+        for name, isolate in (("isolated", True), ("not-isolated", False)):
+            data = harness.SCRATCH / f"no-begin-{name}"
+            expect(self, DONE, "data", "prepare", "--source", f"text={harness.SCRATCH / 'corpus'}", "--tokenizer", harness.dataset() / "tokenizer.json",
+                   "--begin", "none", "--heldout-fraction", "0.1", "--out", data)
+            run_file = harness.write_run(f"run-no-begin-{name}", run={"steps": 2}, data={"directory": str(data), "isolate_documents": isolate})
+            expect(self, DONE, "train", run_file)
+            one = harness.write(f"one-{name}/a.txt", "a")
+            document = json_of(self, "eval", run_file, "--text", one, "--per-document")
+            self.assertIsNone(document["bits_per_byte"])
+            self.assertIsNone(document["word_perplexity"])
+            shown = expect(self, DONE, "eval", run_file, "--text", one, "--per-document").stdout
+            self.assertIn("—", shown)
+            self.assertIn("no begin token", shown)
+            self.assertNotIn("0.000 ", shown)
+
     def test_windows_overlap_and_each_target_counts_once(self):
         whole = self.evaluate()
         self.assert_same_figures(self.evaluate("--stride", LENGTH), whole)

@@ -76,6 +76,10 @@ class Measures(unittest.TestCase):
         shown = {r["step"]: r["passage"] for r in harness.results(prompted) if "passage" in r}
         self.assertEqual(sorted(shown), [10, 20])
         self.assertIn("  ab|", done.stderr)
+        expect(self, DONE, "train", prompted, "--set", "run.steps=20", "--from-step", "10", "--set", "validation.prompt=cd")
+        page = prompted.parent / "run/report.html"
+        expect(self, DONE, "report", prompted)
+        self.assertRegex(page.read_text(), r"<td>10</td><td>ab</td>(?s:.)*<td>20</td><td>cd</td>")
         again = json_of(self, "generate", prompted, "--prompt", "ab", "--tokens", "5", "--temperature", "0")
         self.assertEqual({"text": again["text"], "stop": again["stop"]}, shown[20], "the last checkpoint gives the last passage")
 
