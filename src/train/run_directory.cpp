@@ -54,8 +54,8 @@ std::optional<Restored> RunDirectory::restore(std::span<const checkpoint::Tensor
       throw UsageError(
           fmt::format("--from-step {}: {} belongs to a history that the run went back past, and its records are not in the "
                       "ledger any more. A run of its own can begin from it, with another run.directory: "
-                      "`longhaul train NEW.toml --branch-from {}@{}`",
-                      *from_step, loaded.commit.name(), path().string(), *from_step));
+                      "`longhaul train NEW.toml --branch-from {}`",
+                      *from_step, loaded.commit.name(), fmt::format("{}@{}", path().string(), *from_step)));
   };
   const std::optional<checkpoint::Loaded> loaded =
       from_step ? store_.go_back(*from_step, tensors, has_records) : store_.load_newest(tensors);
