@@ -65,7 +65,6 @@ Members members_of(Group group, const Layout& layout, const Place& place, std::i
     case Group::context:
       return among(stage_ranks(layout, place), me, layout.cp, layout.tp);
     case Group::data:
-      return among(data, me, count, 1);
     case Group::shard:
       return among(data, me, count, 1);
     case Group::replica:
@@ -73,7 +72,6 @@ Members members_of(Group group, const Layout& layout, const Place& place, std::i
     case Group::expert:
       return among(stage_ranks(layout, place), me, layout.ep, 1);
     case Group::expert_data:
-      return layout.ep > 1 ? among(stage_ranks(layout, place), me, count, layout.ep) : among(data, me, count, 1);
     case Group::expert_shard:
       return layout.ep > 1 ? among(stage_ranks(layout, place), me, count, layout.ep) : among(data, me, count, 1);
     case Group::expert_replica: {

@@ -177,6 +177,7 @@ Report make_report(const std::filesystem::path& run_directory) {
       "medians of the launch's steps 3 to 10. MFU: 6·N_matmul + 12·L·heads·head_dim·s, of the register-only peak.</p>",
       escaped(plan.basis()));
   const nlohmann::json& memory = plan.document.at("memory");
+  body += ranks_section(events);
   body += plots(config, records) + memory_bars(memory, measured_memory(events)) + memory_over_step(memory);
   const std::string gradient = gradient_sections(config, records, events);
   if (!gradient.empty()) body += "<h2>Gradient and weights</h2>" + gradient;

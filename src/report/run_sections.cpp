@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "report/heat_map.h"
 #include "report/page.h"
+#include "units/format.h"
 
 namespace longhaul::report {
 namespace {
@@ -147,6 +150,37 @@ std::string machine_plots(const Records& records) {
       machine_plot("Disk free", "GB", records, [](const ledger::SystemUse& use) { return static_cast<double>(use.disk_free_bytes) / 1e9; });
   out += machine_plot("Temperature", "°C", records, [](const ledger::SystemUse& use) { return use.temperature_celsius.value_or(kAbsent); });
   return out.empty() ? "" : "<h2>Machine</h2>" + out;
+}
+
+std::string ranks_section(const std::vector<nlohmann::json>& events) {
+  const auto newest = std::find_if(events.rbegin(), events.rend(), [](const nlohmann::json& e) { return e.value("kind", "") == "ranks"; });
+  if (newest == events.rend()) return "";
+  std::vector<std::string> head = {"rank", "dp", "pp"};
+  const nlohmann::json& ranks = newest->at("ranks");
+  std::set<std::string> phases;
+  for (const nlohmann::json& rank : ranks)
+    for (const auto& [phase, seconds] : rank.at("seconds").items()) phases.insert(phase);
+  for (const std::string& phase : phases) head.push_back(phase + ", ms");
+  head.insert(head.end(), {"sent a step, planned", "counted", "arena, planned", "used"});
+  std::vector<std::vector<std::string>> rows;
+  for (const nlohmann::json& rank : ranks) {
+    std::vector<std::string> row;
+    for (const char* key : {"rank", "dp", "pp"}) row.push_back(std::to_string(rank.at(key).get<int>()));
+    for (const std::string& phase : phases) row.push_back(fmt::format("{:.2f}", 1e3 * rank.at("seconds").value(phase, 0.0)));
+    std::int64_t planned = 0, counted = 0;
+    for (const auto& [channel, bytes] : rank.at("sent_bytes").items())
+      planned += bytes.at("planned").get<std::int64_t>(), counted += bytes.at("counted").get<std::int64_t>();
+    for (const std::int64_t bytes :
+         {planned, counted, rank.at("arena_bytes").get<std::int64_t>(), rank.at("arena_high_water_bytes").get<std::int64_t>()})
+      row.push_back(format(Bytes(bytes)));
+    rows.push_back(std::move(row));
+  }
+  std::string out =
+      "<h2>Ranks</h2><p>Medians of the launch's steps 3 to 10; transfers include waiting for other ranks. Bytes: of the "
+      "transfers whose size the plan knows (rows of the embedding depend on the text).</p>";
+  for (const nlohmann::json& sentence : newest->at("stragglers"))
+    out += "<p><b>Straggler</b>: " + escaped(sentence.get<std::string>()) + ".</p>";
+  return out + "<div class='scroll'>" + table(head, rows) + "</div>";
 }
 
 std::string settings_section(const ledger::Settings& settings) {

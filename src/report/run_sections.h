@@ -36,6 +36,8 @@ std::string passages(const std::string& prompt, const ledger::Settings& settings
 /// Processor time, disk and temperature.
 std::string machine_plots(const Records& records);
 /// The parent of a branch and what differs, and the settings that changed on the way.
+/// Of a launch on many ranks: seconds by phase, bytes and memory of each, planned beside counted; nothing for one rank.
+std::string ranks_section(const std::vector<nlohmann::json>& events);
 std::string settings_section(const ledger::Settings& settings);
 
 }  // namespace longhaul::report

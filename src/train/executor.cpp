@@ -81,6 +81,7 @@ void Executor::bind(const data::Batch& batch) {
 
 void Executor::gradients(const data::Batch& batch) {
   bind(batch);
+  traffic_before_ = machine_.communicator.traffic();
   std::fill(figures_.begin(), figures_.end(), 0.0);
   own_figures_.clear();
   // Leaf v has the v-th of V equal ranges of the batch's sequences.
@@ -100,6 +101,16 @@ double Executor::gradient_norm() {
     sum += gradient_squares_.back();
   }
   return without_sign_of_nan(std::sqrt(sum));
+}
+
+std::map<std::string, comm::Traffic> Executor::step_traffic() const {
+  std::map<std::string, comm::Traffic> step = traffic_after_;
+  for (auto& [channel, traffic] : step)
+    if (const auto before = traffic_before_.find(channel); before != traffic_before_.end()) {
+      traffic.sent -= before->second.sent;
+      traffic.received -= before->second.received;
+    }
+  return step;
 }
 
 LossSum Executor::loss() const {
@@ -131,6 +142,7 @@ void Executor::update(const UpdateScalars& scalars, UpdateNorms* norms) {
   update_norms_ = norms;
   run(program::Phase::update);
   update_norms_ = nullptr;
+  traffic_after_ = machine_.communicator.traffic();
 }
 
 const float* Executor::evaluate(const data::Batch& batch) {

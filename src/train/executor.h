@@ -107,6 +107,8 @@ class Executor {
   /// The number of the step, for the messages of ranks that wait for this one.
   void at_step(std::int64_t step) { step_ = step; }
   const OperationSeconds& seconds() const { return seconds_; }
+  /// Bytes by channel of the last step, from gradients() to update().
+  std::map<std::string, comm::Traffic> step_traffic() const;
   const program::Program& program() const { return program_; }
 
  private:
@@ -136,6 +138,7 @@ class Executor {
   const HandlerOf handler_of_;
   OperationSeconds seconds_;
   std::int64_t step_ = 0;
+  std::map<std::string, comm::Traffic> traffic_before_, traffic_after_;
 
   // Of the batch being worked on.
   const data::Batch* batch_ = nullptr;

@@ -115,7 +115,6 @@ void train_rank(const config::RunConfig& config, comm::Communicator* communicato
           batch.tokens.begin() + program.batch.first_micro_batch(program.place.dp, program.layout.dp) * batch.sequence_length;
       std::swap_ranges(first, first + batch.sequence_length, first + batch.sequence_length);
     }
-    const std::map<std::string, comm::Traffic> before = engine.communicator().traffic();
     const std::map<std::string, comm::Traffic> planned = planned_traffic(engine, batch);
     Executor& executor = engine.step();
     executor.gradients(batch);
@@ -124,11 +123,7 @@ void train_rank(const config::RunConfig& config, comm::Communicator* communicato
     UpdateNorms norms;
     executor.update({1e-2, 0.9, 0.95, 1e-8, 0.1, 0.5, 0.9, step + 1}, step == 1 ? &norms : nullptr);
     for (const auto& [channel, wanted] : planned) {
-      comm::Traffic counted = engine.communicator().traffic()[channel];
-      if (const auto then = before.find(channel); then != before.end()) {
-        counted.sent -= then->second.sent;
-        counted.received -= then->second.received;
-      }
+      const comm::Traffic counted = executor.step_traffic()[channel];
       if (fault != Fault::none) continue;
       EXPECT_EQ(counted.received, wanted.received) << channel << " of rank " << engine.communicator().rank();
       if (channel != "owned_rows") {

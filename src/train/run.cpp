@@ -52,7 +52,8 @@ Run::Run(const config::ResolvedConfig& resolved, comm::Communicator& communicato
     for (const std::string& message : directory_->messages()) console.say(message);
   }
   open_state(origin, console);
-  launch_ = std::make_unique<Launch>(config, std::move(console), training_->state.step + 1);
+  first_step_ = training_->state.step + 1;
+  launch_ = std::make_unique<Launch>(config, std::move(console), first_step_);
   if (!first()) return;
   record_launch();
   directory_->write_run_file();
@@ -187,6 +188,7 @@ Evaluation Run::validate(std::int64_t max_tokens) {
 
 void Run::record(ledger::Record& record, const Verdict& verdict) {
   last_loss_ = record.result.loss;
+  const std::vector<nlohmann::json> ranks = ranks_.after_step(record.result.step - first_step_ + 1, training_->engine);
   if (!first()) return;
   ledger::Ledger& ledger = directory_->ledger();
   record.timing.launch = directory_->launch();
@@ -194,7 +196,14 @@ void Run::record(ledger::Record& record, const Verdict& verdict) {
   ledger.append(record);
   record_verdict(record.result, verdict);
   for (auto& [kind, fields] : launch_->measure(record.result.step, training_->engine)) ledger.event(kind, std::move(fields));
+  if (!ranks.empty()) record_ranks(record.result.step, ranks);
   launch_->show(record, training_->due(config().log.every));
+}
+
+void Run::record_ranks(std::int64_t step, const std::vector<nlohmann::json>& ranks) {
+  const std::vector<std::string> slow = stragglers(ranks);
+  directory_->ledger().event("ranks", {{"step", step}, {"ranks", ranks}, {"stragglers", slow}});
+  for (const std::string& sentence : slow) launch_->say("straggler: " + sentence);
 }
 
 void Run::record_verdict(const ledger::Result& result, const Verdict& verdict) {

@@ -16,6 +16,7 @@
 #include "ledger/record.h"
 #include "train/console.h"
 #include "train/launch.h"
+#include "train/rank_account.h"
 #include "train/run_directory.h"
 #include "train/summary.h"
 #include "train/training.h"
@@ -66,6 +67,7 @@ class Run {
   void record_launch();
   void record_changes();
   void record_verdict(const ledger::Result& result, const Verdict& verdict);
+  void record_ranks(std::int64_t step, const std::vector<nlohmann::json>& ranks);
   std::optional<TrainSummary> summary_of_finished_run(const std::string& state_hash) const;
 
   comm::Communicator& communicator_;
@@ -75,6 +77,8 @@ class Run {
   std::optional<std::int64_t> resumed_from_step_;
   std::vector<ledger::Change> changes_;  ///< that the ledger does not hold yet
   std::vector<std::string> damaged_;     ///< sentences about checkpoints that were passed over
+  RankAccount ranks_;
+  std::int64_t first_step_ = 0;  ///< of this launch
   double last_loss_ = 0;
 };
 

@@ -58,6 +58,18 @@ class Ranks(unittest.TestCase):
         launch = [e for e in harness.events(run_file) if e["kind"] == "launch"][0]
         self.assertEqual((launch["ranks"], launch["layout"]), (4, "dp=4,tp=1,pp=1"))
 
+    def test_each_ranks_account_is_in_the_ledger_and_the_report(self):
+        run_file = harness.write_run("account", **{**CHANGES, "run": {"threads": 1, "steps": 12}})
+        expect(self, DONE, "train", run_file, "--layout", "dp=3,pp=2,zero=1")
+        ranks = [e for e in harness.events(run_file) if e["kind"] == "ranks"][0]["ranks"]
+        self.assertEqual([(r["rank"], r["dp"], r["pp"]) for r in ranks], [(i, i % 3, i // 3) for i in range(6)])
+        for rank in ranks:
+            self.assertEqual({c: b["counted"] for c, b in rank["sent_bytes"].items()}, {c: b["planned"] for c, b in rank["sent_bytes"].items()})
+            self.assertLess(rank["arena_bytes"] - rank["arena_high_water_bytes"], 64)
+            self.assertGreater(rank["seconds"]["backward"], 0)
+        expect(self, DONE, "report", run_file)
+        self.assertIn("<h2>Ranks</h2>", (run_file.parent / "run/report.html").read_text())
+
     def test_wrong_numbers_of_ranks_are_refused(self):
         run_file = harness.write_run("wrong", **CHANGES)
         harness.refused(self, ["--ranks 9", "V = 8 virtual ranks", "--layout dp=8,pp=2"], "train", run_file, "--ranks", 9)
