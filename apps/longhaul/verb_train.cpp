@@ -116,9 +116,10 @@ struct Trained {
 
 /// Trains one rank's part, with the plan that the kept profile gives, or with one that has no time: nothing is measured here.
 void train_rank(const config::ResolvedConfig& resolved, const train::Origin& origin, const train::Console& console,
-                comm::Communicator& communicator, Trained& trained) {
+                std::int64_t traced_step, comm::Communicator& communicator, Trained& trained) {
   const config::RunConfig& config = resolved.config;
   train::Run run(resolved, communicator, console, origin);
+  run.trace_step(traced_step);
   if (!run.first()) {
     (void)train::train(run);
     return;
@@ -136,10 +137,11 @@ void train_rank(const config::ResolvedConfig& resolved, const train::Origin& ori
              profile.has_value()};
 }
 
-Trained train_run(const config::ResolvedConfig& resolved, const train::Origin& origin, const train::Console& console) {
+Trained train_run(const config::ResolvedConfig& resolved, const train::Origin& origin, const train::Console& console,
+                  std::int64_t traced_step) {
   Trained trained;
   train::run_ranks(program::layout_of(resolved.config.parallel), train::thread_count(resolved.config),
-                   [&](comm::Communicator& communicator) { train_rank(resolved, origin, console, communicator, trained); });
+                   [&](comm::Communicator& communicator) { train_rank(resolved, origin, console, traced_step, communicator, trained); });
   return trained;
 }
 
@@ -191,7 +193,7 @@ int verb_train(int argc, char** argv) {
   RanksArguments ranks;
   ranks.add_to(line);
   std::string branch_from;
-  std::int64_t from_step = -1;
+  std::int64_t from_step = -1, traced_step = 0;
   const Option branch = line.option("--branch-from", branch_from,
                                     "RUN[@STEP]: begin a new run from a checkpoint (the newest) of that run directory or run file; the "
                                     "model stays. The same command resumes it")
@@ -201,6 +203,9 @@ int verb_train(int argc, char** argv) {
               "checkpoint.keep_last newer ones. Leave it out to go on")
       .non_negative()
       .excludes(branch);
+  line.option("--trace", traced_step,
+              "write this step's measured timeline, a lane for each rank, to trace-STEP.json in the run's directory")
+      .positive();
   if (const std::optional<int> code = line.parse(argc, argv)) return *code;
 
   train::Origin origin;
@@ -211,7 +216,7 @@ int verb_train(int argc, char** argv) {
   warn_of_threads(resolved.config);
   train::watch_stop_signals();
   const train::Console console = make_console();
-  const Trained trained = train_run(resolved, origin, console);
+  const Trained trained = train_run(resolved, origin, console, traced_step);
   if (arguments.json)
     print_json(to_json(trained.summary));
   else

@@ -35,6 +35,7 @@ Executor::Executor(const program::Program& program, const Machine& machine, Hand
       machine_(machine),
       handler_of_(handler_of),
       seconds_(program.operations.size(), 0.0),
+      begins_(program.operations.size(), 0.0),
       places_(machine.table, program.batch.virtual_ranks * program.layout.cp, program.block,
               machine.table.find(model::Role::head_weight) == nullptr),
       figures_(static_cast<std::size_t>(places_.count()), 0.0) {
@@ -66,6 +67,7 @@ void Executor::run(program::Phase phase) {
     if (is_transfer(op.kind)) machine_.communicator.at(step_, program::id(op));
     const auto start = std::chrono::steady_clock::now();
     handler_of_(op.kind)(*this, op);
+    begins_[i] = std::chrono::duration<double>(start.time_since_epoch()).count();
     seconds_[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 }

@@ -107,6 +107,8 @@ class Executor {
   /// The number of the step, for the messages of ranks that wait for this one.
   void at_step(std::int64_t step) { step_ = step; }
   const OperationSeconds& seconds() const { return seconds_; }
+  /// When each operation began, in seconds of the steady clock.
+  const OperationSeconds& begins() const { return begins_; }
   /// Bytes by channel of the last step, from gradients() to update().
   std::map<std::string, comm::Traffic> step_traffic() const;
   const program::Program& program() const { return program_; }
@@ -136,7 +138,7 @@ class Executor {
   const program::Program& program_;
   const Machine& machine_;
   const HandlerOf handler_of_;
-  OperationSeconds seconds_;
+  OperationSeconds seconds_, begins_;
   std::int64_t step_ = 0;
   std::map<std::string, comm::Traffic> traffic_before_, traffic_after_;
 

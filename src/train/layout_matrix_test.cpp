@@ -24,7 +24,7 @@
 namespace longhaul::train {
 namespace {
 
-constexpr int kSteps = 3;
+constexpr int kSteps = 5;
 
 /// What a run gives that no layout may change.
 struct Outcome {

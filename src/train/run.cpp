@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "files/disk.h"
+#include "train/step_trace.h"
 #include "train/stop.h"
 #include "units/error.h"
 #include "units/format.h"
@@ -189,7 +191,13 @@ Evaluation Run::validate(std::int64_t max_tokens) {
 void Run::record(ledger::Record& record, const Verdict& verdict) {
   last_loss_ = record.result.loss;
   const std::vector<nlohmann::json> ranks = ranks_.after_step(record.result.step - first_step_ + 1, training_->engine);
+  const std::string trace = record.result.step == traced_step_ ? step_trace(training_->engine) : "";
   if (!first()) return;
+  if (!trace.empty()) {
+    const std::filesystem::path file = directory() / fmt::format("trace-{}.json", traced_step_);
+    files::write_file_atomically(files::Disk(), file, trace);
+    launch_->say(fmt::format("wrote {}: open it in ui.perfetto.dev", file.string()));
+  }
   ledger::Ledger& ledger = directory_->ledger();
   record.timing.launch = directory_->launch();
   launch_->complete(record.timing);

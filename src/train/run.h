@@ -46,6 +46,9 @@ class Run {
   /// Number of this launch in the run's directory, from 1.
   std::int64_t launch_number() const { return directory_->launch(); }
 
+  /// Writes the timeline of this step to trace-STEP.json in the run's directory; to be said by every rank.
+  void trace_step(std::int64_t step) { traced_step_ = step; }
+
   /// Records how long it took until the first step of this launch begins, which is now.
   void record_start();
 
@@ -78,7 +81,8 @@ class Run {
   std::vector<ledger::Change> changes_;  ///< that the ledger does not hold yet
   std::vector<std::string> damaged_;     ///< sentences about checkpoints that were passed over
   RankAccount ranks_;
-  std::int64_t first_step_ = 0;  ///< of this launch
+  std::int64_t first_step_ = 0;   ///< of this launch
+  std::int64_t traced_step_ = 0;  ///< 0: none
   double last_loss_ = 0;
 };
 

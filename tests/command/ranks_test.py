@@ -4,6 +4,7 @@
 LONGHAUL_RANK_PAIRS (default 4) pairs of layouts are drawn for the resumes, with the seed LONGHAUL_RANK_SEED (default 1).
 """
 import functools
+import json
 import os
 import random
 import signal
@@ -69,6 +70,18 @@ class Ranks(unittest.TestCase):
             self.assertGreater(rank["seconds"]["backward"], 0)
         expect(self, DONE, "report", run_file)
         self.assertIn("<h2>Ranks</h2>", (run_file.parent / "run/report.html").read_text())
+
+    def test_a_traced_step_has_every_operation_of_every_rank(self):
+        run_file = harness.write_run("traced", **{**CHANGES, "run": {"threads": 1, "steps": 4}})
+        expect(self, DONE, "train", run_file, "--layout", "dp=2,pp=2,zero=2", "--trace", 3, says=["trace-3.json"])
+        events = json.loads((run_file.parent / "run/trace-3.json").read_text())["traceEvents"]
+        slices = [e for e in events if e["ph"] == "X"]
+        self.assertEqual({e["pid"] for e in slices}, {0, 1, 2, 3})
+        self.assertLess({"mb0/s0/L0/attn.fwd", "mb0/s1/receive.fwd", "s0/L1/gradients.reduce_scatter", "s1/update"}, {e["name"] for e in slices})
+        for rank in range(4):
+            own = [e for e in slices if e["pid"] == rank]
+            for before, after in zip(own, own[1:]):
+                self.assertGreaterEqual(after["ts"] + 0.01, before["ts"] + before["dur"], (before, after))
 
     def test_wrong_numbers_of_ranks_are_refused(self):
         run_file = harness.write_run("wrong", **CHANGES)
