@@ -31,7 +31,13 @@ std::optional<report::PlanDocument> newest_plan(const std::filesystem::path& dir
 
 void warn_of_threads(const config::RunConfig& config) {
   const int processors = machine::usable_processors(), threads = train::thread_count(config);
-  if (threads > processors)
+  const int ranks = program::layout_of(config.parallel).world();
+  if (ranks > 1 && ranks * threads > processors)
+    complain(
+        fmt::format("warning: {} ranks of {} thread{} on {} processor{}: they wait for each other, so this is slow; the result is the "
+                    "same for every number of ranks",
+                    ranks, threads, threads == 1 ? "" : "s", processors, processors == 1 ? "" : "s"));
+  else if (threads > processors)
     complain(
         fmt::format("warning: run.threads = {}, but this process may use {} processor{}: the threads will wait for each other; "
                     "run.threads = 0 takes one a processor",
