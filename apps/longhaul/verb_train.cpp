@@ -127,7 +127,8 @@ void train_rank(const config::ResolvedConfig& resolved, const train::Origin& ori
   const program::Program& step = run.training().engine.step().program();
   const machine::Combination what = combination_of(config);
   std::optional<cluster::Profile> profile = machine::ProfileCache().read(what);
-  if (profile) run.launch().peak_flops = rates_of_run(*profile, config).peak_flops;  // also where it lacks kernels of this model
+  // Of all ranks; known also where the profile lacks kernels of this model.
+  if (profile) run.launch().peak_flops = rates_of_run(*profile, config).peak_flops * communicator.ranks();
   if (profile && !machine::knows(*profile, what, calls_of(config, step))) profile.reset();
   run.launch().plan =
       keep_plan(run.directory(), run.launch_number(), account_of(config, step, run.training().engine.arena().size(), profile));

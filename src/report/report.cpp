@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -94,10 +95,11 @@ std::vector<std::pair<std::string, nlohmann::json>> memory_lines(const nlohmann:
 
 std::string memory_bars(const nlohmann::json& memory, const nlohmann::json& measured) {
   const double absent = std::numeric_limits<double>::quiet_NaN(), peak = memory.at("peak_bytes_per_rank").get<double>();
-  const auto measured_at = [&](const char* key) { return measured.is_null() ? absent : measured.at(key).get<double>(); };
-  const ByteAxis axis(std::max(peak, measured.is_null() ? 0 : measured_at("growth_bytes")));
+  const auto measured_at = [&](const char* key) { return measured.is_null() ? absent : measured.value(key, absent); };
+  const double growth = measured_at("growth_bytes");  // not known of one rank among several
+  const ByteAxis axis(std::isnan(growth) ? peak : std::max(peak, growth));
   Bars bars{"Memory of one rank", axis.unit, {"planned", "measured"}, {}};
-  bars.rows.push_back({"peak per rank", {axis.of(peak), axis.of(measured_at("growth_bytes"))}});
+  bars.rows.push_back({"peak per rank", {axis.of(peak), axis.of(growth)}});
   bars.rows.push_back(
       {"arena (high-water mark)", {axis.of(memory.at("arena_bytes").get<double>()), axis.of(measured_at("arena_high_water_bytes"))}});
   for (const auto& [name, bytes] : memory_lines(memory.at("lines_at_peak")))

@@ -78,10 +78,10 @@ std::vector<std::pair<std::string, nlohmann::json>> Launch::measure(std::int64_t
   memory_growth_ = std::max(memory_growth_, machine::resident().anonymous - engine.resident_before_arena().anonymous);
   for (const auto& [name, seconds] : seconds_by_name(engine.step())) operation_seconds_[name].push_back(seconds);
   if (step_of_launch < 10) return {};
-  const nlohmann::json memory = {{"step", step},
-                                 {"growth_bytes", memory_growth_.value},
-                                 {"arena_bytes", engine.arena().size().value},
-                                 {"arena_high_water_bytes", engine.arena().high_water().value}};
+  nlohmann::json memory = {
+      {"step", step}, {"arena_bytes", engine.arena().size().value}, {"arena_high_water_bytes", engine.arena().high_water().value}};
+  // Ranks that are threads share one process, whose growth is of all of them.
+  if (engine.communicator().ranks() == 1) memory["growth_bytes"] = memory_growth_.value;
   nlohmann::json medians;
   for (const auto& [name, seconds] : operation_seconds_) medians[name] = upper_median(seconds);
   return {{"memory", memory}, {"operations", {{"step", step}, {"seconds", medians}}}};

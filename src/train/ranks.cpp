@@ -34,12 +34,14 @@ void bind(const std::vector<int>& processors, int rank, int threads) {
   pthread_setaffinity_np(pthread_self(), sizeof set, &set);  // where it is refused, the system places the thread
 }
 
-/// What the first rank that failed threw.
+/// What the first rank that failed threw; where several failed by themselves, the one of the lowest rank: what is wrong for all is rank 0's
+/// to say.
 class FirstFailure {
  public:
-  void keep(int rank, std::exception_ptr error) {
+  /// @param told  that another rank had failed
+  void keep(int rank, std::exception_ptr error, bool told) {
     const std::scoped_lock lock(mutex_);
-    if (!error_) error_ = std::move(error), rank_ = rank;
+    if (!error_ || (!told && (told_ || rank < rank_))) error_ = std::move(error), rank_ = rank, told_ = told;
   }
   void rethrow(const program::Layout& layout) const {
     if (!error_) return;
@@ -58,6 +60,7 @@ class FirstFailure {
   std::mutex mutex_;
   std::exception_ptr error_;
   int rank_ = 0;
+  bool told_ = false;
 };
 
 }  // namespace
@@ -76,7 +79,7 @@ void run_ranks(const program::Layout& layout, int threads, const std::function<v
         try {
           work(*team.communicator(rank));
         } catch (const std::exception& error) {
-          failure.keep(rank, std::current_exception());
+          failure.keep(rank, std::current_exception(), team.failure() == error.what());
           team.fail(rank, error.what());
         }
       });

@@ -32,9 +32,10 @@ Console silent() {
   return {nothing, nothing, nothing};
 }
 
-data::Dataset open_data(const config::RunConfig& config, const Console& console) {
+/// @param verify  the hashes of the files are one rank's to check, for all
+data::Dataset open_data(const config::RunConfig& config, data::Verify verify, const Console& console) {
   console.begin("verifying the data");
-  data::Dataset dataset = data::Dataset::open(config.data.directory);
+  data::Dataset dataset = data::Dataset::open(config.data.directory, verify);
   dataset.require_training_text();
   dataset.require_vocabulary(config.model.vocab);
   return dataset;
@@ -47,7 +48,7 @@ Run::Run(const config::ResolvedConfig& resolved, comm::Communicator& communicato
   const config::RunConfig& config = resolved.config;
   if (communicator.rank() != 0) console = silent();
   // A wrong dataset or model is refused before memory is taken, and both before the run's directory is touched.
-  data::Dataset dataset = open_data(config, console);
+  data::Dataset dataset = open_data(config, communicator.rank() == 0 ? data::Verify::full : data::Verify::structure, console);
   training_ = std::make_unique<Training>(config, std::move(dataset), communicator);
   if (communicator.rank() == 0) {
     directory_ = std::make_unique<RunDirectory>(resolved, identity_of(config, training_->dataset()));
