@@ -38,6 +38,7 @@ constexpr std::array kVerbs = {
     Verb{"generate", longhaul::app::verb_generate, "continue a text with a trained model"},
     Verb{"export", longhaul::app::verb_export, "hf: config.json, model.safetensors, tokenizer.json for transformers"},
     Verb{"hf", longhaul::app::verb_hf, "a Hugging Face config.json: parameters, work per token, and as a model file"},
+    Verb{"replay", longhaul::app::verb_replay, "steps of a run trained again, in any layout, and compared with its records"},
     Verb{"report", longhaul::app::verb_report, "one HTML page: plan beside measurement, with plots"},
     Verb{"calibrate", longhaul::app::verb_calibrate, "measure this machine: matmul peaks, kernels, memory bandwidth"},
     Verb{"bench", longhaul::app::verb_bench, "step: tokens/s, MFU and peak memory of a model on random tokens"},

@@ -17,6 +17,7 @@ int verb_fit(int argc, char** argv);
 int verb_generate(int argc, char** argv);
 int verb_hf(int argc, char** argv);
 int verb_plan(int argc, char** argv);
+int verb_replay(int argc, char** argv);
 int verb_report(int argc, char** argv);
 int verb_scale(int argc, char** argv);
 int verb_search(int argc, char** argv);

@@ -178,7 +178,7 @@ void Run::record_start() {
 StopReason Run::stop_reason() {
   const TrainState& state = training_->state;
   if (state.step >= config().run.steps) return StopReason::finished;
-  if (communicator_.agree(stop_signal()) != 0) return StopReason::signal;
+  if (communicator_.agree(stop_signal()) != 0 || (last_step_ > 0 && state.step >= last_step_)) return StopReason::signal;
   const std::int64_t limit = config().guards.max_skipped_steps;
   return limit > 0 && state.guards.skipped_in_a_row >= limit ? StopReason::guard : StopReason::none;
 }

@@ -46,6 +46,8 @@ class Run {
   /// Number of this launch in the run's directory, from 1.
   std::int64_t launch_number() const { return directory_->launch(); }
 
+  /// Ends the launch, saved, after this step of the run: as a signal would; to be said by every rank.
+  void stop_after(std::int64_t step) { last_step_ = step; }
   /// Writes the timeline of this step to trace-STEP.json in the run's directory; to be said by every rank.
   void trace_step(std::int64_t step) { traced_step_ = step; }
 
@@ -83,6 +85,7 @@ class Run {
   RankAccount ranks_;
   std::int64_t first_step_ = 0;   ///< of this launch
   std::int64_t traced_step_ = 0;  ///< 0: none
+  std::int64_t last_step_ = 0;    ///< of this launch; 0: the run's
   double last_loss_ = 0;
 };
 

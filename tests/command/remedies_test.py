@@ -49,6 +49,7 @@ REQUIRED = {
     "train": [(("", "--model"), [RUN])],
     "eval": [(("", "--model"), [RUN])],
     "generate": [(("", "--model"), [RUN])],
+    "replay": [(("", "--model"), [RUN]), (("--from",), ["--from", "1"]), (("--to",), ["--to", "2"])],
     "report": [(("", "--model"), [RUN])],
     "export hf": [(("", "--model"), [RUN]), (("--out",), ["--out", "made"])],
     "hf": [(("",), ["Llama-3.1-8B/config.json"])],

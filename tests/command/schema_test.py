@@ -166,6 +166,8 @@ class Shown(unittest.TestCase):
         for verb in ("eval", "generate", "report", "config"):
             self.see(verb, run_file)
         self.see("eval", run_file, "--per-document")
+        self.see("replay", run_file, "--from", "1", "--to", "12")
+        self.see("replay", run_file, "--from", "1", "--to", "12", "--set", "optimizer.learning_rate=1e-2", code=harness.DAMAGED)
         for flag in ("--options", "--models"):
             self.see("config", flag)
         out = harness.SCRATCH / "out"
