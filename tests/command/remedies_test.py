@@ -67,6 +67,8 @@ SMALLER = {
     "bench step": ["--steps", "1", "--set", "model.layers=1", "--set", "batch.sequence_length=64", "--set", "batch.global_batch=4"],
     "fit": ["--folds", "0", "--starts", "2", "--bootstrap", "0"],
 }
+# The runs of the workplace have two steps.
+SHORTER = {"--from": "1", "--to": "2"}
 # Verbs that measure this machine. What they refuse they refuse before that: still at work after so many seconds, they have taken it.
 MEASURING, PATIENCE = ("bench step", "calibrate", "plan"), 5
 
@@ -188,6 +190,8 @@ def completed(verb, words, options):
             continue
         value = words[at] if at < len(words) and not words[at].startswith("-") else None
         at += value is not None
+        if verb == "replay" and word in SHORTER:
+            value = SHORTER[word]
         out.append(VALUES.get(word, "nothing") if value is None or is_stand_in(value) else value.replace("=/tmp/", "=made-"))
     if given & {"--help"}:
         return out
