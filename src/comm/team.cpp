@@ -77,6 +77,15 @@ struct Team::State {
     }
     wake(inbox);
   }
+  /// Takes back what `from` has sent and `to` has not begun to take.
+  void withdraw(int to, int from, const std::string& channel, const std::shared_ptr<Untaken>& untaken) {
+    if (untaken->count.load() == 0) return;
+    Inbox& inbox = *inboxes[static_cast<std::size_t>(to)];
+    const std::scoped_lock lock(inbox.mutex);
+    const auto found = inbox.channels.find({from, channel});
+    if (found == inbox.channels.end()) return;
+    untaken->count -= static_cast<int>(std::erase_if(found->second, [&](const Parcel& parcel) { return parcel.untaken == untaken; }));
+  }
   static void wake(Inbox& inbox) {
     {
       const std::scoped_lock lock(inbox.mutex);
@@ -184,6 +193,14 @@ class Underway : public Posted {
   Underway(Team::State& team, int rank, std::string_view channel, std::vector<Incoming> incoming)
       : team_(team), rank_(rank), channel_(channel), incoming_(std::move(incoming)), untaken_(std::make_shared<Untaken>()) {}
 
+  /// When a rank gives up, its memory must not be read any more: what nobody has begun to take is taken back, and who is copying ends.
+  ~Underway() override {
+    for (const int taker : takers_) team_.withdraw(taker, rank_, channel_, untaken_);
+    while (untaken_->count.load() > 0) std::this_thread::yield();
+  }
+  Underway(const Underway&) = delete;
+  Underway& operator=(const Underway&) = delete;
+
   void send(std::vector<Outgoing> outgoing) {
     untaken_->count = static_cast<int>(outgoing.size());
     for (Outgoing& out : outgoing) {
@@ -211,13 +228,14 @@ class Underway : public Posted {
   bool receive(const Incoming& in) {
     const std::optional<Parcel> parcel = team_.take(rank_, in.from, channel_);
     if (!parcel) return false;
-    if (parcel->size() != size_of(in)) {
-      const std::string why = fmt::format("sent {} bytes of {} to rank {}, which expects {}", parcel->size(), channel_, rank_, size_of(in));
-      team_.fail(in.from, why);
+    const bool fits = parcel->size() == size_of(in);
+    if (fits) copy_parts(*parcel, in.parts);
+    // Whatever happens now, its memory is the sender's again.
+    if (parcel->untaken && parcel->untaken->count.fetch_sub(1) == 1) Team::State::wake(*team_.inboxes[static_cast<std::size_t>(in.from)]);
+    if (!fits) {
+      team_.fail(in.from, fmt::format("sent {} bytes of {} to rank {}, which expects {}", parcel->size(), channel_, rank_, size_of(in)));
       team_.check();
     }
-    copy_parts(*parcel, in.parts);
-    if (parcel->untaken && parcel->untaken->count.fetch_sub(1) == 1) Team::State::wake(*team_.inboxes[static_cast<std::size_t>(in.from)]);
     return true;
   }
 

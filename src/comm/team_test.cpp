@@ -113,6 +113,23 @@ TEST(Team, ARankThatFailsEndsTheWaitingOfAll) {
   for (const int rank : {0, 2}) EXPECT_EQ(thrown[static_cast<std::size_t>(rank)], "rank 1: out of paper");
 }
 
+// Its memory is freed while others still wait for more: what they had not begun to read is taken back.
+TEST(Team, ARankThatGivesUpTakesItsMemoryBack) {
+  for (int round = 0; round < 50; ++round) {
+    Team team(3);
+    const auto thrown = run(team, 3, [](Communicator& c) {
+      std::vector<int> own(1 << 16, c.rank()), other(1 << 16);
+      if (c.rank() == 1) {
+        const auto posted = c.post("pieces", {{0, {bytes(std::as_const(own))}}, {2, {bytes(std::as_const(own))}}}, {});
+        throw Error("out of paper");
+      }
+      c.exchange("pieces", {}, {{1, {bytes(other)}}});
+      c.exchange("pieces", {}, {{1, {bytes(other)}}});
+    });
+    for (const int rank : {0, 2}) EXPECT_EQ(thrown[static_cast<std::size_t>(rank)], "rank 1: out of paper");
+  }
+}
+
 TEST(Team, ARankThatKeepsOthersWaitingIsNamedWithItsPlace) {
   Team team(2, std::chrono::milliseconds(50));
   const auto thrown = run(team, 2, [](Communicator& c) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "config/options.h"
 #include "kernels/attention/attention.h"
@@ -184,11 +185,11 @@ void Engine::initialise() {
 /// What training reads beside the weights: operand copies, and the vectors of divided ones.
 void Engine::weights_changed() { evaluation_->read_weights(); }
 
-Engine::AverageScope::AverageScope(Engine& engine) : engine_(engine) {
+Engine::AverageScope::AverageScope(Engine& engine) : engine_(engine), errors_(std::uncaught_exceptions()) {
   if (engine_.average()) engine_.evaluation_->read_average();
 }
 Engine::AverageScope::~AverageScope() noexcept(false) {
-  if (engine_.average()) engine_.evaluation_->read_weights();
+  if (engine_.average() && std::uncaught_exceptions() == errors_) engine_.evaluation_->read_weights();
 }
 
 std::vector<Engine::Held> Engine::held() const {

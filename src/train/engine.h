@@ -80,12 +80,14 @@ class Engine {
   class AverageScope {
    public:
     explicit AverageScope(Engine& engine);
-    ~AverageScope() noexcept(false);  // ranks talk to each other, and may hear that one has failed
+    /// Ranks talk to each other here, and may hear that one has failed. Where an error is on its way already, nothing is read any more.
+    ~AverageScope() noexcept(false);
     AverageScope(const AverageScope&) = delete;
     AverageScope& operator=(const AverageScope&) = delete;
 
    private:
     Engine& engine_;
+    int errors_;  ///< on their way when the scope began
   };
 
   /// Elements of the contract's blocks.
